@@ -1,0 +1,134 @@
+# make demo and make test do all set-up on a fresh Debian-like machine; a second call does only what
+# changed. Every stage of `make test` can be called by its own name.
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+
+JOBS ?= $(shell nproc)
+PYTHON := .venv/bin/python
+CLANG ?= clang++-22
+STAGE := .ci/stage
+CXX_FILES = $(shell find cpp bindings tests_cpp benchmarks examples -name '*.cpp' -o -name '*.hpp')
+PY_FOLDERS = python tests_py benchmarks examples cpp/cmake
+
+# Objects are shared between clones and build folders (without these two, every clone misses).
+export CMAKE_C_COMPILER_LAUNCHER := ccache
+export CMAKE_CXX_COMPILER_LAUNCHER := ccache
+export CCACHE_BASEDIR := $(CURDIR)
+export CCACHE_NOHASHDIR := 1
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+MOLD := -DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=mold -DCMAKE_MODULE_LINKER_FLAGS=-fuse-ld=mold
+CONFIGURE := cmake -G Ninja -S . -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g1" $(MOLD)
+BUILD := nice cmake --build
+CTEST := ctest --output-on-failure --no-label-summary --no-tests=error -j $(JOBS)
+PYTEST := $(PYTHON) -m pytest
+
+##@ For users
+help:  ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:  ## Install system packages and make .venv
+	@.ci/setup
+
+demo: module  ## Run the demonstration
+	$(PYTHON) examples/demo.py
+
+module: setup  ## Build the Python module for development (build/dev) and install it into .venv
+	@$(STAGE) module $(MAKE) raw-module
+
+build: module  ## The same, and the C++ tests
+	@$(STAGE) build $(BUILD) build/dev
+
+wheel: setup  ## Build the release wheel into dist/
+	@$(STAGE) wheel .ci/wheel
+
+bench: wheel  ## Run the benchmarks on the release wheel, in an environment of its own
+	@$(STAGE) bench-setup .ci/install-wheel build/bench $(addprefix -r ,$(wildcard benchmarks/requirements.txt))
+	build/bench/bin/python benchmarks/run.py
+
+docs: module  ## Run every example that the documentation shows
+	@$(STAGE) docs $(PYTEST) --doctest-modules --doctest-glob='*.md' README.md docs python/clew
+
+clean:  ## Remove what builds made; .venv and caches stay
+	rm -rf build dist
+
+##@ Checks
+# The last stage prints its own output, so that its closing line is the last one.
+test: setup lint test-cpp test-py test-asan test-tsan test-locks bench-smoke wheel-smoke test-shutdown ## Everything
+
+test-fast: setup build  ## C++ and Python tests without the slow ones
+	@$(STAGE) test-fast bash -c '$(CTEST) --test-dir build/dev && \
+	  $(PYTEST) -n $(JOBS) -m "not shutdown and not slow"'
+
+lint: setup  ## Layout, types, layering and sizes
+	@$(STAGE) lint $(MAKE) raw-lint
+
+test-cpp: build  ## GoogleTest
+	@$(STAGE) test-cpp $(CTEST) --test-dir build/dev
+
+test-py: module  ## pytest
+	@$(STAGE) test-py $(PYTEST) -n $(JOBS) -m "not shutdown" --ignore tests_py/codebase
+
+test-asan: setup  ## All C++ tests under address and undefined-behaviour sanitizers
+	@$(STAGE) test-asan $(MAKE) raw-sanitize NAME=asan SANITIZER=address,undefined LAYERS=
+
+test-tsan: setup  ## The C++ tests of what has threads under the thread sanitizer
+	@$(STAGE) test-tsan $(MAKE) raw-sanitize NAME=tsan SANITIZER=thread \
+	  LAYERS="base;exec;store;capability;workflow;runtime"
+
+test-locks: setup  ## Clang's lock analysis of the bindings (test-asan's compiler does the core)
+	@$(STAGE) test-locks $(MAKE) raw-locks
+
+bench-smoke: module  ## Every benchmark once, briefly
+	@$(STAGE) bench-smoke $(PYTHON) benchmarks/run.py --smoke
+
+wheel-smoke: wheel  ## Install the wheel into an empty environment and use it
+	@$(STAGE) wheel-smoke bash -c '.ci/install-wheel build/smoke && cd build/smoke && \
+	  bin/python -W error $(CURDIR)/tests_py/packaging/smoke.py'
+
+test-shutdown: module  ## Scripts in child processes, each ended in every way, 20 times
+	@$(PYTEST) -n $(JOBS) -m shutdown
+
+sanitize: test-asan test-tsan  ## Both sanitizers
+
+stress: build  ## C++ and Python tests over and over with new seeds (ROUNDS=10)
+	@for round in $$(seq $${ROUNDS:-10}); do \
+	  export CLEW_SEED=$$RANDOM$$RANDOM; echo "round $$round of $${ROUNDS:-10}, CLEW_SEED=$$CLEW_SEED"; \
+	  $(STAGE) stress bash -c '$(CTEST) --test-dir build/dev && \
+	    $(PYTEST) -n $(JOBS) --ignore tests_py/codebase'; done
+
+format:  ## Lay out all sources
+	clang-format -i $(CXX_FILES)
+	ruff format -q $(PY_FOLDERS)
+	ruff check -q --fix $(PY_FOLDERS)
+
+# What the stages above run; their output goes to build/logs.
+# Not rebuilt at import: tests start many processes, and none of them should look for changes.
+raw-module:
+	nice pip install -q --no-build-isolation --no-deps -e . -Ceditable.rebuild=false \
+	  -Ccmake.define.CLEW_TESTS=ON $(MOLD:-D%=-Ccmake.define.%)
+
+raw-lint:
+	clang-format --dry-run -Werror $(CXX_FILES)
+	ruff check $(PY_FOLDERS)
+	ruff format --check $(PY_FOLDERS)
+	mypy
+	$(PYTEST) tests_py/codebase
+
+raw-sanitize:
+	$(CONFIGURE) -B build/$(NAME) -DCMAKE_CXX_COMPILER=$(CLANG) -DCLEW_SANITIZE=$(SANITIZER) -DCLEW_TEST_LAYERS="$(LAYERS)"
+	$(BUILD) build/$(NAME)
+	$(CTEST) --test-dir build/$(NAME)
+
+raw-locks:
+	find bindings -name '*.cpp' -print0 | xargs -0 -n 1 -P $(JOBS) $(CLANG) -std=c++20 -fsyntax-only \
+	  -Wthread-safety -Werror -DFMT_HEADER_ONLY -DCLEW_VERSION='"0"' -Icpp -I. \
+	  $$($(PYTHON) -m pybind11 --includes)
+
+.PHONY: help setup demo module build wheel bench docs clean test test-fast lint test-cpp test-py test-asan \
+  test-tsan test-locks bench-smoke wheel-smoke test-shutdown sanitize stress format \
+  raw-module raw-lint raw-sanitize raw-locks

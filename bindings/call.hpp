@@ -1,0 +1,68 @@
+// bindings/call.hpp: making calls from Python, and what a caller holds of one.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "bindings/core.hpp"
+#include "clew/capability/dispatch.hpp"
+
+namespace clew::python {
+
+// What execute(), submit() and Context.call() take beside reference and input; None: not given.
+struct CallOptions {
+  py::object timeout = py::none();
+  py::object deadline = py::none();
+  py::object idempotency_key = py::none();
+  py::object target = py::none();
+  py::object correlation_id = py::none();
+  int priority = 0;
+};
+
+// All of these need the GIL and throw Raised or py::error_already_set.
+
+// Builds the request; `input` may be null: an empty object. The parent is `parent`, or the call that
+// this thread runs.
+Request make_request(Core& core, py::handle reference, py::handle input, const CallOptions& options,
+                     InvocationPtr parent = nullptr);
+
+// Runs a call and gives its output. Runs it on this thread when it can: a Python handler then costs
+// no hand-over of the GIL.
+py::object execute(Core& core, Request request);
+
+// Waits until the call has ended, heeding Ctrl-C; false when the time was up first.
+bool wait_for(Core& core, const InvocationPtr& invocation, std::shared_ptr<Latch>& latch,
+              std::optional<Duration> timeout);
+
+// The output in Python form, or the error thrown.
+py::object output_of(const Outcome& outcome);
+
+// One submitted call. The GIL guards it.
+class Call : public std::enable_shared_from_this<Call> {
+ public:
+  Call(CorePtr core, InvocationPtr invocation)
+      : core_(std::move(core)), invocation_(std::move(invocation)) {}
+
+  const Invocation& invocation() const { return *invocation_; }
+  bool done() const { return invocation_->ended(); }
+  bool cancelled() const { return done() && invocation_->outcome().kind == CallOutcome::cancelled; }
+  bool cancel(std::string reason);
+  bool wait(std::optional<Duration> timeout);
+  py::object result(std::optional<Duration> timeout);
+  py::object exception(std::optional<Duration> timeout);
+  // Calls `callback(this)` once it has ended. What it raises goes to sys.unraisablehook.
+  void add_done_callback(py::object callback);
+
+ private:
+  CorePtr core_;
+  InvocationPtr invocation_;
+  std::shared_ptr<Latch> latch_;  // made at the first wait that needs it
+};
+
+// Starts a call. Blocks without the GIL while the queue is full.
+std::shared_ptr<Call> submit(const CorePtr& core, Request request);
+
+}  // namespace clew::python

@@ -1,0 +1,173 @@
+#include "bindings/records.hpp"
+
+#include "bindings/convert.hpp"
+#include "clew/base/json.hpp"
+
+namespace clew::python {
+namespace {
+
+// Fills a dict, member by member.
+class Fields {
+ public:
+  Fields& add(const char* key, py::object value) {
+    fields_[to_shared_str(key)] = std::move(value);
+    return *this;
+  }
+  Fields& text(const char* key, std::string_view value) {
+    return add(key, py::str(value.data(), value.size()));
+  }
+  Fields& text_or_none(const char* key, std::string_view value) {
+    return add(key, python::text_or_none(value));
+  }
+  Fields& word(const char* key, std::string_view value) { return add(key, to_shared_str(value)); }
+  Fields& number(const char* key, std::int64_t value) { return add(key, py::int_(value)); }
+  // None below zero.
+  Fields& index(const char* key, std::int64_t value) {
+    return add(key, value < 0 ? py::object(py::none()) : py::int_(value));
+  }
+  Fields& value(const char* key, const Value& value) { return add(key, to_python(value)); }
+  py::dict take() { return std::move(fields_); }
+
+ private:
+  py::dict fields_;
+};
+
+}  // namespace
+
+py::dict to_dict(const Trace& trace) {
+  return Fields()
+      .text("id", trace.id.to_string())
+      .add("parent", trace.parent ? py::object(py::str(trace.parent->to_string())) : py::none())
+      .word("capability", trace.capability)
+      .text_or_none("version", trace.version)
+      .text_or_none("target", trace.target)
+      .text_or_none("executor", trace.executor)
+      .word("outcome", name(trace.outcome))
+      .text_or_none("code", trace.code)
+      .add("started", to_datetime(trace.started))
+      .number("queue_us", trace.queue_us)
+      .number("run_us", trace.run_us)
+      .number("commit_us", trace.commit_us)
+      .text_or_none("input_sha256", trace.input_sha256)
+      .text_or_none("output_sha256", trace.output_sha256)
+      .number("attempt", trace.attempt)
+      .text_or_none("run", trace.run)
+      .text_or_none("step", trace.step)
+      .index("item", trace.item)
+      .text_or_none("correlation_id", trace.correlation_id)
+      .take();
+}
+
+py::dict to_dict(const Invocation& ended) {
+  const TraceRecord& record = ended.trace();
+  Trace trace;
+  trace.id = record.id;
+  if (!record.parent.is_nil()) trace.parent = record.parent;
+  trace.capability = record.capability ? record.capability->contract.id : record.reference;
+  if (record.capability) trace.version = record.capability->version_text;
+  trace.target = record.target;
+  trace.executor = record.executor;
+  trace.outcome = record.outcome;
+  if (record.code) trace.code = name(*record.code);
+  trace.started = record.started;
+  trace.queue_us = record.queue_ns / 1000;
+  trace.run_us = record.run_ns / 1000;
+  trace.commit_us = record.commit_ns / 1000;
+  trace.input_sha256 = to_hex(digest_of(ended.input()));
+  if (ended.outcome().result) trace.output_sha256 = to_hex(digest_of(*ended.outcome().result));
+  if (record.tag) {
+    trace.attempt = record.tag->attempt;
+    trace.run = record.tag->run;
+    trace.step = record.tag->step;
+    trace.item = record.tag->item;
+  }
+  trace.correlation_id = record.correlation_id;
+  return to_dict(trace);
+}
+
+py::dict to_dict(const Registration& registration) {
+  return Fields()
+      .text("id", registration.id)
+      .text("version", registration.version)
+      .text("digest", registration.digest)
+      .add("already_registered", py::bool_(registration.already_registered))
+      .add("replaced", py::bool_(registration.replaced))
+      .take();
+}
+
+py::dict to_dict(const Capability& capability) {
+  return Fields()
+      .text("id", capability.contract.id)
+      .text("version", capability.version_text)
+      .text("digest", capability.digest)
+      .word("kind", capability.handler->kind())
+      .value("contract", capability.contract.to_document())
+      .take();
+}
+
+py::dict to_dict(const workflow::RunInfo& info) {
+  return Fields()
+      .text("id", info.id)
+      .text("workflow", info.workflow)
+      .text("version", info.version)
+      .word("status", workflow::name(info.status))
+      .value("input", info.input)
+      .value("output", info.output)
+      .add("error", to_dict(info.error))
+      .text_or_none("failed_step", info.failed_step)
+      .add("tags",
+           [&] {
+             py::list tags;
+             for (const auto& tag : info.tags) tags.append(py::str(tag));
+             return tags;
+           }())
+      .number("priority", info.priority)
+      .text_or_none("waiting_for", info.waiting_for)
+      .add("created", to_datetime(info.created))
+      .add("ended", to_datetime(info.ended))
+      .number("steps_done", info.steps_done)
+      .number("steps_total", info.steps_total)
+      .take();
+}
+
+py::dict to_dict(const workflow::StepInfo& step) {
+  return Fields()
+      .text("id", step.id)
+      .word("status", workflow::name(step.status))
+      .number("attempts", step.attempts)
+      .value("output", step.output)
+      .add("error", to_dict(step.error))
+      .add("started", to_datetime(step.started))
+      .add("ended", to_datetime(step.ended))
+      .index("items", step.items)
+      .number("items_done", step.items_done)
+      .text_or_none("reason", step.reason)
+      .take();
+}
+
+py::dict to_dict(const workflow::EventInfo& event) {
+  return Fields()
+      .number("seq", event.seq)
+      .add("at", to_datetime(event.at))
+      .word("type", event.type)
+      .text_or_none("step", event.step)
+      .index("item", event.item)
+      .value("data", event.data)
+      .take();
+}
+
+py::dict to_dict(const workflow::Problem& problem) {
+  return Fields()
+      .text("path", problem.path)
+      .number("line", problem.line)
+      .text("message", problem.message)
+      .text("suggestion", problem.suggestion)
+      .take();
+}
+
+py::object to_dict(const std::optional<Error>& error) {
+  if (!error) return py::none();
+  return to_python(error->to_value());
+}
+
+}  // namespace clew::python

@@ -1,0 +1,256 @@
+#include <pybind11/stl.h>
+
+#include "bindings/call.hpp"
+#include "bindings/convert.hpp"
+#include "bindings/futures_executor.hpp"
+#include "bindings/handler.hpp"
+#include "bindings/map.hpp"
+#include "bindings/native.hpp"
+#include "bindings/records.hpp"
+#include "bindings/register.hpp"
+#include "bindings/register_runtime.hpp"
+
+namespace clew::python {
+namespace {
+
+using py::operator""_a;
+using Self = RuntimeHandle;
+
+store::Durability durability_of(const std::string& word) {
+  if (word == "sync") return store::Durability::sync;
+  if (word == "relaxed") return store::Durability::relaxed;
+  raise(invalid_input("durability", Value(word), "\"sync\" or \"relaxed\""));
+}
+
+// What a changed function may do to a registered one.
+Replace replace_of(const std::string& environment) {
+  if (environment == "production") return Replace::nothing;
+  if (environment != "development") {
+    raise(invalid_input("environment", Value(environment), "\"development\" or \"production\""));
+  }
+  // At a prompt a function is written again and again under one version.
+  const auto sys = py::module_::import("sys");
+  const bool prompt = py::hasattr(sys, "ps1") || sys.attr("modules").contains("IPython");
+  return prompt ? Replace::everything : Replace::function;
+}
+
+template <typename T>
+void set_if_given(py::handle given, T& option) {
+  if (!given.is_none()) option = given.cast<T>();
+}
+void set_if_given(py::handle given, Duration& option, std::string_view path) {
+  if (!given.is_none()) option = to_duration(given, path);
+}
+
+std::unique_ptr<Self> open(const std::string& store, py::handle workers, py::handle name,
+                           const std::string& durability, const std::string& environment,
+                           std::shared_ptr<ManualClock> clock, bool start, py::handle queue_max,
+                           py::handle relaxed_window, py::handle traces_max, py::handle traces_age,
+                           py::handle lease_ttl) {
+  RuntimeOptions options;
+  options.store = store;
+  options.durability = durability_of(durability);
+  options.replace = replace_of(environment);
+  options.start = start;
+  options.name = text_or_empty(name, "name");
+  if (!workers.is_none()) {
+    options.workers = workers.cast<int>();
+    if (options.workers < 1 || options.workers > 256) {
+      raise(invalid_input("workers", Value(options.workers), "a number from 1 to 256"));
+    }
+  }
+  set_if_given(queue_max, options.queue_max);
+  set_if_given(traces_max, options.traces.count_max);
+  set_if_given(relaxed_window, options.relaxed_window, "relaxed_window");
+  set_if_given(traces_age, options.traces.age_max, "traces_age");
+  set_if_given(lease_ttl, options.lease_ttl, "lease_ttl");
+  return std::make_unique<Self>(Core::open(std::move(options), std::move(clock)));
+}
+
+// ---- capabilities
+
+Registration add(Core& core, const Value& document, std::shared_ptr<const Handler> handler) {
+  return without_gil([&] {
+    auto contract = unwrap(Contract::from_document(document));
+    return unwrap(core.runtime().add(std::move(contract), std::move(handler)));
+  });
+}
+
+py::dict register_python(const Self& self, const Value& contract, py::object handler,
+                         const std::string& kind, py::handle context, py::object decode,
+                         py::object encode, const std::string& fingerprint) {
+  if (PyCallable_Check(handler.ptr()) == 0) {
+    raise(invalid_input("handler", Value(py::repr(handler).cast<std::string>()), "a callable"));
+  }
+  if (kind != "python" && kind != "async") {
+    raise(invalid_input("kind", Value(kind), "\"python\" or \"async\""));
+  }
+  const auto made = std::make_shared<PythonHandler>(
+      std::move(handler), std::move(decode), std::move(encode),
+      HandlerOptions{kind == "async", text_or_empty(context, "context"), fingerprint});
+  auto registration = to_dict(add(*self.core(), contract, made));
+  self.core()->note_handler(made);
+  return registration;
+}
+
+py::dict register_native(const Self& self, const Value& contract, const std::string& function) {
+  auto handler = unwrap(make_native_handler(function, self.core()->runtime().env()));
+  return to_dict(add(*self.core(), contract, std::move(handler)));
+}
+
+CapabilityPtr resolve(const Self& self, py::handle reference) {
+  self.core()->runtime();
+  std::string text;
+  if (auto known = self.core()->resolve(reference, text)) return known;
+  return unwrap(self.core()->runtime().registry().snapshot()->resolve(text));
+}
+
+py::list capabilities(const Self& self) {
+  py::list all;
+  for (const auto& [id, versions] : self.core()->runtime().registry().snapshot()->by_id) {
+    for (const auto& capability : versions) all.append(to_dict(*capability));
+  }
+  return all;
+}
+
+void add_executor(const Self& self, const std::string& name, py::object executor,
+                  std::vector<std::string> targets, py::handle capacity) {
+  if (!py::hasattr(executor, "submit")) {
+    raise(invalid_input("executor", Value(py::repr(executor).cast<std::string>()),
+                        "a concurrent.futures.Executor"));
+  }
+  FuturesOptions options{name, std::move(targets), self.core()->runtime().pool().stats().capacity};
+  const auto workers = py::getattr(executor, "_max_workers", py::none());
+  if (py::isinstance<py::int_>(workers)) options.capacity = workers.cast<int>();
+  set_if_given(capacity, options.capacity);
+  auto made = make_futures_executor(std::move(executor), std::move(options));
+  without_gil([&] { unwrap(self.core()->runtime().add_executor(std::move(made))); });
+}
+
+// ---- calls
+
+Request request_of(const Self& self, py::handle ref, py::handle input, py::object timeout,
+                   py::object deadline, py::object key, py::object target,
+                   py::object correlation_id, int priority) {
+  const bool absent = input.is(py::ellipsis());
+  return make_request(*self.core(), ref, absent ? py::handle() : input,
+                      {std::move(timeout), std::move(deadline), std::move(key), std::move(target),
+                       std::move(correlation_id), priority});
+}
+
+std::unique_ptr<Map> map(const Self& self, py::handle ref, py::handle inputs,
+                         std::optional<int> concurrency, bool ordered, bool return_exceptions) {
+  auto capability = resolve(self, ref);
+  auto iterator = py::reinterpret_steal<py::object>(PyObject_GetIter(inputs.ptr()));
+  if (!iterator) throw py::error_already_set();
+  return std::make_unique<Map>(self.core(), std::move(capability), std::move(iterator),
+                               MapOptions{concurrency, ordered, return_exceptions});
+}
+
+int visit(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  if (!py::detail::is_holder_constructed(self)) return 0;
+  const auto& handle = py::cast<const Self&>(py::handle(self));
+  return handle.core()->visit(visit, arg);
+}
+
+// A garbage collector that has found the runtime unreachable ends it before anything is taken apart,
+// so that no handler runs with half of what it refers to.
+void finalize(PyObject* self) {
+  if (!py::detail::is_holder_constructed(self)) return;
+  const py::error_scope keep_error;
+  const auto core = py::cast<const Self&>(py::handle(self)).core();
+  core->close_quietly(std::chrono::seconds(5));
+}
+
+int clear(PyObject*) { return 0; }  // finalize() has dropped what there was
+
+void take_part_in_collection(PyHeapTypeObject* heap_type) {
+  auto& type = heap_type->ht_type;
+  type.tp_flags |= Py_TPFLAGS_HAVE_GC;
+  type.tp_traverse = visit;
+  type.tp_finalize = finalize;
+  type.tp_clear = clear;
+}
+
+template <typename Class>
+void define_capabilities(Class& runtime) {
+  runtime
+      .def("register", register_python, "contract"_a, "handler"_a, py::kw_only(),
+           "kind"_a = "python", "context"_a = py::none(), "decode"_a = py::none(),
+           "encode"_a = py::none(), "fingerprint"_a = "")
+      .def("register_native", register_native, "contract"_a, "function"_a)
+      .def("capabilities", capabilities)
+      .def(
+          "resolve",
+          [](const Self& self, py::handle ref) { return to_dict(*resolve(self, ref)); }, "ref"_a)
+      .def("add_executor", add_executor, "name"_a, "executor"_a, "targets"_a, py::kw_only(),
+           "capacity"_a = py::none());
+}
+
+template <typename Class>
+void define_calls(Class& runtime) {
+  runtime
+      .def(
+          "execute",
+          [](const Self& self, py::handle ref, py::handle input, py::object timeout,
+             py::object deadline, py::object key, py::object target, py::object correlation_id,
+             int priority) {
+            return execute(*self.core(), request_of(self, ref, input, std::move(timeout),
+                                                    std::move(deadline), std::move(key),
+                                                    std::move(target), std::move(correlation_id),
+                                                    priority));
+          },
+          "ref"_a, "input"_a = py::ellipsis(), py::kw_only(), "timeout"_a = py::none(),
+          "deadline"_a = py::none(), "idempotency_key"_a = py::none(), "target"_a = py::none(),
+          "correlation_id"_a = py::none(), "priority"_a = 0)
+      .def(
+          "submit",
+          [](const Self& self, py::handle ref, py::handle input, py::object timeout,
+             py::object deadline, py::object key, py::object target, py::object correlation_id,
+             int priority) {
+            return submit(self.core(), request_of(self, ref, input, std::move(timeout),
+                                                  std::move(deadline), std::move(key),
+                                                  std::move(target), std::move(correlation_id),
+                                                  priority));
+          },
+          "ref"_a, "input"_a = py::ellipsis(), py::kw_only(), "timeout"_a = py::none(),
+          "deadline"_a = py::none(), "idempotency_key"_a = py::none(), "target"_a = py::none(),
+          "correlation_id"_a = py::none(), "priority"_a = 0)
+      .def("map", map, "ref"_a, "inputs"_a, py::kw_only(), "concurrency"_a = py::none(),
+           "ordered"_a = true, "return_exceptions"_a = false);
+}
+
+}  // namespace
+
+void register_runtime(py::module_& m) {
+  py::classh<Self> runtime(m, "Runtime", py::custom_type_setup(take_part_in_collection));
+  runtime
+      .def(py::init(&open), "store"_a = ":memory:", py::kw_only(), "workers"_a = py::none(),
+           "name"_a = py::none(), "durability"_a = "sync", "environment"_a = "development",
+           "clock"_a = py::none(), "start"_a = true, "queue_max"_a = py::none(),
+           "relaxed_window"_a = py::none(), "traces_max"_a = py::none(),
+           "traces_age"_a = py::none(), "lease_ttl"_a = py::none())
+      .def_property_readonly("name", [](const Self& self) { return self.core()->options().name; })
+      .def_property_readonly("store", [](const Self& self) { return self.core()->options().store; })
+      .def_property_readonly("workers",
+                             [](const Self& self) { return self.core()->options().workers; })
+      .def_property_readonly("closed", [](const Self& self) { return self.core()->closed(); })
+      .def(
+          "close",
+          [](const Self& self, bool drain, py::handle timeout) {
+            return self.core()->close(drain, to_duration(timeout, "timeout"));
+          },
+          "drain"_a = true, "timeout"_a = 30.0);
+  define_capabilities(runtime);
+  define_calls(runtime);
+  define_workflows(runtime);
+  define_inspection(runtime);
+  m.def("native_functions", native_functions);
+  m.def("live_runtimes", &Core::live_count);
+  m.def(
+      "close_all", [](py::handle timeout) { Core::close_all(to_duration(timeout, "timeout")); },
+      "timeout"_a = 5.0);
+}
+
+}  // namespace clew::python

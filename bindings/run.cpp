@@ -1,0 +1,86 @@
+#include "bindings/run.hpp"
+
+#include "bindings/convert.hpp"
+
+namespace clew::python {
+
+bool Run::done() const {
+  const auto status = without_gil([&] { return run().status(); });
+  return workflow::is_terminal(unwrap(status));
+}
+
+bool Run::wait(std::optional<Duration> timeout) {
+  if (core_->has_virtual_time()) return wait_by_wall_clock(timeout);
+  auto& runtime = core_->runtime_unless_forked();
+  auto& clock = runtime.env().clock();
+  const auto until = timeout ? clock.now() + *timeout : Timestamp::never();
+  return interruptible_wait(clock, until, [&](Timestamp slice) {
+    Result<bool> ended = false;
+    runtime.pool().blocking([&] { ended = run_->wait(slice); });
+    return unwrap(std::move(ended));
+  });
+}
+
+// Virtual time stands still while its test waits here: people's patience is measured in real time.
+bool Run::wait_by_wall_clock(std::optional<Duration> timeout) {
+  if (!latch_) {
+    latch_ = std::make_shared<Latch>();
+    run().on_ended([latch = latch_] { latch->set(); });
+  }
+  auto& runtime = core_->runtime_unless_forked();
+  auto& clock = wall_clock();
+  const auto until = timeout ? clock.now() + *timeout : Timestamp::never();
+  for (;;) {
+    const auto slice = end_of_slice(clock, until);
+    const bool ended = interruptible_wait(clock, slice, [&](Timestamp soon) {
+      bool set = false;
+      runtime.pool().blocking([&] { set = latch_->wait(soon); });
+      return set;
+    });
+    if (ended) return true;
+    if (slice == until) return false;
+    if (core_->closed()) raise(Error(Code::closed, "the runtime is closed"));
+  }
+}
+
+bool Run::wait_events(std::int64_t after, std::optional<Duration> timeout) {
+  auto& runtime = core_->runtime();
+  auto& clock = runtime.env().clock();
+  const auto until = timeout ? clock.now() + *timeout : Timestamp::never();
+  const auto there = [&]() -> bool {
+    if (!unwrap(run_->events(after, 1)).empty()) return true;
+    return workflow::is_terminal(unwrap(run_->status()));
+  };
+  return interruptible_wait(clock, until, [&](Timestamp slice) {
+    Result<void> waited;
+    runtime.pool().blocking([&] { waited = run_->wait_events(after, slice); });
+    unwrap(waited);
+    return there();
+  });
+}
+
+Result<Value> Run::result(std::optional<Duration> timeout) {
+  if (!wait(timeout)) {
+    return error(Code::timeout, "run \"{}\" has not ended in time", run_->id())
+        .with("run", Value(run_->id()))
+        .with_retryable(true);
+  }
+  return without_gil([&] { return run_->result(); });
+}
+
+void Run::on_ended(py::object callback) {
+  auto held = std::make_shared<PyRef>(std::move(callback));
+  auto notify = [self = shared_from_this(), held] {
+    (void)with_gil([&] {
+      try {
+        held->handle()(self);
+      } catch (py::error_already_set& raised) {
+        raised.restore();
+        PyErr_WriteUnraisable(held->get());
+      }
+    });
+  };
+  without_gil([&] { run().on_ended(std::move(notify)); });
+}
+
+}  // namespace clew::python

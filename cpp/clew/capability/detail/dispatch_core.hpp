@@ -1,0 +1,64 @@
+// capability/detail/dispatch_core.hpp: what all calls of one dispatcher share.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include "clew/base/env.hpp"
+#include "clew/base/mutex.hpp"
+#include "clew/capability/trace.hpp"
+#include "clew/exec/timers.hpp"
+
+namespace clew {
+
+// Thread-safe. Its borrowed parts outlive every call in flight: stop() waits for those.
+struct DispatchCore {
+  DispatchCore(Env& env_, TraceStore& traces_, Timers& timers_)
+      : env(env_), traces(traces_), timers(timers_) {}
+
+  Env& env;
+  TraceStore& traces;
+  Timers& timers;
+  std::atomic<bool> closing{false};     // nothing from outside enters
+  std::atomic<bool> closed{false};      // nothing enters
+  std::atomic<bool> cancel_all{false};  // every running handler should stop
+  std::atomic<std::int64_t> in_flight{0};
+  std::atomic<std::int64_t> inline_calls{0};
+  std::array<std::atomic<std::int64_t>, 5> outcomes{};  // by CallOutcome
+
+  void count(CallOutcome kind) {
+    outcomes[static_cast<std::size_t>(kind)].fetch_add(1, std::memory_order_relaxed);
+  }
+
+  // False when it may not: then nothing entered.
+  bool enter(bool outsider) {
+    in_flight.fetch_add(1, std::memory_order_seq_cst);
+    const bool refused = closed.load(std::memory_order_seq_cst) ||
+                         (outsider && closing.load(std::memory_order_seq_cst));
+    if (!refused) return true;
+    leave();
+    return false;
+  }
+  void leave() {
+    if (in_flight.fetch_sub(1, std::memory_order_seq_cst) == 1 &&
+        closing.load(std::memory_order_seq_cst)) {
+      { const Lock lock(idle_mutex); }
+      idle.notify_all();
+    }
+  }
+  // Until nothing is in flight or `deadline`; true when nothing is.
+  bool await_idle(Timestamp deadline) {
+    Lock lock(idle_mutex);
+    while (in_flight.load(std::memory_order_seq_cst) > 0) {
+      if (env.clock().wait_until(idle, lock, deadline)) break;
+    }
+    return in_flight.load(std::memory_order_seq_cst) == 0;
+  }
+
+ private:
+  Mutex idle_mutex;
+  Condition idle;
+};
+
+}  // namespace clew

@@ -1,0 +1,219 @@
+#include "clew/capability/dispatch.hpp"
+
+#include <algorithm>
+
+#include "clew/capability/detail/dispatch_core.hpp"
+#include "clew/capability/placement.hpp"
+
+namespace clew {
+namespace {
+
+thread_local const InvocationPtr* current_invocation = nullptr;
+
+}  // namespace
+
+InvocationPtr Dispatcher::current() {
+  return current_invocation != nullptr ? *current_invocation : nullptr;
+}
+Dispatcher::Scope::Scope(const InvocationPtr& invocation)
+    : before_(std::exchange(current_invocation, &invocation)) {}
+Dispatcher::Scope::~Scope() { current_invocation = before_; }
+
+class DispatcherImpl final : public Dispatcher {
+ public:
+  explicit DispatcherImpl(DispatcherParts parts)
+      : parts_(parts),
+        core_(std::make_shared<DispatchCore>(parts.env, parts.traces, parts.timers)) {}
+
+  ~DispatcherImpl() override { stop(false, Timestamp::never()); }
+
+  Outcome execute(Request request) override {
+    const auto invocation = admit(std::move(request));
+    if (invocation->ended()) return invocation->outcome();
+    if (invocation->may_run_here() && run_here(invocation)) return invocation->outcome();
+    launch(invocation);
+    if (!wait(invocation, invocation->deadline())) invocation->expire();
+    return invocation->outcome();
+  }
+
+  InvocationPtr submit(Request request, Function<void()> on_ended) override {
+    auto invocation = admit(std::move(request));
+    if (on_ended) invocation->on_ended(std::move(on_ended));
+    if (!invocation->ended()) launch(invocation);
+    return invocation;
+  }
+
+  InvocationPtr admit(Request request) override {
+    auto invocation = std::make_shared<Invocation>(core_);
+    Invocation& call = *invocation;
+    const bool outsider = !request.parent && !request.tag;
+    if (!core_->enter(outsider)) {
+      call.end(CallOutcome::rejected, error(Code::closed, "the runtime is closed"));
+      return invocation;
+    }
+    call.counted_ = true;
+    call.traced_ = request.tag == nullptr;  // a step's trace goes into its run's transaction
+    call.record_.id = parts_.env.ids().next();
+    call.record_.started = parts_.env.clock().now();
+    call.admitted_ns_ = parts_.env.clock().ticks_ns();
+    take_over(call, request);
+    if (auto admitted = check(call, request); !admitted) {
+      call.end(CallOutcome::rejected, std::move(admitted).error());
+    } else {
+      watch_cancel(invocation, request.cancel);
+    }
+    return invocation;
+  }
+
+  bool run_here(const InvocationPtr& invocation) override {
+    if (invocation->begun_.load(std::memory_order_relaxed)) return false;
+    const auto slot = parts_.pool.try_enter(invocation->limit());
+    if (!slot || !invocation->executor_->run_here(invocation)) return false;
+    core_->inline_calls.fetch_add(1, std::memory_order_relaxed);
+    return invocation->ended();
+  }
+
+  void launch(const InvocationPtr& invocation) override {
+    if (invocation->deadline_ != Timestamp::never()) set_timer(invocation);
+    if (invocation->parent_) invocation->cancel_token();  // follows its parent from here on
+    auto taken = invocation->executor_->start(invocation);
+    if (!taken) refuse(*invocation, std::move(taken).error());
+  }
+
+  bool wait(const InvocationPtr& invocation, Timestamp until) override {
+    if (invocation->ended()) return true;
+    if (!parts_.pool.in_slot()) return invocation->park(until);
+    if (until == Timestamp::never() && run_here(invocation)) return true;
+    parts_.pool.blocking([&] { invocation->park(until); });
+    return invocation->ended();
+  }
+
+  Result<void> add_executor(std::shared_ptr<CapabilityExecutor> executor) override {
+    return placement_.add(std::move(executor));
+  }
+
+  void begin_stop() override { core_->closing.store(true, std::memory_order_seq_cst); }
+
+  bool stop(bool drain, Timestamp deadline) override {
+    begin_stop();
+    if (drain) core_->await_idle(deadline);  // what is in flight may still call
+    core_->closed.store(true, std::memory_order_seq_cst);
+    bool idle = drain ? core_->await_idle(deadline) : core_->in_flight.load() == 0;
+    if (!idle) core_->cancel_all.store(true, std::memory_order_seq_cst);
+    for (const auto& executor : placement_.executors()) executor->stop();
+    return idle;
+  }
+
+  DispatchStats stats() const override {
+    const auto of = [&](CallOutcome kind) {
+      return core_->outcomes[static_cast<std::size_t>(kind)].load(std::memory_order_relaxed);
+    };
+    DispatchStats stats;
+    stats.success = of(CallOutcome::success);
+    stats.failure = of(CallOutcome::failure);
+    stats.timeout = of(CallOutcome::timeout);
+    stats.cancelled = of(CallOutcome::cancelled);
+    stats.rejected = of(CallOutcome::rejected);
+    stats.calls =
+        stats.success + stats.failure + stats.timeout + stats.cancelled + stats.rejected;
+    stats.in_flight = core_->in_flight.load(std::memory_order_relaxed);
+    stats.inline_calls = core_->inline_calls.load(std::memory_order_relaxed);
+    return stats;
+  }
+
+ private:
+  // The request's parts move into the call; what it inherits from the call above it is added.
+  static void take_over(Invocation& call, Request& request) {
+    call.record_.reference = std::move(request.reference);
+    call.record_.capability = std::move(request.capability);
+    call.record_.tag = std::move(request.tag);
+    call.record_.correlation_id = std::move(request.correlation_id);
+    call.idempotency_key_ = std::move(request.idempotency_key);
+    call.input_ = std::move(request.input);
+    call.priority_ = request.priority;
+    call.unbounded_ = request.unbounded;
+    call.parent_ = std::move(request.parent);
+    if (const Invocation* above = call.parent_.get()) {
+      call.depth_ = static_cast<std::uint16_t>(above->depth_ + 1);
+      call.record_.parent = above->record_.id;
+      call.deadline_ = above->deadline_;
+      if (call.record_.correlation_id.empty()) {
+        call.record_.correlation_id = above->record_.correlation_id;
+      }
+    }
+  }
+
+  // Everything that can refuse a call before anybody runs it.
+  Result<void> check(Invocation& call, const Request& request) {
+    if (call.depth_ > Invocation::depth_max) {
+      return error(Code::resource_exhausted, "calls are nested deeper than {}",
+                   Invocation::depth_max);
+    }
+    if (!call.record_.capability) {
+      CLEW_TRY(call.record_.capability,
+               parts_.registry.snapshot()->resolve(call.record_.reference));
+    }
+    const Capability& capability = *call.record_.capability;
+    if (!call.input_.is_object()) {
+      return invalid_input("input", call.input_, "an object of arguments");
+    }
+    if (!capability.inputs->accepts_everything()) {
+      CLEW_TRY(capability.inputs->check(call.input_, "input"));
+    }
+    CLEW_TRY(set_deadline(call, request, capability.contract));
+    CLEW_TRY(auto chosen, placement_.choose(capability, request.target));
+    call.executor_ = std::move(chosen.executor);
+    call.record_.target = std::move(chosen.target);
+    call.record_.executor = call.executor_->name();
+    return {};
+  }
+
+  static Result<void> set_deadline(Invocation& call, const Request& request,
+                                   const Contract& contract) {
+    const auto shorten = [&](Timestamp to) {
+      if (to < call.deadline_) call.deadline_ = to;
+      call.may_run_here_ = false;
+    };
+    if (request.timeout) {
+      if (*request.timeout <= Duration{0}) {
+        return invalid_input("timeout", Value(static_cast<double>(request.timeout->count()) / 1e6),
+                             "seconds above zero");
+      }
+      shorten(call.record_.started + *request.timeout);
+    }
+    if (contract.timeout) shorten(call.record_.started + *contract.timeout);
+    if (request.deadline != Timestamp::never()) shorten(request.deadline);
+    return {};
+  }
+
+  void watch_cancel(const InvocationPtr& invocation, const CancelToken& token) {
+    if (!token.can_be_cancelled()) return;
+    invocation->may_run_here_ = false;
+    invocation->keep_subscription(
+        CancelSubscription(token, [weak = std::weak_ptr(invocation), token] {
+          if (const auto call = weak.lock()) call->cancel(token.reason());
+        }));
+  }
+
+  void set_timer(const InvocationPtr& invocation) {
+    invocation->keep_timer(
+        parts_.timers.at(invocation->deadline_, [weak = std::weak_ptr(invocation)] {
+          if (const auto call = weak.lock(); call && !call->ended()) call->expire();
+        }));
+  }
+
+  static void refuse(Invocation& call, Error why) {
+    if (call.begun_.exchange(true, std::memory_order_acq_rel)) return;
+    call.end(CallOutcome::rejected, std::move(why));
+  }
+
+  DispatcherParts parts_;
+  std::shared_ptr<DispatchCore> core_;
+  Placement placement_;
+};
+
+std::unique_ptr<Dispatcher> make_dispatcher(DispatcherParts parts) {
+  return std::make_unique<DispatcherImpl>(parts);
+}
+
+}  // namespace clew

@@ -1,0 +1,246 @@
+#include "clew/capability/invocation.hpp"
+
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "clew/capability/detail/dispatch_core.hpp"
+#include "clew/capability/executor.hpp"
+
+namespace clew {
+namespace {
+
+// Where threads sleep until a call has ended. Calls share few places, so that one costs nothing
+// while nobody waits for it; who wakes for a neighbour's call looks and sleeps again.
+struct ParkingPlace {
+  Mutex mutex;
+  Condition condition;
+};
+std::array<ParkingPlace, 64> parking;
+
+ParkingPlace& place_of(const Invocation* invocation) {
+  return parking[(reinterpret_cast<std::uintptr_t>(invocation) >> 8U) % parking.size()];
+}
+
+}  // namespace
+
+struct Invocation::Rare {
+  std::vector<Function<void()>> callbacks;
+  std::optional<CancelSource> cancel;
+  CancelSubscription follows;  // the caller's token
+  CancelSubscription obeys;    // the parent's token
+  TimerId timer = 0;
+  std::string reason;
+};
+
+Invocation::Invocation(std::shared_ptr<DispatchCore> core) : core_(std::move(core)) {}
+Invocation::~Invocation() = default;
+
+Invocation::Rare& Invocation::rare() {
+  if (!rare_) rare_ = std::make_unique<Rare>();
+  return *rare_;
+}
+
+Task Invocation::task(Function<void(Turn)> run) const {
+  return Task{std::move(run), priority_, limit(), unbounded_};
+}
+
+KeyLimit Invocation::limit() const {
+  const int max = capability()->contract.max_concurrency;
+  if (max == 0) return {};
+  for (const Invocation* above = parent_.get(); above != nullptr; above = above->parent_.get()) {
+    if (above->capability() == capability()) return {};  // it waits for us in the place it holds
+  }
+  return {capability()->key, max};
+}
+
+bool Invocation::begin() {
+  if (begun_.exchange(true, std::memory_order_acq_rel)) return false;
+  if (deadline_ != Timestamp::never() && core_->env.clock().now() >= deadline_) {
+    end(CallOutcome::timeout, error(Code::timeout, "{} was still queued at its deadline",
+                                    capability()->contract.id));
+    return false;
+  }
+  begun_ns_.store(core_->env.clock().ticks_ns(), std::memory_order_relaxed);
+  auto queued = State::queued;
+  return state_.compare_exchange_strong(queued, State::running, std::memory_order_acq_rel);
+}
+
+bool Invocation::finish(Result<Value> result) {
+  if (result && !capability()->outputs->accepts_everything()) {
+    if (auto fits = capability()->outputs->check(*result, "output"); !fits) {
+      result = Error(Code::execution_failed,
+                     fmt::format("{} returned what its contract does not allow: {}",
+                                 capability()->contract.id, fits.error().message()))
+                   .with("path", fits.error().find("path") ? *fits.error().find("path") : Value());
+    }
+  }
+  if (result) return end(CallOutcome::success, std::move(result));
+  const bool heeded = result.error().code() == Code::cancelled && cancelled();
+  return end(heeded ? CallOutcome::cancelled : CallOutcome::failure, std::move(result));
+}
+
+bool Invocation::end(CallOutcome kind, Result<Value> result) {
+  if (ending_.exchange(Ending::taken, std::memory_order_acq_rel) == Ending::taken) return false;
+
+  const auto now_ns = core_->env.clock().ticks_ns();
+  const auto begun_ns = begun_ns_.load(std::memory_order_relaxed);
+  record_.queue_ns = (begun_ns != 0 ? begun_ns : now_ns) - admitted_ns_;
+  record_.run_ns = begun_ns != 0 ? now_ns - begun_ns : 0;
+  record_.outcome = kind;
+  record_.input = input_;
+  if (result) {
+    record_.output = *result;
+    record_.has_output = true;
+  } else {
+    record_.code = result.error().code();
+  }
+  outcome_ = Outcome{kind, std::move(result)};
+  core_->count(kind);
+  if (traced_) core_->traces.record(record_);
+  // Published here: whoever sees `ended` may read outcome and record.
+  state_.store(State::ended, std::memory_order_seq_cst);
+  announce();
+  if (counted_) core_->leave();
+  return true;
+}
+
+void Invocation::announce() {
+  std::vector<Function<void()>> callbacks;
+  CancelSubscription follows;
+  CancelSubscription obeys;
+  {
+    const Lock lock(mutex_);
+    if (rare_) {
+      callbacks = std::move(rare_->callbacks);
+      follows = std::move(rare_->follows);
+      obeys = std::move(rare_->obeys);
+      if (rare_->timer != 0) core_->timers.cancel(rare_->timer);
+    }
+  }
+  if (parked_.load(std::memory_order_seq_cst) > 0) {
+    ParkingPlace& place = place_of(this);
+    { const Lock lock(place.mutex); }  // a sleeper is either before its look or in its wait
+    place.condition.notify_all();
+  }
+  for (auto& callback : callbacks) callback();
+}
+
+void Invocation::expire() {
+  const bool ran = begun_.exchange(true, std::memory_order_acq_rel);
+  const Contract& contract = capability()->contract;
+  end(CallOutcome::timeout,
+      ran && contract.effect == Effect::once
+          ? error(Code::unknown_outcome,
+                  "{} was running at its deadline: whether it took effect is unknown", contract.id)
+          : error(Code::timeout, "{} was still {} at its deadline", contract.id,
+                  ran ? "running" : "queued"));
+  cancel_requested_.store(true, std::memory_order_release);
+  signal_cancel();
+}
+
+bool Invocation::cancelled() const {
+  if (ended() || cancel_requested_.load(std::memory_order_relaxed)) return true;
+  if (core_->cancel_all.load(std::memory_order_relaxed)) return true;
+  return parent_ != nullptr && parent_->cancelled();
+}
+
+CancelToken Invocation::cancel_token() {
+  CancelToken token;
+  {
+    const Lock lock(mutex_);
+    Rare& parts = rare();
+    if (parts.cancel) return parts.cancel->token();
+    parts.cancel.emplace();
+    token = parts.cancel->token();
+  }
+  if (parent_) {
+    const auto above = parent_->cancel_token();
+    CancelSubscription obeys(above, [weak = weak_from_this(), above] {
+      if (const auto self = weak.lock()) self->cancel(above.reason());
+    });
+    const Lock lock(mutex_);
+    if (!ended()) rare().obeys = std::move(obeys);
+  }
+  // Asked for before there was anybody to tell.
+  if (cancel_requested_.load(std::memory_order_seq_cst)) signal_cancel();
+  return token;
+}
+
+void Invocation::signal_cancel() {
+  std::optional<CancelSource> source;
+  std::string reason;
+  {
+    const Lock lock(mutex_);
+    if (!rare_) return;
+    source = rare_->cancel;
+    reason = rare_->reason;
+  }
+  if (source) source->cancel(reason);
+}
+
+bool Invocation::cancel(std::string reason) {
+  if (ended()) return false;
+  {
+    const Lock lock(mutex_);
+    if (rare().reason.empty()) rare().reason = reason;
+  }
+  cancel_requested_.store(true, std::memory_order_seq_cst);
+  signal_cancel();
+  if (begun_.exchange(true, std::memory_order_acq_rel)) return false;
+  return end(CallOutcome::cancelled,
+             error(Code::cancelled, "{} was cancelled before it began{}", capability()->contract.id,
+                   reason.empty() ? "" : ": " + reason));
+}
+
+void Invocation::keep_timer(TimerId timer) {
+  const Lock lock(mutex_);
+  if (ended()) {
+    core_->timers.cancel(timer);
+  } else {
+    rare().timer = timer;
+  }
+}
+
+void Invocation::keep_subscription(CancelSubscription follows) {
+  const Lock lock(mutex_);
+  if (!ended()) std::swap(rare().follows, follows);
+}
+
+void Invocation::on_ended(Function<void()> callback) {
+  {
+    const Lock lock(mutex_);
+    // Under the lock `end` takes the list after it has published, so nothing falls between.
+    if (!ended()) {
+      rare().callbacks.push_back(std::move(callback));
+      return;
+    }
+  }
+  callback();
+}
+
+void Invocation::report_progress(std::int64_t done, std::int64_t total) {
+  progress_done_.store(static_cast<std::uint64_t>(done), std::memory_order_relaxed);
+  progress_total_.store(static_cast<std::uint64_t>(total), std::memory_order_relaxed);
+}
+
+std::pair<std::int64_t, std::int64_t> Invocation::progress() const {
+  return {static_cast<std::int64_t>(progress_done_.load(std::memory_order_relaxed)),
+          static_cast<std::int64_t>(progress_total_.load(std::memory_order_relaxed))};
+}
+
+bool Invocation::park(Timestamp until) {
+  ParkingPlace& place = place_of(this);
+  // Announced before looking: `end` publishes before it looks for sleepers.
+  parked_.fetch_add(1, std::memory_order_seq_cst);
+  {
+    Lock lock(place.mutex);
+    while (state_.load(std::memory_order_seq_cst) != State::ended) {
+      if (core_->env.clock().wait_until(place.condition, lock, until)) break;
+    }
+  }
+  parked_.fetch_sub(1, std::memory_order_relaxed);
+  return ended();
+}
+
+}  // namespace clew

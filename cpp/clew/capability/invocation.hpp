@@ -1,0 +1,151 @@
+// capability/invocation.hpp: one call, from its admission to its outcome.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "clew/base/cancel.hpp"
+#include "clew/base/env.hpp"
+#include "clew/base/function.hpp"
+#include "clew/base/mutex.hpp"
+#include "clew/capability/trace.hpp"
+#include "clew/exec/exec.hpp"
+#include "clew/exec/timers.hpp"
+
+namespace clew {
+
+class Dispatcher;
+class Invocation;
+using InvocationPtr = std::shared_ptr<Invocation>;
+
+// What somebody asks for. A value that travels the whole way.
+struct Request {
+  std::string reference;     // "text.words@^1"; ignored when `capability` is set
+  CapabilityPtr capability;  // already resolved (a pinned step)
+  Value input;
+  std::optional<Duration> timeout;          // from now, queue included
+  Timestamp deadline = Timestamp::never();  // the earlier of the two wins, and the parent's
+  std::string target;                       // a wish within what the contract permits
+  std::string idempotency_key;
+  std::string correlation_id;
+  int priority = 0;
+  bool unbounded = false;  // may exceed the queue's bound: whoever asks keeps a bound of its own
+  CancelToken cancel;
+  InvocationPtr parent;                // the call within which this one is made
+  std::shared_ptr<const StepTag> tag;  // when it is a step of a run
+};
+
+// How a call ended: the output, or the error.
+struct Outcome {
+  CallOutcome kind = CallOutcome::success;
+  Result<Value> result = Value();
+};
+
+// What all calls of one dispatcher share; outlives the dispatcher while calls do.
+struct DispatchCore;
+class CapabilityExecutor;
+
+// One call. Shared by whoever waits for it and whoever runs it. Thread-safe.
+// It ends exactly once: by its handler, its deadline, a cancellation or a refusal, whichever is
+// first. What comes later is dropped.
+class Invocation : public std::enable_shared_from_this<Invocation> {
+ public:
+  enum class State : std::uint8_t { queued, running, ended };
+  static constexpr int depth_max = 100;  // calls within calls
+
+  // Made by Dispatcher::admit() alone.
+  explicit Invocation(std::shared_ptr<DispatchCore> core);
+  ~Invocation();
+  Invocation(const Invocation&) = delete;
+  Invocation& operator=(const Invocation&) = delete;
+
+  // --- for executors ---
+  const CapabilityPtr& capability() const { return record_.capability; }
+  const Value& input() const { return input_; }
+  // How its task is to be queued: its priority, its limit, and whether the bound holds for it.
+  Task task(Function<void(Turn)> run) const;
+  // The limit that holds for this call; none when a call above it holds that place already.
+  KeyLimit limit() const;
+  // Claims the call for running. False when it has ended already or another thread runs it.
+  bool begin();
+  // Ends the call with what the handler gave. False when it had ended before: nobody will see this
+  // result. Checks the output against the contract. May run the waiters' callbacks: no lock held.
+  bool finish(Result<Value> result);
+
+  // --- for handlers: the call's context ---
+  const Id& id() const { return record_.id; }  // also of its trace
+  Timestamp deadline() const { return deadline_; }
+  // Whether the handler should stop: it, a call above it or the whole runtime was told to, or its
+  // outcome is decided already.
+  bool cancelled() const;
+  CancelToken cancel_token();
+  const std::string& idempotency_key() const { return idempotency_key_; }
+  int attempt() const { return record_.tag ? record_.tag->attempt : 1; }
+  const StepTag* tag() const { return record_.tag.get(); }
+  const std::string& correlation_id() const { return record_.correlation_id; }
+  // How far the handler says it is: `done` of `total`; total 0: it has not said.
+  void report_progress(std::int64_t done, std::int64_t total);
+  std::pair<std::int64_t, std::int64_t> progress() const;
+
+  // --- for callers ---
+  State state() const { return state_.load(std::memory_order_acquire); }
+  bool ended() const { return state() == State::ended; }
+  // Whether nothing about the call asks for another thread: no timeout or cancel token of its own.
+  bool may_run_here() const { return may_run_here_; }
+  // Valid once ended.
+  const Outcome& outcome() const { return outcome_; }
+  const TraceRecord& trace() const { return record_; }
+  // Asks the call to stop. One that has not begun ends as cancelled at once: true. One that runs
+  // is told and goes on until it heeds it: false; also false when ended.
+  bool cancel(std::string reason);
+  // Calls `callback` once when the call has ended: at once on this thread when it has already,
+  // otherwise on the thread that ends it. It must be short and must not block.
+  void on_ended(Function<void()> callback);
+  // The caller's deadline has come: ends the call as timed out unless it has ended. A running
+  // handler is told to stop. For an effect that happens `once` the outcome is unknown then.
+  void expire();
+  CapabilityExecutor* executor() const { return executor_.get(); }
+
+ private:
+  friend class DispatcherImpl;
+  enum class Ending : std::uint8_t { open, taken };
+  bool end(CallOutcome kind, Result<Value> result);  // false: somebody else did
+  void announce();  // tells everybody who waits
+  bool park(Timestamp until);
+  void signal_cancel();
+  void keep_timer(TimerId timer);                  // cancelled when the call ends
+  void keep_subscription(CancelSubscription follows);
+
+  std::shared_ptr<DispatchCore> core_;
+  std::atomic<State> state_{State::queued};
+  std::atomic<bool> begun_{false};
+  std::atomic<Ending> ending_{Ending::open};
+  std::atomic<bool> cancel_requested_{false};
+  std::atomic<int> parked_{0};
+  bool may_run_here_ = true;
+  bool counted_ = false;  // in flight
+  bool traced_ = false;   // leaves its trace in the TraceStore
+  std::uint16_t depth_ = 0;
+  bool unbounded_ = false;
+  int priority_ = 0;
+  Value input_;
+  Timestamp deadline_ = Timestamp::never();
+  std::int64_t admitted_ns_ = 0;
+  std::atomic<std::int64_t> begun_ns_{0};  // 0: it never began
+  std::shared_ptr<CapabilityExecutor> executor_;
+  InvocationPtr parent_;
+  std::string idempotency_key_;
+  Outcome outcome_;
+  TraceRecord record_;
+  std::atomic<std::uint64_t> progress_done_{0};
+  std::atomic<std::uint64_t> progress_total_{0};
+  struct Rare;  // what few calls need: callbacks, cancel source, subscriptions, timer
+  Rare& rare() CLEW_REQUIRES(mutex_);
+  mutable Mutex mutex_;
+  std::unique_ptr<Rare> rare_ CLEW_GUARDED_BY(mutex_);
+};
+
+}  // namespace clew

@@ -1,0 +1,93 @@
+#include "clew/capability/detail/trace_retention.hpp"
+
+#include <algorithm>
+
+#include "clew/base/check.hpp"
+#include "clew/capability/detail/trace_rows.hpp"
+
+namespace clew::detail {
+namespace {
+
+constexpr auto relaxed = std::memory_order_relaxed;
+constexpr std::int64_t slack_max = 64;
+constexpr std::int64_t sweep_max = 1000;  // rows that one transaction of a sweep deletes
+
+}  // namespace
+
+TraceKeeper::TraceKeeper(TraceRetention retention)
+    : retention_(retention),
+      slack_(std::min(retention.count_max / 16, slack_max)),
+      sweep_every_(std::min<Duration>(retention.age_max / 16, std::chrono::minutes(1))) {
+  CLEW_CHECK(retention.count_max > 0);
+  CLEW_CHECK(retention.age_max.count() > 0);
+}
+
+Result<void> TraceKeeper::trim(store::Transaction& tx, std::int64_t added) {
+  const auto since_count = added_since_count_.fetch_add(added, relaxed) + added;
+  std::int64_t rows = 0;
+  if (!counted_.load(relaxed) || since_count > retention_.count_max) {
+    CLEW_TRY(rows, count_traces(tx));
+    rows_.store(rows, relaxed);
+    added_since_count_.store(0, relaxed);
+    counted_.store(true, relaxed);
+  } else {
+    rows = rows_.fetch_add(added, relaxed) + added;
+  }
+  const auto excess = rows - retention_.count_max;
+  if (excess <= slack_) return {};
+  CLEW_TRY(const auto gone, delete_oldest_traces(tx, std::min(excess, added + slack_max)));
+  rows_.fetch_sub(gone, relaxed);
+  deleted_.fetch_add(gone, relaxed);
+  return {};
+}
+
+Result<void> TraceKeeper::sweep_if_due(store::Database& database, Timestamp now) {
+  if (now.us < next_sweep_us_.load(relaxed)) return {};
+  return sweep(database, now);
+}
+
+Result<void> TraceKeeper::sweep(store::Database& database, Timestamp now) {
+  next_sweep_us_.store((now + sweep_every_).us, relaxed);
+  const Timestamp cutoff{now.us - retention_.age_max.count()};
+  bool needed = false;  // a look at a snapshot spares the writer when nothing is to be done
+  CLEW_TRY(database.read([&](store::Transaction& tx) -> Result<void> {
+    CLEW_TRY(const auto rows, count_traces(tx));
+    CLEW_TRY(const auto oldest, oldest_trace(tx));
+    needed = rows > retention_.count_max || (oldest && *oldest < cutoff);
+    return {};
+  }));
+  if (needed) distrust();
+  while (needed) {
+    const auto some = [&](store::Transaction& tx) -> Result<void> {
+      CLEW_TRY(needed, sweep_some(tx, cutoff));
+      return {};
+    };
+    if (auto swept = database.write(some, store::Durability::relaxed); !swept) {
+      distrust();
+      return swept.error();
+    }
+  }
+  return {};
+}
+
+// True when there is more to do.
+Result<bool> TraceKeeper::sweep_some(store::Transaction& tx, Timestamp cutoff) {
+  if (!counted_.load(relaxed)) {
+    CLEW_TRY(const auto rows, count_traces(tx));
+    rows_.store(rows, relaxed);
+    added_since_count_.store(0, relaxed);
+    counted_.store(true, relaxed);
+  }
+  const auto excess = rows_.load(relaxed) - retention_.count_max;
+  std::int64_t gone = 0;
+  if (excess > 0) {
+    CLEW_TRY(gone, delete_oldest_traces(tx, std::min(excess, sweep_max)));
+  } else {
+    CLEW_TRY(gone, delete_traces_before(tx, cutoff, sweep_max));
+  }
+  rows_.fetch_sub(gone, relaxed);
+  deleted_.fetch_add(gone, relaxed);
+  return gone > 0;
+}
+
+}  // namespace clew::detail

@@ -1,0 +1,331 @@
+// Ids of traces are UUIDv7, made when the call starts: their order is that of the starts, so one
+// key serves for appending, for "newest first" and for finding what is oldest.
+#include "clew/capability/detail/trace_rows.hpp"
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace clew {
+
+// The view is for people: ids and digests as text. hex() is SQLite's; a database without it gets a
+// function of that name.
+store::Migration trace_migration(int version) {
+  return {version, "traces", R"sql(
+CREATE TABLE traces (
+  id {blob} NOT NULL PRIMARY KEY,
+  parent {blob},
+  capability TEXT NOT NULL,
+  version TEXT NOT NULL,
+  target TEXT NOT NULL,
+  executor TEXT NOT NULL,
+  outcome TEXT NOT NULL,
+  code TEXT,
+  started_us {integer} NOT NULL,
+  queue_us {integer} NOT NULL,
+  run_us {integer} NOT NULL,
+  commit_us {integer} NOT NULL,
+  input_sha256 {blob} NOT NULL,
+  output_sha256 {blob},
+  attempt {integer} NOT NULL,
+  run TEXT,
+  step TEXT,
+  item {integer},
+  correlation_id TEXT
+) {clustered};
+CREATE INDEX traces_of_run ON traces (run, id) WHERE run IS NOT NULL;
+
+CREATE VIEW v_traces AS
+SELECT substr(lower(hex(id)), 1, 8) || '-' || substr(lower(hex(id)), 9, 4) || '-' ||
+         substr(lower(hex(id)), 13, 4) || '-' || substr(lower(hex(id)), 17, 4) || '-' ||
+         substr(lower(hex(id)), 21) AS id,
+       CASE WHEN parent IS NOT NULL THEN
+         substr(lower(hex(parent)), 1, 8) || '-' || substr(lower(hex(parent)), 9, 4) || '-' ||
+         substr(lower(hex(parent)), 13, 4) || '-' || substr(lower(hex(parent)), 17, 4) || '-' ||
+         substr(lower(hex(parent)), 21) END AS parent,
+       capability, version, target, executor, outcome, code, started_us, queue_us, run_us,
+       commit_us, lower(hex(input_sha256)) AS input_sha256,
+       CASE WHEN output_sha256 IS NOT NULL THEN lower(hex(output_sha256)) END AS output_sha256,
+       attempt, run, step, item, correlation_id
+  FROM traces;
+)sql"};
+}
+
+namespace detail {
+namespace {
+
+using store::Arg;
+using store::Blob;
+using store::Row;
+
+const store::Statement insert_sql(R"sql(
+    INSERT INTO traces (id, parent, capability, version, target, executor, outcome, code,
+                        started_us, queue_us, run_us, commit_us, input_sha256, output_sha256,
+                        attempt, run, step, item, correlation_id)
+    VALUES (:id, :parent, :capability, :version, :target, :executor, :outcome, :code,
+            :started_us, :queue_us, :run_us, :commit_us, :input_sha256, :output_sha256,
+            :attempt, :run, :step, :item, :correlation_id)
+    ON CONFLICT (id) DO NOTHING)sql");
+
+const store::Statement count_sql("SELECT count(*) FROM traces");
+
+const store::Statement delete_oldest_sql(R"sql(
+    DELETE FROM traces WHERE id IN (SELECT id FROM traces ORDER BY id LIMIT :count))sql");
+
+const store::Statement delete_before_sql(R"sql(
+    DELETE FROM traces
+     WHERE id IN (SELECT id FROM traces ORDER BY id LIMIT :count) AND started_us < :cutoff)sql");
+
+const store::Statement oldest_sql("SELECT started_us FROM traces ORDER BY id LIMIT 1");
+
+// The columns in the order of `Column`.
+constexpr std::string_view select_sql = R"sql(
+    SELECT id, parent, capability, version, target, executor, outcome, code, started_us, queue_us,
+           run_us, commit_us, input_sha256, output_sha256, attempt, run, step, item, correlation_id
+      FROM traces)sql";
+
+enum Column {
+  id_column,
+  parent_column,
+  capability_column,
+  version_column,
+  target_column,
+  executor_column,
+  outcome_column,
+  code_column,
+  started_column,
+  queue_column,
+  run_us_column,
+  commit_column,
+  input_column,
+  output_column,
+  attempt_column,
+  run_column,
+  step_column,
+  item_column,
+  correlation_column,
+};
+
+constexpr int limit_max = 10'000;
+
+Arg text_or_null(std::string_view text) { return text.empty() ? Arg(nullptr) : Arg(text); }
+
+Blob blob_of(const Digest& digest) {
+  return {{reinterpret_cast<const char*>(digest.data()), digest.size()}};
+}
+
+std::int64_t to_us(std::int64_t ns) { return ns / 1000; }
+
+Error corrupt_column(const Row& row, Column column, std::string_view expected) {
+  return error(Code::corrupt, "column {} of a trace is not {}", row.name(column), expected);
+}
+
+Result<Id> id_at(const Row& row, Column column) {
+  CLEW_TRY(const auto bytes, row.blob(column));
+  if (bytes.size() != sizeof(Id::bytes)) return corrupt_column(row, column, "an id of 16 bytes");
+  return Id::from_bytes(bytes);
+}
+
+Result<std::string> text_at(const Row& row, Column column) {
+  if (row.is_null(column)) return std::string();
+  CLEW_TRY(const auto text, row.text(column));
+  return std::string(text);
+}
+
+Result<std::string> digest_at(const Row& row, Column column) {
+  if (row.is_null(column)) return std::string();
+  CLEW_TRY(const auto bytes, row.blob(column));
+  if (bytes.size() != sizeof(Digest)) return corrupt_column(row, column, "a digest of 32 bytes");
+  return to_hex(bytes);
+}
+
+Result<CallOutcome> outcome_at(const Row& row, Column column) {
+  CLEW_TRY(const auto word, row.text(column));
+  auto outcome = parse_outcome(word);
+  if (!outcome) return corrupt_column(row, column, "the word of an outcome");
+  return outcome;
+}
+
+Result<int> int_at(const Row& row, Column column) {
+  CLEW_TRY(const auto number, row.integer(column));
+  if (!std::in_range<int>(number)) return corrupt_column(row, column, "a small integer");
+  return static_cast<int>(number);
+}
+
+Result<Trace> decode(const Row& row) {
+  Trace trace;
+  CLEW_TRY(trace.id, id_at(row, id_column));
+  if (!row.is_null(parent_column)) {
+    CLEW_TRY(trace.parent, id_at(row, parent_column));
+  }
+  CLEW_TRY(trace.capability, text_at(row, capability_column));
+  CLEW_TRY(trace.version, text_at(row, version_column));
+  CLEW_TRY(trace.target, text_at(row, target_column));
+  CLEW_TRY(trace.executor, text_at(row, executor_column));
+  CLEW_TRY(trace.outcome, outcome_at(row, outcome_column));
+  CLEW_TRY(trace.code, text_at(row, code_column));
+  CLEW_TRY(trace.started.us, row.integer(started_column));
+  CLEW_TRY(trace.queue_us, row.integer(queue_column));
+  CLEW_TRY(trace.run_us, row.integer(run_us_column));
+  CLEW_TRY(trace.commit_us, row.integer(commit_column));
+  CLEW_TRY(trace.input_sha256, digest_at(row, input_column));
+  CLEW_TRY(trace.output_sha256, digest_at(row, output_column));
+  CLEW_TRY(trace.attempt, int_at(row, attempt_column));
+  CLEW_TRY(trace.run, text_at(row, run_column));
+  CLEW_TRY(trace.step, text_at(row, step_column));
+  if (!row.is_null(item_column)) {
+    CLEW_TRY(trace.item, int_at(row, item_column));
+  }
+  CLEW_TRY(trace.correlation_id, text_at(row, correlation_column));
+  return trace;
+}
+
+// Decodes a row; an error names the table and, when it can be read, the key.
+Result<Trace> trace_of(const Row& row) {
+  auto trace = decode(row);
+  if (trace) return trace;
+  auto problem = trace.error().with("table", Value("traces"));
+  const auto id = id_at(row, id_column);
+  return id ? problem.with("id", Value(id->to_string())) : problem;
+}
+
+// Conditions of a query and their arguments, in the same order.
+class Where {
+ public:
+  void add(std::string_view condition, Arg arg) {
+    text_ += args_.empty() ? " WHERE " : " AND ";
+    text_ += condition;
+    args_.push_back(arg);
+  }
+  void add_text(std::string_view condition, const std::string& text) {
+    if (!text.empty()) add(condition, Arg(text));
+  }
+  const std::string& text() const { return text_; }
+  std::vector<Arg> take_args() && { return std::move(args_); }
+
+ private:
+  std::string text_;
+  std::vector<Arg> args_;
+};
+
+// Borrows from `query` and `below`.
+Where conditions(const TraceQuery& query, const TracePosition& below) {
+  Where where;
+  where.add_text("run = :run", query.run);
+  if (below) where.add("id < :below", Arg(Blob{below->view()}));
+  where.add_text("capability = :capability", query.capability);
+  where.add_text("version = :version", query.version);
+  if (query.outcome) where.add("outcome = :outcome", Arg(name(*query.outcome)));
+  where.add_text("code = :code", query.code);
+  if (query.since) where.add("started_us >= :since", Arg(*query.since));
+  if (query.until) where.add("started_us < :until", Arg(*query.until));
+  return where;
+}
+
+}  // namespace
+
+Result<std::int64_t> insert_trace(store::Transaction& tx, const TraceRecord& record) {
+  TraceDigests own;
+  if (!record.digests) {
+    own.input = digest_of(record.input);
+    if (record.has_output) own.output = digest_of(record.output);
+  }
+  const auto& digests = record.digests ? *record.digests : own;
+  static const StepTag bare;
+  const auto& tag = record.tag ? *record.tag : bare;
+  const auto* contract = record.capability ? &record.capability->contract : nullptr;
+  return tx.run(
+      insert_sql, Blob{record.id.view()},
+      record.parent.is_nil() ? Arg(nullptr) : Arg(Blob{record.parent.view()}),
+      contract != nullptr ? contract->id : record.reference,
+      contract != nullptr ? std::string_view(record.capability->version_text) : "", record.target,
+      record.executor, name(record.outcome), record.code ? Arg(name(*record.code)) : Arg(nullptr),
+      record.started, to_us(record.queue_ns), to_us(record.run_ns), to_us(record.commit_ns),
+      blob_of(digests.input), digests.output ? Arg(blob_of(*digests.output)) : Arg(nullptr),
+      tag.attempt, text_or_null(tag.run), text_or_null(tag.step),
+      tag.item >= 0 ? Arg(tag.item) : Arg(nullptr), text_or_null(record.correlation_id));
+}
+
+Result<std::int64_t> count_traces(store::Transaction& tx) {
+  std::int64_t count = 0;
+  CLEW_TRY(tx.first(count_sql, [&count](const Row& row) -> Result<void> {
+    CLEW_TRY(count, row.integer(0));
+    return {};
+  }));
+  return count;
+}
+
+Result<std::int64_t> delete_oldest_traces(store::Transaction& tx, std::int64_t count) {
+  return tx.run(delete_oldest_sql, count);
+}
+
+Result<std::int64_t> delete_traces_before(store::Transaction& tx, Timestamp cutoff,
+                                          std::int64_t count) {
+  return tx.run(delete_before_sql, count, cutoff);
+}
+
+Result<std::optional<Timestamp>> oldest_trace(store::Transaction& tx) {
+  std::optional<Timestamp> oldest;
+  CLEW_TRY(tx.first(oldest_sql, [&oldest](const Row& row) -> Result<void> {
+    CLEW_TRY(const auto us, row.integer(0));
+    oldest = Timestamp{us};
+    return {};
+  }));
+  return oldest;
+}
+
+Result<std::optional<Trace>> find_trace(store::Transaction& tx, const Id& id) {
+  static const std::string text = std::string(select_sql) + " WHERE id = :id";
+  static const store::Statement find_sql(text.c_str());
+  std::optional<Trace> found;
+  CLEW_TRY(tx.first(
+      find_sql,
+      [&found](const Row& row) -> Result<void> {
+        CLEW_TRY(found, trace_of(row));
+        return {};
+      },
+      Blob{id.view()}));
+  return found;
+}
+
+Result<TracePosition> check_query(const TraceQuery& query) {
+  if (query.limit < 1 || query.limit > limit_max) {
+    return invalid_input("limit", Value(query.limit), "an integer from 1 to 10000");
+  }
+  if (!query.version.empty()) {
+    CLEW_TRY(Version::parse(query.version, "version"));
+  }
+  if (!query.code.empty() && name(code_of(query.code)) != query.code) {
+    return invalid_input("code", Value(query.code), "the code of an error");
+  }
+  if (query.cursor.empty()) return TracePosition();
+  const auto below = Id::parse(query.cursor);
+  if (!below) return invalid_input("cursor", Value(query.cursor), "the next_cursor of a page");
+  return TracePosition(*below);
+}
+
+Result<TracePage> read_traces(store::Transaction& tx, const TraceQuery& query,
+                              const TracePosition& below) {
+  auto where = conditions(query, below);
+  const auto text = std::string(select_sql) + where.text() + " ORDER BY id DESC LIMIT :limit";
+  auto args = std::move(where).take_args();
+  args.push_back(Arg(query.limit + 1));  // one more tells whether there is a next page
+  TracePage page;
+  bool more = false;
+  store::VisitRow visit = [&](const Row& row) -> Result<void> {
+    if (page.traces.size() == static_cast<std::size_t>(query.limit)) {
+      more = true;
+      return {};
+    }
+    CLEW_TRY(auto trace, trace_of(row));
+    page.traces.push_back(std::move(trace));
+    return {};
+  };
+  CLEW_TRY(tx.each_text(text, args, visit));
+  if (more) page.next_cursor = page.traces.back().id.to_string();
+  return page;
+}
+
+}  // namespace detail
+}  // namespace clew

@@ -1,0 +1,375 @@
+#include "clew/exec/thread_pool.hpp"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "clew/exec/detail/failure.hpp"
+#include "clew/exec/detail/pool.hpp"
+
+namespace clew {
+
+PoolSlot::PoolSlot(PoolSlot&& other) noexcept
+    : pool_(std::exchange(other.pool_, nullptr)), key_(other.key_) {}
+
+PoolSlot& PoolSlot::operator=(PoolSlot&& other) noexcept {
+  if (this != &other) {
+    if (pool_ != nullptr) pool_->leave(key_);
+    pool_ = std::exchange(other.pool_, nullptr);
+    key_ = other.key_;
+  }
+  return *this;
+}
+
+PoolSlot::~PoolSlot() {
+  if (pool_ != nullptr) pool_->leave(key_);
+}
+
+Result<std::unique_ptr<ThreadPool>> make_thread_pool(PoolOptions options, Clock& clock) {
+  if (options.threads < 1 || options.threads > 256) {
+    return invalid_input("threads", options.threads, "a number from 1 to 256");
+  }
+  if (options.queue_max < 1) {
+    return invalid_input("queue_max", options.queue_max, "a number of at least 1");
+  }
+  if (options.block_max < Duration::zero()) {
+    return invalid_input("block_max", to_string(options.block_max), "a duration of at least 0");
+  }
+  return std::unique_ptr<ThreadPool>(std::make_unique<detail::Pool>(std::move(options), clock));
+}
+
+namespace detail {
+
+Pool::Pool(PoolOptions options, Clock& clock)
+    : options_(std::move(options)),
+      cores_(static_cast<int>(std::thread::hardware_concurrency())),
+      clock_(clock) {
+  counts_.capacity = options_.threads;
+}
+
+Pool::~Pool() { stop(StopMode::cancel, Timestamp::never()); }
+
+// ---- submit
+
+Result<void> Pool::submit(Task task) {
+  CLEW_CHECK(static_cast<bool>(task.call));
+  if (task.limit.key != 0 && task.limit.max < 1) {
+    return invalid_input("limit.max", task.limit.max, "at least 1 for a task with a key");
+  }
+  Wake wake;
+  Entry entry = Entry::accepted;
+  {
+    const QuickLock lock(mutex_);
+    entry = entry_now();
+    if (entry == Entry::accepted) [[likely]]
+      wake = accept(std::move(task));
+  }
+  switch (entry) {
+    case Entry::accepted:
+      perform(wake);
+      return {};
+    case Entry::waits:
+      return submit_to_full_queue(std::move(task));
+    case Entry::rejected:
+      return rejected();
+    case Entry::closed:
+      return closed();
+  }
+  return closed();
+}
+
+Pool::Entry Pool::entry_now() {
+  if (closing_) return Entry::closed;
+  if (!is_full()) return Entry::accepted;
+  if (options_.full == FullPolicy::reject) {
+    ++counts_.rejected;
+    return Entry::rejected;
+  }
+  ++callers_;  // so that stop() waits until this thread is out again
+  return Entry::waits;
+}
+
+Pool::Wake Pool::accept(Task&& task) {
+  ++counts_.submitted;
+  queue_.push(std::move(task));
+  publish_queue();
+  return wake_searcher();
+}
+
+Result<void> Pool::submit_to_full_queue(Task task) {
+  Result<void> outcome;
+  PoolSlot nested;
+  if (options_.full == FullPolicy::caller_runs && in_slot()) nested = try_enter(task.limit);
+  if (nested) {
+    run_on_caller(task);
+  } else {
+    // A thread that waited in its slot for its own pool to move on would stop just that.
+    blocking([this, &task, &outcome] {
+      if (options_.full == FullPolicy::block) {
+        outcome = wait_for_room(task);
+      } else if (const auto slot = wait_for_slot(task.limit)) {
+        run_on_caller(task);
+      } else {
+        outcome = slot.error();
+      }
+    });
+  }
+  nested = {};
+  const QuickLock lock(mutex_);
+  --callers_;
+  tell_if_over();
+  return outcome;
+}
+
+Result<void> Pool::wait_for_room(Task& task) {
+  const auto deadline = clock_.now() + options_.block_max;
+  Wake wake;
+  {
+    Lock lock(mutex_);
+    ++room_waiters_;
+    for (bool late = false; !closing_ && is_full() && !late;) {
+      late = clock_.wait_until(room_, lock, deadline);
+      room_told_ = false;
+    }
+    --room_waiters_;
+    if (closing_) return closed();
+    if (is_full()) {
+      ++counts_.rejected;
+      return rejected();
+    }
+    wake = accept(std::move(task));
+    wake.room = wants_room_wake();
+  }
+  perform(wake);
+  return {};
+}
+
+// A slot and a place of the key for this thread, after at most `block_max`.
+Result<PoolSlot> Pool::wait_for_slot(const KeyLimit& limit) {
+  const auto deadline = clock_.now() + options_.block_max;
+  auto* held = find_held(this);
+  {
+    Waiter me;
+    me.limit = limit;
+    Lock lock(mutex_);
+    entering_.push_back(&me);
+    grant_waiters();
+    for (bool late = false; !me.granted && !closing_ && !late;) {
+      late = clock_.wait_until(me.wake, lock, deadline);
+    }
+    if (!me.granted) {
+      std::erase(entering_, &me);
+      if (closing_) return closed();
+      ++counts_.rejected;
+      return rejected();
+    }
+    ++counts_.inline_runs;
+    if (held == nullptr) ++callers_;
+  }
+  return enter(held, limit.key);
+}
+
+// In a slot that was taken for it.
+void Pool::run_on_caller(Task& task) {
+  {
+    const QuickLock lock(mutex_);
+    ++counts_.submitted;
+  }
+  const bool returned = call_contained(task.call, Turn::run, options_.on_task_failure);
+  const QuickLock lock(mutex_);
+  ++counts_.completed;
+  if (!returned) ++counts_.failures;
+}
+
+Error Pool::rejected() const {
+  return error(Code::rejected, "the queue of {} is full", options_.name)
+      .with("queue_max", options_.queue_max)
+      .with_retryable(true);
+}
+
+Error Pool::closed() const { return error(Code::closed, "{} is stopping", options_.name); }
+
+// ---- slots
+
+void Pool::take_slot() {
+  ++running_;
+  counts_.running_max = std::max(counts_.running_max, running_);
+  running_hint_.store(running_, std::memory_order_relaxed);
+}
+
+void Pool::free_slot() {
+  --running_;
+  running_hint_.store(running_, std::memory_order_relaxed);
+}
+
+PoolSlot Pool::try_enter(const KeyLimit& limit) {
+  CLEW_CHECK(limit.key == 0 || limit.max >= 1);
+  auto* held = find_held(this);
+  const bool nested = held != nullptr && held->depth > 0;
+  {
+    const QuickLock lock(mutex_);
+    if (!nested && (closing_ || !slot_is_free() || queue_.has_runnable())) return {};
+    if (!queue_.take_place(limit)) return {};
+    ++counts_.inline_runs;
+    if (!nested) take_slot();
+    if (held == nullptr) ++callers_;
+  }
+  return enter(held, limit.key);
+}
+
+// Notes that the calling thread is in a slot (once more).
+PoolSlot Pool::enter(SlotHeld* held, std::uint64_t key) {
+  if (held == nullptr) {
+    add_held(this);
+  } else {
+    ++held->depth;
+  }
+  return PoolSlot(this, key);
+}
+
+void Pool::leave(std::uint64_t key) {
+  auto* held = find_held(this);
+  CLEW_CHECK(held != nullptr && held->depth > 0);
+  const bool outermost = --held->depth == 0;
+  const bool is_gone = outermost && held->lent == 0;
+  if (is_gone) drop_held(*held);
+  Wake wake;
+  {
+    const QuickLock lock(mutex_);
+    queue_.free_place(key);
+    if (outermost) free_slot();
+    wake = hand_on();
+    if (is_gone) --callers_;
+    if (closing_ && !wake.is_new) [[unlikely]] {
+      // Once all is over, the pool may be gone as soon as the lock is free.
+      perform(std::exchange(wake, {}));
+    }
+    tell_if_over();
+  }
+  perform(wake);
+}
+
+void Pool::blocking(Function<void()> wait) {
+  auto* held = find_held(this);
+  if (held == nullptr || held->depth == 0) return wait();
+  struct Loan {
+    Loan(Pool& owner, SlotHeld& of) : pool(owner), held(of), depth(owner.lend(of)) {}
+    ~Loan() { pool.take_back(held, depth); }
+    Loan(const Loan&) = delete;
+    Loan& operator=(const Loan&) = delete;
+    Pool& pool;
+    SlotHeld& held;
+    int depth;
+  };
+  const Loan loan(*this, *held);
+  wait();
+}
+
+int Pool::lend(SlotHeld& held) {
+  ++held.lent;
+  const int depth = std::exchange(held.depth, 0);
+  Wake wake;
+  {
+    const QuickLock lock(mutex_);
+    free_slot();
+    wake = hand_on();
+  }
+  perform(wake);
+  return depth;
+}
+
+void Pool::take_back(SlotHeld& held, int depth) {
+  --held.lent;
+  if (std::exchange(held.depth, held.depth + depth) > 0)
+    return;  // `wait` left with a slot of its own
+  Lock lock(mutex_);
+  if (slot_is_free()) return take_slot();
+  Waiter me;
+  returning_.push_back(&me);
+  while (!me.granted) me.wake.wait(lock);
+}
+
+bool Pool::in_slot() const {
+  const auto* held = find_held(this);
+  return held != nullptr && held->depth > 0;
+}
+
+void Pool::grant_waiters() {
+  const auto grant = [this](Waiter& waiter) CLEW_REQUIRES(mutex_) {
+    take_slot();
+    waiter.granted = true;
+    waiter.wake.notify_one();
+  };
+  while (slot_is_free() && !returning_.empty()) {
+    grant(*returning_.front());
+    returning_.pop_front();
+  }
+  for (auto next = entering_.begin(); next != entering_.end() && slot_is_free();) {
+    if (queue_.take_place((*next)->limit)) {
+      grant(**next);
+      next = entering_.erase(next);
+    } else {
+      ++next;
+    }
+  }
+}
+
+Pool::Wake Pool::hand_on() {
+  grant_waiters();
+  publish_queue();  // a key may have got a place
+  return wake_searcher();
+}
+
+Pool::Wake Pool::wake_searcher() {
+  if (searching_ > 0 || !started_ || !slot_is_free() || !queue_.has_runnable()) return {};
+  Worker* worker = nullptr;
+  bool is_new = false;
+  if (!idle_.empty()) {
+    worker = idle_.back();
+    idle_.pop_back();
+    worker->notified = true;
+    worker->searching = true;
+  } else if (live_ < options_.threads + spare_threads_max) {
+    worker = &workers_.emplace_back();
+    is_new = true;
+    ++live_;
+  } else {
+    return {};
+  }
+  ++searching_;
+  return {.worker = worker, .is_new = is_new};
+}
+
+bool Pool::wants_room_wake() {
+  if (room_waiters_ == 0 || room_told_) return false;
+  room_told_ = !is_full();
+  return room_told_;
+}
+
+void Pool::publish_queue() {
+  queued_.store(static_cast<int>(queue_.size()), std::memory_order_relaxed);
+  has_runnable_.store(queue_.has_runnable(), std::memory_order_relaxed);
+}
+
+void Pool::perform(const Wake& wake) {
+  if (wake.room) room_.notify_one();
+  if (wake.worker == nullptr) return;
+  if (wake.is_new) {
+    start_thread(*wake.worker);  // without it, the queue waits for a slot's owner to come back
+  } else {
+    wake.worker->wake.notify_one();
+  }
+}
+
+PoolStats Pool::stats() const {
+  const QuickLock lock(mutex_);
+  auto stats = counts_;
+  stats.queued = static_cast<int>(queue_.size());
+  stats.running = running_;
+  stats.waiting = static_cast<int>(returning_.size() + entering_.size());
+  stats.threads = live_;
+  return stats;
+}
+
+}  // namespace detail
+}  // namespace clew

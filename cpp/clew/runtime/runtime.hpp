@@ -1,0 +1,104 @@
+// runtime/runtime.hpp: the composition root, and the surface that the bindings mirror. Read this
+// first: it names every part and the order in which they start and stop.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "clew/base/env.hpp"
+#include "clew/capability/dispatch.hpp"
+#include "clew/capability/registry.hpp"
+#include "clew/capability/trace.hpp"
+#include "clew/exec/thread_pool.hpp"
+#include "clew/store/store.hpp"
+#include "clew/workflow/definition.hpp"
+#include "clew/workflow/engine.hpp"
+
+namespace clew {
+
+struct RuntimeOptions {
+  std::string store = ":memory:";  // ":memory:" or the path of a SQLite file
+  int workers = 0;                 // 0: twice the cores, at least 4; else 1 to 256
+  std::string name;                // shown to others; default "clew-<pid>"
+  store::Durability durability = store::Durability::sync;
+  Duration relaxed_window = std::chrono::milliseconds(20);
+  Replace replace = Replace::function;  // what a registration may take the place of
+  bool start = true;        // adopt and go on with runs whose owner is gone
+  int queue_max = 65536;
+  TraceRetention traces;
+  Duration lease_ttl = std::chrono::seconds(10);
+  Clock* clock = nullptr;  // borrowed; null: real time
+  // For the bindings: called on pool threads as their first and last act.
+  std::function<void()> on_thread_start;
+  std::function<void()> on_thread_stop;
+};
+
+// A violated invariant, as verify() reports it.
+struct Violation {
+  std::string invariant;  // its name
+  std::string detail;     // table, key and what is wrong
+};
+
+// One runtime over one store. Thread-safe. Every method that may block says so.
+// After close() has begun, every method answers `closed`.
+class Runtime {
+ public:
+  // Opens the store (see store::Database::open for its errors), registers as an owner, starts the
+  // pool and the timers, and begins to adopt runs. Blocks for the disk.
+  static Result<std::unique_ptr<Runtime>> open(RuntimeOptions options);
+  virtual ~Runtime() = default;  // closes without draining when close() was not called
+
+  virtual Result<Registration> add(Contract contract, std::shared_ptr<const Handler> handler) = 0;
+  // An executor beside the built-in ones; serves what its accepts() says. `conflict` for a name
+  // that is taken.
+  virtual Result<void> add_executor(std::shared_ptr<CapabilityExecutor> executor) = 0;
+
+  // Runs a call and waits for its outcome. Blocks. May run the handler on this thread.
+  virtual Outcome execute(Request request) = 0;
+  // Starts a call. Refusals come as its outcome.
+  virtual InvocationPtr submit(Request request) = 0;
+
+  // Makes a run durable and starts it. Blocks until it is acknowledged.
+  virtual Result<workflow::RunPtr> start(const workflow::StartRequest& request) = 0;
+  // The same without blocking: `started` is called on another thread once it is acknowledged.
+  virtual void start_async(workflow::StartRequest request,
+                           Function<void(Result<workflow::RunPtr>)> started) = 0;
+  virtual Result<workflow::RunPtr> run(const std::string& id) = 0;
+  virtual Result<workflow::RunPage> runs(const workflow::RunQuery& query) = 0;
+  // Keeps a definition under its name and version; the same content again is fine.
+  virtual Result<void> publish_workflow(workflow::DefinitionPtr definition) = 0;
+  virtual Result<workflow::DefinitionPtr> find_workflow(const std::string& reference) = 0;
+  // What is wrong with a definition in this runtime: unknown capabilities, with suggestions.
+  virtual std::vector<workflow::Problem> check(const workflow::Definition& definition) = 0;
+
+  virtual Result<TracePage> traces(const TraceQuery& query) = 0;
+  virtual Result<Trace> trace(const Id& id) = 0;
+
+  // Reads with SQL: one statement that only reads; `invalid_input` otherwise. Parameters by
+  // position. Each row as an object. Blocks. At most 100,000 rows.
+  virtual Result<std::vector<Value>> sql(const std::string& query,
+                                         const std::vector<Value>& parameters) = 0;
+  virtual Value stats() = 0;   // an object of counters and gauges
+  virtual Value health() = 0;  // {"status": "ok" | "failing", "problems": […]}
+  virtual Result<std::vector<Violation>> verify() = 0;
+
+  // Stops in one order: admit nothing new → cancel waits → drain calls (or cancel them) → hand
+  // back leases → join threads → flush → close the store. Idempotent, bounded by `timeout`: what
+  // still runs then is told to stop and waited for. Runs that have not ended are left for the next
+  // runtime on that store. False when the timeout came first.
+  virtual bool close(bool drain, Duration timeout) = 0;
+  virtual bool closed() const = 0;
+
+  // The parts, for bindings and tests.
+  virtual ThreadPool& pool() = 0;
+  virtual Env& env() = 0;
+  virtual Registry& registry() = 0;
+  virtual Dispatcher& dispatcher() = 0;
+  virtual store::Database& database() = 0;
+};
+
+}  // namespace clew

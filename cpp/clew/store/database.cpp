@@ -1,0 +1,146 @@
+#include <utility>
+
+#include "clew/base/fault.hpp"
+#include "clew/store/detail/commit_queue.hpp"
+#include "clew/store/detail/reader_pool.hpp"
+#include "clew/store/migrate.hpp"
+
+namespace clew::store {
+namespace {
+
+FaultPoint fault_open("store.open");
+
+class OpenDatabase final : public Database {
+ public:
+  OpenDatabase(DatabaseOptions options, std::unique_ptr<Backend> backend,
+               std::unique_ptr<Session> writer, Clock& clock)
+      : options_(std::move(options)),
+        backend_(std::move(backend)),
+        readers_(*backend_, options_.readers_max),
+        queue_(std::move(writer), options_, backend_->has_one_session(), clock) {
+    queue_.start();
+  }
+  ~OpenDatabase() override { (void)close(Timestamp::never()); }
+
+  bool close(Timestamp deadline) override;
+  void submit(Write write) override { queue_.submit(std::move(write)); }
+  Result<CommitInfo> write(Apply apply, Durability durability) override {
+    return queue_.write(std::move(apply), durability);
+  }
+  void submit_or_commit(Write write) override { queue_.submit_or_commit(std::move(write)); }
+  Result<void> read(Function<Result<void>(Transaction&)> use) override;
+  CommitNumber written_up_to() const override { return queue_.written_up_to(); }
+  CommitNumber durable_up_to() const override { return queue_.durable_up_to(); }
+  Result<void> await_durable(CommitNumber number, Timestamp deadline) override {
+    return queue_.await_durable(number, deadline);
+  }
+  Result<std::vector<std::string>> check_integrity() override;
+  Result<std::int64_t> data_version() override;
+  DatabaseStats stats() const override { return queue_.stats(); }
+  bool is_memory() const override { return backend_->has_one_session(); }
+  const std::string& url() const override { return options_.url; }
+
+ private:
+  Result<void> with_reader(Function<Result<void>(Session&)> use);
+
+  const DatabaseOptions options_;
+  const std::unique_ptr<Backend> backend_;
+  detail::ReaderPool readers_;
+  detail::CommitQueue queue_;
+  // Which commits of others a session has seen is its own matter, so one session must answer all.
+  // Its mutex is held while it asks, as SQLite's own would be: a look at shared memory.
+  Mutex watch_mutex_;
+  std::unique_ptr<Session> watch_ CLEW_GUARDED_BY(watch_mutex_);
+  bool is_watch_over_ CLEW_GUARDED_BY(watch_mutex_) = false;
+};
+
+// The writer's connection is closed last, for then it moves the log into the file.
+bool OpenDatabase::close(Timestamp deadline) {
+  const bool in_time = queue_.close(deadline);
+  readers_.close();
+  {
+    const Lock lock(watch_mutex_);
+    is_watch_over_ = true;
+    watch_.reset();
+  }
+  queue_.disconnect();
+  return in_time;
+}
+
+Result<void> OpenDatabase::with_reader(Function<Result<void>(Session&)> use) {
+  if (backend_->has_one_session()) return queue_.exclusively(std::move(use));
+  CLEW_TRY(auto borrowed, readers_.borrow());
+  struct GiveBack {
+    detail::ReaderPool& pool;
+    std::unique_ptr<Session> session;
+    ~GiveBack() { pool.give_back(std::move(session)); }
+  } const held{readers_, std::move(borrowed)};
+  return use(*held.session);
+}
+
+Result<void> OpenDatabase::read(Function<Result<void>(Transaction&)> use) {
+  const auto* scope = detail::ThreadScope::find(&queue_);
+  CLEW_CHECK(scope == nullptr || scope->doing() != detail::Doing::apply);
+  // A read within a read stands on the same snapshot.
+  if (scope != nullptr && scope->doing() == detail::Doing::read) return use(*scope->session());
+  return with_reader([this, &use](Session& session) -> Result<void> {
+    CLEW_TRY(session.begin(Access::snapshot, Durability::relaxed));
+    struct End {
+      Session& session;
+      ~End() { session.rollback(); }
+    } const end{session};
+    const detail::ThreadScope reading(&queue_, detail::Doing::read, &session);
+    return use(session);
+  });
+}
+
+Result<std::vector<std::string>> OpenDatabase::check_integrity() {
+  std::vector<std::string> findings;
+  CLEW_TRY(with_reader([&findings](Session& session) -> Result<void> {
+    CLEW_TRY(findings, session.check_integrity());
+    return {};
+  }));
+  return findings;
+}
+
+Result<std::int64_t> OpenDatabase::data_version() {
+  if (backend_->has_one_session()) return static_cast<std::int64_t>(queue_.written_up_to());
+  const Lock lock(watch_mutex_);
+  if (is_watch_over_) return Error(Code::closed, "the database was closed");
+  if (!watch_) {
+    CLEW_TRY(watch_, backend_->connect_reader());
+  }
+  return watch_->data_version();
+}
+
+Result<void> check_options(const DatabaseOptions& options) {
+  const std::pair<const char*, int> bounds[] = {{"group_max", options.group_max},
+                                                {"queue_max", options.queue_max},
+                                                {"readers_max", options.readers_max}};
+  for (const auto& [name, value] : bounds) {
+    if (value < 1) return invalid_input(name, value, "at least 1");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Database>> Database::open(DatabaseOptions options,
+                                                 const std::vector<Migration>& migrations,
+                                                 Env& env) {
+  CLEW_TRY(check_options(options));
+  CLEW_TRY(fault_open.hit());
+  CLEW_TRY(auto backend, make_backend(options, newest_version(migrations)));
+  CLEW_TRY(auto writer, backend->connect_writer());
+  if (!options.read_only) CLEW_TRY(migrate(*writer, migrations));
+  return std::unique_ptr<Database>(std::make_unique<OpenDatabase>(
+      std::move(options), std::move(backend), std::move(writer), env.clock()));
+}
+
+std::map<std::string, std::int64_t> DatabaseStats::to_map() const {
+  return {{"commits", commits}, {"writes", writes}, {"refused", refused},
+          {"syncs", syncs},     {"reruns", reruns}, {"queued", queued},
+          {"group_largest", group_largest}};
+}
+
+}  // namespace clew::store

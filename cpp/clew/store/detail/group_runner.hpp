@@ -1,0 +1,63 @@
+// store/detail/group_runner.hpp: many writers, one transaction.
+#pragma once
+
+#include <optional>
+#include <span>
+
+#include "clew/store/session.hpp"
+
+namespace clew::store::detail {
+
+// A write on its way: what was asked, and what became of it.
+struct Pending {
+  Write write;
+  std::int64_t queued_ns = 0;
+  std::optional<Error> error;  // else `info` is set
+  CommitInfo info;
+};
+
+// What running a group did.
+struct GroupReport {
+  CommitNumber written = 0;  // the last commit; 0 when there was none
+  CommitNumber durable = 0;  // the last that was synced; 0 when there was none
+  int commits = 0;
+  int syncs = 0;
+  int reruns = 0;
+  int refused = 0;
+  int acknowledged = 0;
+  int largest = 0;
+  std::optional<Error> broken;  // the failure after which nothing may be written any more
+};
+
+// Runs groups on one session. Confined: to whoever has the turn at that session.
+class GroupRunner {
+ public:
+  // `database` identifies the database to ThreadScope.
+  GroupRunner(Session& session, const void* database, bool is_memory, Clock& clock)
+      : session_(session), database_(database), is_memory_(is_memory), clock_(clock) {}
+
+  // Gives each write its outcome. All share one transaction; when that fails as a whole, each runs
+  // once more in its own, so that one that cannot succeed (too big for the disk, say) costs the
+  // others nothing. Bounded: an apply runs at most twice. Completions are the caller's business.
+  GroupReport run(std::span<Pending> group);
+
+  // Makes relaxed commits durable. The report says up to where.
+  GroupReport sync();
+
+ private:
+  enum class Attempt : std::uint8_t { over, run_alone };
+  Attempt attempt(std::span<Pending> group, GroupReport& report);
+  void apply(Pending& pending, bool in_savepoint);
+  Result<void> call(Pending& pending);
+  Result<void> commit(Durability durability, GroupReport& report);
+  void acknowledge(std::span<Pending> group, std::int64_t begun_ns, int kept, GroupReport& report);
+
+  Session& session_;
+  const void* const database_;
+  const bool is_memory_;
+  Clock& clock_;
+  CommitNumber last_ = 0;
+  std::optional<Error> broken_;
+};
+
+}  // namespace clew::store::detail

@@ -1,0 +1,13 @@
+// store/detail/sqlite_backend.hpp: opening SQLite databases.
+#pragma once
+
+#include <memory>
+
+#include "clew/store/session.hpp"
+
+namespace clew::store::detail {
+
+// `options.url` is ":memory:" or a path.
+std::unique_ptr<Backend> make_sqlite_backend(const DatabaseOptions& options, int newest_version);
+
+}  // namespace clew::store::detail

@@ -1,0 +1,166 @@
+#include "clew/store/detail/group_runner.hpp"
+
+#include <algorithm>
+#include <exception>
+
+#include "clew/base/fault.hpp"
+#include "clew/store/detail/thread_scope.hpp"
+
+namespace clew::store::detail {
+namespace {
+
+FaultPoint fault_before("store.commit.before");  // nothing has run
+FaultPoint fault_inside("store.commit.inside");  // all have run, nothing is committed
+FaultPoint fault_after("store.commit.after");    // committed, nobody has been told
+FaultPoint fault_sync("store.sync");             // an error here is a failed sync
+
+Durability durability_of(std::span<const Pending> group) {
+  const bool relaxed = std::ranges::all_of(group, [](const Pending& pending) {
+    return pending.write.durability == Durability::relaxed;
+  });
+  return relaxed ? Durability::relaxed : Durability::sync;
+}
+
+void fail_all(std::span<Pending> group, const Error& why) {
+  for (auto& pending : group) {
+    if (!pending.error) pending.error = why;
+  }
+}
+
+Duration since(std::int64_t from_ns, std::int64_t to_ns) { return Duration((to_ns - from_ns) / 1000); }
+
+}  // namespace
+
+GroupReport GroupRunner::run(std::span<Pending> group) {
+  GroupReport report;
+  if (attempt(group, report) == Attempt::run_alone) {
+    for (auto& pending : group) {
+      pending.error.reset();
+      ++report.reruns;
+      (void)attempt(std::span(&pending, 1), report);
+    }
+  }
+  report.broken = broken_;
+  return report;
+}
+
+// One transaction with all of `group`.
+GroupRunner::Attempt GroupRunner::attempt(std::span<Pending> group, GroupReport& report) {
+  const auto begun_ns = clock_.ticks_ns();
+  const auto durability = durability_of(group);
+  const bool is_shared = group.size() > 1;
+  Result<void> begun;
+  if (broken_) begun = *broken_;
+  if (begun) begun = fault_before.hit();
+  if (begun) begun = session_.begin(Access::write, durability);
+  if (!begun) {
+    fail_all(group, begun.error());
+    return Attempt::over;
+  }
+  int kept = 0;
+  for (auto& pending : group) {
+    apply(pending, is_shared);
+    if (const auto* lost = session_.lost()) {
+      fail_all(group, *lost);
+      session_.rollback();
+      return is_shared ? Attempt::run_alone : Attempt::over;
+    }
+    if (!pending.error) ++kept;
+  }
+  if (kept == 0) {
+    session_.rollback();
+  } else if (auto done = commit(durability, report); !done) {
+    fail_all(group, done.error());
+    return is_shared && !broken_ ? Attempt::run_alone : Attempt::over;
+  }
+  acknowledge(group, begun_ns, kept, report);
+  return Attempt::over;
+}
+
+// A write that is alone needs no savepoint: rolling back all is rolling back its part.
+void GroupRunner::apply(Pending& pending, bool in_savepoint) {
+  Result<void> done;
+  if (in_savepoint) done = session_.savepoint();
+  if (done) {
+    done = call(pending);
+    if (in_savepoint && session_.lost() == nullptr) {
+      // A savepoint that cannot be ended leaves a transaction that must not be committed; the
+      // session then reports it as lost.
+      auto ended = done ? session_.release_savepoint() : session_.rollback_to_savepoint();
+      if (done && !ended) done = ended;
+    }
+  }
+  if (!done) pending.error = done.error();
+}
+
+Result<void> GroupRunner::call(Pending& pending) {
+  const ThreadScope scope(database_, Doing::apply);
+  try {
+    return pending.write.apply(session_);
+  } catch (const std::exception& bug) {
+    return Error(Code::internal, bug.what());
+  } catch (...) {
+    return Error(Code::internal, "a write threw something that is no exception");
+  }
+}
+
+Result<void> GroupRunner::commit(Durability durability, GroupReport& report) {
+  if (auto hit = fault_inside.hit(); !hit) {
+    session_.rollback();
+    return hit;
+  }
+  const bool syncs = durability == Durability::sync && !is_memory_;
+  if (auto hit = syncs ? fault_sync.hit() : Result<void>(); !hit) {
+    session_.rollback();
+    broken_ = hit.error();
+    return hit;
+  }
+  if (auto done = session_.commit(); !done) {
+    if (session_.is_broken()) broken_ = done.error();
+    return done;
+  }
+  report.written = ++last_;
+  if (syncs || is_memory_) report.durable = last_;
+  report.commits += 1;
+  report.syncs += syncs ? 1 : 0;
+  return {};
+}
+
+void GroupRunner::acknowledge(std::span<Pending> group, std::int64_t begun_ns, int kept,
+                              GroupReport& report) {
+  // Committed though the caller learns of a failure: as when a process dies before it can answer.
+  if (auto hit = kept > 0 ? fault_after.hit() : Result<void>(); !hit) {
+    fail_all(group, hit.error());
+    return;
+  }
+  const auto now_ns = clock_.ticks_ns();
+  for (auto& pending : group) {
+    if (pending.error) continue;
+    pending.info = {.number = last_,
+                    .group_size = kept,
+                    .queued = since(pending.queued_ns, begun_ns),
+                    .committed = since(begun_ns, now_ns)};
+  }
+  report.acknowledged += kept;
+  report.refused += static_cast<int>(group.size()) - kept;
+  report.largest = std::max(report.largest, kept);
+}
+
+GroupReport GroupRunner::sync() {
+  GroupReport report;
+  Result<void> done;
+  if (broken_) done = *broken_;
+  if (done) done = fault_sync.hit();
+  if (done) done = session_.sync();
+  if (done) {
+    report.written = last_;
+    report.durable = last_;
+    report.syncs = 1;
+  } else {
+    broken_ = done.error();
+  }
+  report.broken = broken_;
+  return report;
+}
+
+}  // namespace clew::store::detail

@@ -1,0 +1,47 @@
+// store/lease.hpp: who may change a thing.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "clew/store/owner.hpp"
+#include "clew/store/transaction.hpp"
+
+namespace clew::store {
+
+// What a lease is on: a kind (one letter case word, such as "run") and the thing's number.
+struct Resource {
+  std::string_view kind;
+  std::int64_t number = 0;
+};
+
+// The right of one owner to change one resource. The token rises for ever with each take, also
+// across release; a write that carries an old token is refused.
+struct Lease {
+  std::int64_t number = 0;
+  OwnerId owner = 0;
+  std::int64_t token = 0;
+};
+
+// Takes a resource that nobody has, or whose owner is not live at `now` (expired, or removed, or in
+// `dead`): the new lease with the next token. `conflict` naming the owner when it is held (also by
+// `owner` itself), or when the resource has ended.
+Result<Lease> take_lease(Transaction& tx, Resource resource, OwnerId owner, Timestamp now,
+                         const std::vector<OwnerId>& dead = {});
+// Makes the first lease on a new resource, without looking. `conflict` when there is one.
+Result<Lease> make_lease(Transaction& tx, Resource resource, OwnerId owner);
+// Ok while `lease` is the newest on its resource; else `stale_lease` naming both tokens.
+Result<void> check_lease(Transaction& tx, Resource resource, const Lease& lease);
+// Gives it back: anyone may take it at once. `stale_lease` as above.
+Result<void> release_lease(Transaction& tx, Resource resource, const Lease& lease);
+// Up to `limit` resources of that kind that take_lease would give now, by number. A resource whose
+// lease was closed is never among them.
+Result<std::vector<std::int64_t>> lapsed_leases(Transaction& tx, std::string_view kind,
+                                                Timestamp now, const std::vector<OwnerId>& dead,
+                                                int limit);
+// The resource has ended: nobody will ever need it again; its token stays. `stale_lease` as above.
+Result<void> close_lease(Transaction& tx, Resource resource, const Lease& lease);
+
+}  // namespace clew::store

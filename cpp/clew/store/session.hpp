@@ -1,0 +1,79 @@
+// store/session.hpp: one connection to a database. What stands above it (commit queue, migrations,
+// readers) knows no particular database; each database brings a Backend and a Dialect.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "clew/store/store.hpp"
+
+namespace clew::store {
+
+enum class Access : std::uint8_t { write, snapshot };
+
+// One connection. A Transaction is open from begin() until commit() or rollback(); store functions
+// see only that part. External: one thread at a time, any thread; only abandon_waits() may be
+// called beside others. Owned by the commit queue or the pool of readers.
+class Session : public Transaction {
+ public:
+  // Waits for another process's lock at most DatabaseOptions::busy_timeout of real time (a lock of
+  // the operating system is no matter of virtual time). A snapshot is fixed when this returns; in
+  // it every statement that would write answers `unsupported`. `durability` says whether commit()
+  // syncs.
+  virtual Result<void> begin(Access access, Durability durability) = 0;
+  // On error nothing is committed and the transaction is over, but see is_broken().
+  virtual Result<void> commit() = 0;
+  virtual void rollback() = 0;  // no effect when none is open
+
+  // One level inside the open transaction.
+  virtual Result<void> savepoint() = 0;
+  virtual Result<void> release_savepoint() = 0;
+  virtual Result<void> rollback_to_savepoint() = 0;
+
+  // The failure that ended the open transaction as a whole (disk full, I/O error, lost connection),
+  // so that rolling back to the savepoint does not help; nullptr while there is none. Until
+  // rollback() all statements answer with it.
+  virtual const Error* lost() const = 0;
+  // True after a failed sync, or a commit that failed so that nobody knows what is on the disk. The
+  // session must only be destroyed then; that writes nothing.
+  virtual bool is_broken() const = 0;
+
+  // Makes durable what commits without sync have written.
+  virtual Result<void> sync() = 0;
+  // True when maintain() has something to do that should not wait for long.
+  virtual bool is_maintenance_due() const = 0;
+  // Between transactions: moves the log into the file. An error that is no danger is swallowed.
+  virtual Result<void> maintain() = 0;
+
+  // The version of the schema; 0 in a fresh database. Setting it is part of the open transaction.
+  virtual Result<int> schema_version() = 0;
+  virtual Result<void> set_schema_version(int version) = 0;
+
+  virtual Result<std::vector<std::string>> check_integrity() = 0;
+  // Changes whenever another connection has committed.
+  virtual Result<std::int64_t> data_version() = 0;
+
+  // Lets begin() give up waiting for locks, now and later. Thread-safe.
+  virtual void abandon_waits() = 0;
+};
+
+// Makes the sessions of one database. Thread-safe after connect_writer().
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  // Examines what is there, makes it when nothing is, and connects. First and only once. Errors as
+  // Database::open; the database is then as it was.
+  virtual Result<std::unique_ptr<Session>> connect_writer() = 0;
+  virtual Result<std::unique_ptr<Session>> connect_reader() = 0;
+  // True when readers must share the writer's session: a database in memory.
+  virtual bool has_one_session() const = 0;
+};
+
+// The backend of `options.url`. `newest_version`: of the schema that this program knows; a newer
+// database is refused. Error: `invalid_input` for a url that is none, `unsupported` for a database
+// that this build does not have.
+Result<std::unique_ptr<Backend>> make_backend(const DatabaseOptions& options, int newest_version);
+
+}  // namespace clew::store

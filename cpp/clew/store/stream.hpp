@@ -1,0 +1,31 @@
+// store/stream.hpp: the events of one thing, in the order in which they happened.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "clew/store/transaction.hpp"
+
+namespace clew::store {
+
+// One event of a stream. `data` is JSON text.
+struct StreamEvent {
+  std::int64_t seq = 0;  // dense from 1 within its stream
+  Timestamp at;
+  std::string type;     // "step.completed"
+  std::string subject;  // the part of the thing that it is about: a step's name; may be empty
+  std::string data;
+};
+
+// Appends `event` at its `seq`, which must be the next of `stream`: `conflict` naming the sequence
+// that stands there otherwise. A refused append burns no number.
+Result<void> append_event(Transaction& tx, std::int64_t stream, const StreamEvent& event);
+// Events after `after`, in order, at most `limit`.
+Result<std::vector<StreamEvent>> read_events(Transaction& tx, std::int64_t stream,
+                                             std::int64_t after, int limit);
+// The last sequence of the stream, 0 when it has none.
+Result<std::int64_t> last_sequence(Transaction& tx, std::int64_t stream);
+
+}  // namespace clew::store

@@ -1,0 +1,62 @@
+// store/transaction.hpp: the only way to read or change stored state.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+
+#include "clew/base/function.hpp"
+#include "clew/store/sql.hpp"
+
+namespace clew::store {
+
+using VisitRow = Function<Result<void>(const Row&)>;
+
+// One database transaction (or, in a reader, one snapshot). Confined to the function it is passed
+// to. Store functions take it first; they never begin, commit or sleep, and take the time as a
+// parameter. A function may be run again in a new transaction when its group failed: it touches
+// only its transaction and its arguments, has no outside effect, and never enters Python.
+// Any error leaves the transaction usable for the caller to give up with; what the function did is
+// rolled back when it returns an error.
+class Transaction {
+ public:
+  virtual ~Transaction() = default;
+
+  // Runs a statement that returns no rows; how many rows it changed.
+  // Errors: `conflict` for a broken unique or other constraint, `resource_exhausted` for a full
+  // disk, `unavailable` (retryable) for a busy or lost database, `corrupt`, `unsupported` for a
+  // write to a read-only file or in a reader, `internal` for a statement that is wrong.
+  template <typename... Args>
+  Result<std::int64_t> run(const Statement& statement, const Args&... args) {
+    const Arg list[] = {Arg(args)..., Arg(nullptr)};
+    return run_args(statement, std::span<const Arg>(list, sizeof...(args)));
+  }
+
+  // Visits each row in the statement's order; stops at the visitor's first error and returns it.
+  template <typename... Args>
+  Result<void> each(const Statement& statement, VisitRow visit, const Args&... args) {
+    const Arg list[] = {Arg(args)..., Arg(nullptr)};
+    return each_args(statement, std::span<const Arg>(list, sizeof...(args)), visit);
+  }
+
+  // Visits the first row only. False when there is none.
+  template <typename... Args>
+  Result<bool> first(const Statement& statement, VisitRow visit, const Args&... args) {
+    const Arg list[] = {Arg(args)..., Arg(nullptr)};
+    return first_args(statement, std::span<const Arg>(list, sizeof...(args)), visit);
+  }
+
+  // Statements that are text at run time: migrations, rt.sql(). Not cached. Several statements
+  // separated by ';' are allowed in run_text without arguments only.
+  virtual Result<std::int64_t> run_text(std::string_view sql, std::span<const Arg> args) = 0;
+  virtual Result<void> each_text(std::string_view sql, std::span<const Arg> args,
+                                 VisitRow& visit) = 0;
+
+  virtual Result<std::int64_t> run_args(const Statement& statement, std::span<const Arg> args) = 0;
+  virtual Result<void> each_args(const Statement& statement, std::span<const Arg> args,
+                                 VisitRow& visit) = 0;
+  virtual Result<bool> first_args(const Statement& statement, std::span<const Arg> args,
+                                  VisitRow& visit) = 0;
+};
+
+}  // namespace clew::store

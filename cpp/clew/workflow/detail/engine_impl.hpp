@@ -1,0 +1,106 @@
+// workflow/detail/engine_impl.hpp: the engine's inside, shared by its source files.
+//
+//   engine.cpp     starting, deciding, committing, calling: the life of a live run
+//   recovery.cpp   leases: staying alive, adopting runs, handing them back
+//   live_run.cpp   how users see a run that this process owns
+//   stored_run.cpp how they see one that it does not own
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "clew/base/threads.hpp"
+#include "clew/workflow/detail/live_run.hpp"
+
+namespace clew::workflow {
+
+class EngineImpl final : public Engine {
+ public:
+  EngineImpl(EngineParts parts, EngineOptions options, store::OwnerId owner);
+  ~EngineImpl() override;
+
+  void begin_recovery() override;
+  void start(StartRequest request, Function<void(Result<RunPtr>)> started) override;
+  Result<RunPtr> find(const std::string& id) override;
+  Result<RunPage> list(const RunQuery& query) override;
+  Result<void> publish(DefinitionPtr definition) override;
+  Result<DefinitionPtr> find_definition(const std::string& reference) override;
+  std::vector<Problem> check(const Definition& definition) override;
+  void registry_changed() override;
+  Result<std::vector<std::pair<std::string, std::string>>> verify() override;
+  Value stats() override;
+  bool stop(bool drain, Timestamp deadline) override;
+
+  // --- for runs ---
+  EngineParts& parts() { return parts_; }
+  bool closed() const { return closed_.load(std::memory_order_acquire); }
+  LiveRunPtr find_live(const std::string& id);
+  Result<DefinitionPtr> load_definition(store::Transaction& tx, const std::string& digest);
+  // Takes what has happened to a run into account: decides, applies, commits, and then does what
+  // follows. `acknowledge` is called once that is committed.
+  void stimulate(const LiveRunPtr& run, const Stimulus& stimulus, const TraceRecord* trace = nullptr,
+                 Acknowledge acknowledge = nullptr);
+
+ private:
+  // --- engine.cpp ---
+  Result<void> prepare(StartRequest& request);
+  Result<LiveRunPtr> plan_start(StartRequest& request, Value pins);
+  void commit_start(const LiveRunPtr& run, std::shared_ptr<Batch> batch, Value input,
+                    Function<void(Result<RunPtr>)> started);
+  Result<RunPtr> same_run(const std::string& id, const Definition& definition, const Value& input);
+  void gather(LiveRun& run, Decision decision, Batch& into) CLEW_REQUIRES(run.mutex_);
+  void pump(const LiveRunPtr& run);
+  void committed(const LiveRunPtr& run, const std::shared_ptr<Batch>& batch, Result<void> result);
+  void carry_out(const LiveRunPtr& run, Batch& batch);
+  void launch(const LiveRunPtr& run, CallCommand command);
+  void launch_ready();
+  void call_ended(const LiveRunPtr& run, const CallCommand& command, const InvocationPtr& call);
+  void wake_at(const LiveRunPtr& run, const WakeCommand& wake);
+  void lose(const LiveRunPtr& run, Error why);
+  void forget(const LiveRunPtr& run);
+  // --- recovery.cpp ---
+  void keep_alive();
+  Result<void> renew();
+  Result<int> adopt_lapsed();
+  Result<void> adopt(const store::Lease& lease);
+  void resume_or_wait(const LiveRunPtr& run);
+  bool bind(LiveRun& run, const Value& pins, std::string& missing);
+  Result<void> hand_back();
+
+  EngineParts parts_;
+  EngineOptions options_;
+  std::atomic<store::OwnerId> owner_;
+  std::atomic<bool> stopping_{false};  // nothing new begins
+  std::atomic<bool> closed_{false};
+  std::atomic<std::int64_t> active_calls_{0};
+  std::atomic<std::int64_t> started_{0};
+  std::atomic<std::int64_t> adopted_{0};
+  std::atomic<std::int64_t> ended_{0};
+  std::atomic<std::int64_t> lost_{0};
+  std::atomic<std::int64_t> committing_{0};
+
+  Mutex mutex_;
+  Condition idle_;
+  std::unordered_map<std::string, LiveRunPtr> live_ CLEW_GUARDED_BY(mutex_);
+  std::map<std::string, std::pair<LiveRunPtr, Value>> unbound_ CLEW_GUARDED_BY(mutex_);
+  std::set<std::string> kept_definitions_ CLEW_GUARDED_BY(mutex_);
+  std::unordered_map<std::string, DefinitionPtr> definitions_ CLEW_GUARDED_BY(mutex_);
+  std::deque<std::pair<LiveRunPtr, CallCommand>> ready_ CLEW_GUARDED_BY(mutex_);
+  std::string last_error_ CLEW_GUARDED_BY(mutex_);
+
+  Mutex keeper_mutex_;
+  Condition keeper_wake_;
+  bool keeper_stop_ CLEW_GUARDED_BY(keeper_mutex_) = false;
+  Threads keeper_;
+};
+
+// A run that this process does not own: every question is asked of the store.
+RunPtr make_stored_run(EngineImpl& engine, RunRow row, DefinitionPtr definition);
+
+}  // namespace clew::workflow

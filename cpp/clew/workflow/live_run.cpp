@@ -1,0 +1,131 @@
+#include "clew/workflow/detail/live_run.hpp"
+
+#include "clew/workflow/detail/engine_impl.hpp"
+
+namespace clew::workflow {
+
+LiveRun::LiveRun(EngineImpl& engine, RunRow row, DefinitionPtr definition, store::Lease lease)
+    : engine_(engine),
+      row_(std::move(row)),
+      definition_(std::move(definition)),
+      lease_(lease),
+      state_(initial_state(*definition_)) {}
+
+// Asks whoever has the run now, when this process does not any more.
+Result<RunPtr> LiveRun::elsewhere() {
+  {
+    const Lock lock(mutex_);
+    if (!gone_ || gone_->code() != Code::stale_lease) return RunPtr();
+  }
+  return engine_.find(id());
+}
+
+Result<RunInfo> LiveRun::info() {
+  CLEW_TRY(const auto other, elsewhere());
+  if (other) return other->info();
+  const Lock lock(mutex_);
+  RunInfo info = row_.info;
+  info.status = state_.status;
+  info.output = state_.output;
+  info.error = state_.error;
+  info.failed_step = state_.failed_step;
+  info.waiting_for = waiting_for_;
+  if (!waiting_for_.empty() && !is_terminal(info.status)) info.status = RunStatus::waiting;
+  if (is_terminal(info.status)) info.ended = state_.ended;
+  count_steps(*definition_, state_, info);
+  return info;
+}
+
+Result<RunStatus> LiveRun::status() {
+  CLEW_TRY(const auto info, this->info());
+  return info.status;
+}
+
+Result<std::vector<StepInfo>> LiveRun::steps() {
+  CLEW_TRY(const auto other, elsewhere());
+  if (other) return other->steps();
+  const Lock lock(mutex_);
+  return step_infos(*definition_, state_);
+}
+
+Result<std::vector<EventInfo>> LiveRun::events(std::int64_t after, int limit) {
+  if (engine_.closed()) return error(Code::closed, "the runtime is closed");
+  std::vector<EventInfo> events;
+  CLEW_TRY(engine_.parts().database.read([&](store::Transaction& tx) -> Result<void> {
+    CLEW_TRY(const auto stored, store::read_events(tx, row_.number, after, limit));
+    for (const auto& event : stored) {
+      CLEW_TRY(auto info, to_event_info(event));
+      events.push_back(std::move(info));
+    }
+    return {};
+  }));
+  return events;
+}
+
+Result<void> LiveRun::wait_events(std::int64_t after, Timestamp until) {
+  CLEW_TRY(const auto other, elsewhere());
+  if (other) return other->wait_events(after, until);
+  Lock lock(mutex_);
+  while (committed_seq_ <= after && !settled()) {
+    if (engine_.parts().env.clock().wait_until(changed_, lock, until)) break;
+  }
+  return {};
+}
+
+Result<bool> LiveRun::wait(Timestamp until) {
+  {
+    Lock lock(mutex_);
+    while (!settled()) {
+      if (engine_.closed()) return error(Code::closed, "the runtime is closed");
+      if (engine_.parts().env.clock().wait_until(changed_, lock, until)) break;
+    }
+    if (!gone_) return end_committed_;
+    if (gone_->code() != Code::stale_lease) return *gone_;
+  }
+  CLEW_TRY(const auto other, elsewhere());
+  return other->wait(until);
+}
+
+void LiveRun::on_ended(Function<void()> callback) {
+  {
+    const Lock lock(mutex_);
+    if (!settled()) {
+      callbacks_.push_back(std::move(callback));
+      return;
+    }
+  }
+  callback();
+}
+
+Result<Value> LiveRun::result() {
+  CLEW_TRY(const auto other, elsewhere());
+  if (other) return other->result();
+  const Lock lock(mutex_);
+  if (gone_) return *gone_;
+  const auto status = end_committed_ ? state_.status : RunStatus::running;
+  return result_of(row_.info.id, status, state_.output, state_.error, state_.failed_step, cause_);
+}
+
+Result<void> LiveRun::cancel(std::string reason) {
+  CLEW_TRY(const auto other, elsewhere());
+  if (other) return other->cancel(std::move(reason));
+  struct Answer {
+    Mutex mutex;
+    Condition given;
+    std::optional<Result<void>> result CLEW_GUARDED_BY(mutex);
+  };
+  const auto answer = std::make_shared<Answer>();
+  engine_.stimulate(shared_from_this(), CancelRequested{std::move(reason)}, nullptr,
+                    [answer](Result<void> result) {
+                      {
+                        const Lock lock(answer->mutex);
+                        answer->result = std::move(result);
+                      }
+                      answer->given.notify_all();
+                    });
+  Lock lock(answer->mutex);
+  while (!answer->result) answer->given.wait(lock);
+  return *answer->result;
+}
+
+}  // namespace clew::workflow

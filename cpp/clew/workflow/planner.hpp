@@ -1,0 +1,170 @@
+// workflow/planner.hpp: what happens next in a run. Pure: no clock, no chance, no I/O, no locks.
+//
+// A run is the fold of its events. `decide` answers a stimulus with the events that follow from it
+// and the commands to carry out once those events are committed; `apply` takes an event into the
+// state. Recovery applies the stored events and decides on `resume`.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "clew/base/error.hpp"
+#include "clew/base/result.hpp"
+#include "clew/base/time.hpp"
+#include "clew/workflow/definition.hpp"
+
+namespace clew::workflow {
+
+enum class RunStatus : std::uint8_t {
+  pending,
+  running,
+  waiting,
+  completed,
+  failed,
+  cancelled,
+  unknown
+};
+enum class StepStatus : std::uint8_t {
+  pending,
+  running,
+  waiting,
+  completed,
+  failed,
+  skipped,
+  cancelled
+};
+std::string_view name(RunStatus status);
+std::string_view name(StepStatus status);
+Result<RunStatus> parse_run_status(std::string_view word);
+bool is_terminal(RunStatus status);
+bool is_terminal(StepStatus status);
+
+// A fact about a run. Stored as (type, step, data); `data` holds what else the type needs.
+//   run.started {input, pins}   run.completed {output}   run.failed {error, step}
+//   run.cancelled {reason}      run.unknown {step, item?, error}
+//   (the step of run.* is a name; it is absent where the run's output is what failed)
+//   step.started {attempt} or, for a for_each, {items: n}
+//   step.completed {attempt, output} or, for a for_each, {} (its output is the items' outputs)
+//   step.retrying {attempt, error, due_us}   step.failed {attempt?, error}
+//   step.interrupted {attempt}  (its process died; the attempt is made again)
+//   step.skipped {reason}       step.cancelled {reason}
+//   item.started, item.completed, item.retrying, item.failed, item.interrupted, item.cancelled:
+//   the same for one element of a for_each, with {item}
+struct RunEvent {
+  Timestamp at;
+  std::string_view type;  // one of the literals above
+  int step = -1;          // index; -1 for run.*
+  int item = -1;          // index within for_each; -1 otherwise
+  Value data;             // an object
+};
+
+// One try of a call, or one element of a for_each.
+struct CallState {
+  StepStatus status = StepStatus::pending;
+  int attempts = 0;  // begun
+  Value output;
+  std::optional<Error> error;  // of the last failed attempt; cleared by success
+  Timestamp started;           // of the first attempt
+  Timestamp ended;
+  Timestamp due;  // of the next attempt, while waiting
+};
+
+struct StepState : CallState {
+  std::vector<CallState> items;  // of a for_each, once it has started
+  Value list;                    // what it iterates over, while it is not ended
+  int next_item = 0;             // first item that has not begun
+  int open_items = 0;            // running or waiting
+  int done_items = 0;            // completed
+  int missing = 0;               // dependencies that have not completed
+  std::string reason;            // why skipped or cancelled
+};
+
+struct RunState {
+  RunStatus status = RunStatus::pending;
+  Value input;
+  std::vector<StepState> steps;  // as in the definition
+  Value output;
+  std::optional<Error> error;
+  std::string failed_step;    // the step that ended the run
+  std::int64_t last_seq = 0;  // of the last event; kept by whoever stores events
+  Timestamp started;
+  Timestamp ended;
+  int open_steps = 0;  // neither ended nor pending
+  int completed_steps = 0;
+};
+
+RunState initial_state(const Definition& definition);
+
+// Takes one event into the state. `corrupt` when it cannot follow (an unknown step, an ended run,
+// a step that is not where the event says); the state is then as it was. O(1), but for a for_each's
+// start, which gets its list by rendering it again, and its end, which gathers the outputs.
+Result<void> apply(const Definition& definition, RunState& state, const RunEvent& event);
+
+// --- What asks for a decision ---
+struct Start {
+  Value input;
+  Value pins;  // step → exact reference
+};
+struct AttemptFinished {
+  int step = -1;
+  int item = -1;
+  int attempt = 0;
+  Result<Value> result;
+};
+struct RetryDue {
+  int step = -1;
+  int item = -1;
+};
+struct CancelRequested {
+  std::string reason;
+};
+struct Resume {};  // another process began this; what it was running is interrupted
+using Stimulus = std::variant<Start, AttemptFinished, RetryDue, CancelRequested, Resume>;
+
+// --- What is to be done once the events are committed ---
+struct CallCommand {
+  int step = -1;
+  int item = -1;
+  int attempt = 1;
+  Value input;
+};
+struct WakeCommand {  // decide(RetryDue) at that instant
+  int step = -1;
+  int item = -1;
+  Timestamp due;
+};
+struct Decision {
+  std::vector<RunEvent> events;
+  std::vector<CallCommand> calls;
+  std::vector<WakeCommand> wakes;
+  bool cancel_calls = false;  // everything in flight is no longer wanted
+  bool ended = false;         // the last event ends the run
+};
+
+// The most elements that a for_each may have.
+inline constexpr std::size_t items_max = 1'000'000;
+
+// What the planner must know of each step's capability.
+struct StepTraits {
+  Effect effect = Effect::idempotent;
+  RetryPolicy retry;  // the step's own, else the capability's
+};
+
+// Pure. A stimulus that does not fit the state (a late result of an ended run, a wake for a step
+// that is not waiting) gives an empty decision. `unit(step, item, attempt)` supplies jitter in
+// [0, 1). The costs of deciding about one item do not grow with the number of items.
+// Rules: RULINGS "Graphs" and "Retries"; on_failure is `stop`: after a step's final failure nothing
+// new starts, what runs is cancelled, what never began is skipped. An interrupted call of a `once`
+// capability ends the run `unknown`, naming the step; so does a result with Code::unknown_outcome.
+// A step whose outcome is unknown is `failed` with that error, so that in an ended run every step
+// has ended. An expression that errors fails its step. An empty for_each completes with [].
+// A RetryDue that comes early gives its wake again.
+Decision decide(const Definition& definition, const RunState& state,
+                const std::vector<StepTraits>& traits, const Stimulus& stimulus, Timestamp now,
+                double (*unit)(int step, int item, int attempt) = nullptr);
+
+}  // namespace clew::workflow

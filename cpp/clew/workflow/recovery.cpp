@@ -1,0 +1,249 @@
+#include <algorithm>
+
+#include "clew/store/owner.hpp"
+#include "clew/workflow/detail/engine_impl.hpp"
+
+namespace clew::workflow {
+namespace {
+
+constexpr int adopt_at_once = 256;
+
+Result<store::OwnerId> register_owner(store::Database& database, const std::string& name,
+                                      Timestamp now, Duration ttl) {
+  store::OwnerId owner = 0;
+  CLEW_TRY(database.write([&](store::Transaction& tx) -> Result<void> {
+    CLEW_TRY(owner, store::add_owner(tx, name, store::this_process(), now, now + ttl));
+    return {};
+  }));
+  return owner;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::open(EngineParts parts, EngineOptions options) {
+  if (options.lease_ttl < std::chrono::milliseconds(10)) {
+    return invalid_input("lease_ttl", static_cast<double>(options.lease_ttl.count()) / 1e6,
+                         "at least 10 ms");
+  }
+  CLEW_TRY(const auto owner, register_owner(parts.database, options.owner_name,
+                                            parts.env.clock().now(), options.lease_ttl));
+  return std::unique_ptr<Engine>(std::make_unique<EngineImpl>(parts, std::move(options), owner));
+}
+
+void EngineImpl::begin_recovery() {
+  keeper_.start("clew-keeper", [this] { keep_alive(); });
+}
+
+// Renews this owner's life and looks for runs that nobody owns, three times within a lease's life.
+void EngineImpl::keep_alive() {
+  Clock& clock = parts_.env.clock();
+  for (;;) {
+    auto done = renew();
+    if (done) {
+      for (;;) {
+        const auto adopted = adopt_lapsed();
+        if (!adopted) done = adopted.error();
+        if (!adopted || *adopted < adopt_at_once) break;
+      }
+    }
+    if (!done && done.error().code() != Code::closed) {
+      const Lock lock(mutex_);
+      last_error_ = done.error().to_string();
+    }
+    const auto next = clock.now() + options_.lease_ttl / 3;
+    Lock lock(keeper_mutex_);
+    while (!keeper_stop_ && clock.now() < next) clock.wait_until(keeper_wake_, lock, next);
+    if (keeper_stop_) return;
+  }
+}
+
+Result<void> EngineImpl::renew() {
+  const auto expires = parts_.env.clock().now() + options_.lease_ttl;
+  const auto owner = owner_.load();
+  const auto renewed = parts_.database.write(
+      [owner, expires](store::Transaction& tx) { return store::renew_owner(tx, owner, expires); },
+      store::Durability::relaxed);
+  if (renewed) return {};
+  if (renewed.error().code() != Code::stale_lease) return renewed.error();
+  // Held for dead and removed: whatever was ours has other owners, which each commit will find out.
+  CLEW_TRY(const auto again, register_owner(parts_.database, options_.owner_name,
+                                            parts_.env.clock().now(), options_.lease_ttl));
+  owner_.store(again);
+  return {};
+}
+
+// Takes over up to `adopt_at_once` runs that nobody owns; how many it found.
+Result<int> EngineImpl::adopt_lapsed() {
+  const auto now = parts_.env.clock().now();
+  std::vector<store::OwnerId> dead;
+  std::vector<std::int64_t> lapsed;
+  CLEW_TRY(parts_.database.read([&](store::Transaction& tx) -> Result<void> {
+    CLEW_TRY(const auto owners, store::list_owners(tx));
+    for (const auto& owner : owners) {
+      if (owner.id != owner_.load() && !store::may_be_alive(owner.process)) {
+        dead.push_back(owner.id);
+      }
+    }
+    CLEW_TRY(lapsed, store::lapsed_leases(tx, run_kind, now, dead, adopt_at_once));
+    return {};
+  }));
+
+  if (lapsed.empty()) {
+    if (!dead.empty()) {
+      CLEW_TRY(parts_.database.write(
+          [&dead](store::Transaction& tx) -> Result<void> {
+            for (const auto owner : dead) CLEW_TRY(store::remove_owner(tx, owner));
+            return {};
+          },
+          store::Durability::relaxed));
+    }
+    return 0;
+  }
+  std::vector<store::Lease> taken;
+  CLEW_TRY(parts_.database.write([&](store::Transaction& tx) -> Result<void> {
+    taken.clear();  // may run again
+    for (const auto number : lapsed) {
+      auto lease = store::take_lease(tx, {run_kind, number}, owner_.load(), now, dead);
+      if (lease) {
+        taken.push_back(*lease);
+      } else if (lease.error().code() != Code::conflict) {  // another process was first
+        return lease.error();
+      }
+    }
+    return {};
+  }));
+  for (const auto& lease : taken) {
+    if (auto adopted = adopt(lease); !adopted) {
+      const Lock lock(mutex_);
+      last_error_ = fmt::format("run number {}: {}", lease.number, adopted.error().to_string());
+    }
+  }
+  return static_cast<int>(taken.size());
+}
+
+Result<void> EngineImpl::adopt(const store::Lease& lease) {
+  LiveRunPtr run;
+  Value pins;
+  CLEW_TRY(parts_.database.read([&](store::Transaction& tx) -> Result<void> {
+    CLEW_TRY(auto row, find_run(tx, lease.number));
+    if (!row) return error(Code::corrupt, "a leased run has no row").with("table", "runs");
+    CLEW_TRY(auto definition, load_definition(tx, row->digest));
+    CLEW_TRY(auto loaded, load_state(tx, *definition, lease.number));
+    pins = loaded.pins;
+    run = std::make_shared<LiveRun>(*this, std::move(*row), std::move(definition), lease);
+    const Lock lock(run->mutex_);
+    run->committed_seq_ = loaded.state.last_seq;
+    run->state_ = std::move(loaded.state);
+    return {};
+  }));
+  adopted_.fetch_add(1, std::memory_order_relaxed);
+  {
+    const Lock lock(mutex_);
+    live_[run->id()] = run;
+    unbound_[run->id()] = {run, std::move(pins)};
+  }
+  resume_or_wait(run);
+  return {};
+}
+
+// Goes on with an adopted run, or, while one of its handlers is not registered, lets it wait.
+void EngineImpl::resume_or_wait(const LiveRunPtr& run) {
+  {
+    // Whoever takes it off the list goes on with it: only one thread does.
+    const Lock lock(mutex_);
+    const auto waiting = unbound_.find(run->id());
+    if (waiting == unbound_.end() || waiting->second.first != run) return;
+    std::string missing;
+    const bool bound = bind(*run, waiting->second.second, missing);
+    const Lock run_lock(run->mutex_);
+    run->waiting_for_ = bound ? "" : fmt::format("capability {} is not registered", missing);
+    if (!bound) return;
+    unbound_.erase(waiting);
+  }
+  stimulate(run, Resume{});
+}
+
+// Finds the exact capabilities that the run was started with; false naming one that is missing.
+bool EngineImpl::bind(LiveRun& run, const Value& pins, std::string& missing) {
+  const auto registry = parts_.registry.snapshot();
+  std::vector<CapabilityPtr> capabilities;
+  std::vector<StepTraits> traits;
+  for (const auto& step : run.definition_->steps) {
+    const Value* pin = pins.find(step.name);
+    const auto reference = pin != nullptr && pin->is_string() ? std::string(pin->as_string())
+                                                              : step.call_text;
+    auto capability = registry->resolve(reference);
+    if (!capability) {
+      missing = reference;
+      return false;
+    }
+    traits.push_back({(*capability)->contract.effect,
+                      step.retry.value_or((*capability)->contract.retry)});
+    capabilities.push_back(std::move(capability).value());
+  }
+  run.capabilities_ = std::move(capabilities);
+  run.traits_ = std::move(traits);
+  return true;
+}
+
+void EngineImpl::registry_changed() {
+  std::vector<LiveRunPtr> waiting;
+  {
+    const Lock lock(mutex_);
+    for (const auto& [id, entry] : unbound_) waiting.push_back(entry.first);
+  }
+  for (const auto& run : waiting) resume_or_wait(run);
+}
+
+bool EngineImpl::stop(bool drain, Timestamp deadline) {
+  if (stopping_.exchange(true)) return true;
+  {
+    const Lock lock(keeper_mutex_);
+    keeper_stop_ = true;
+  }
+  keeper_wake_.notify_all();
+  keeper_.join();
+
+  bool idle = true;
+  {
+    Lock lock(mutex_);
+    if (!drain) ready_.clear();  // what was never handed out is made again by the next owner
+    const auto busy = [&] {
+      return committing_.load() > 0 || (drain && active_calls_.load() > 0);
+    };
+    while (busy() || (drain && !ready_.empty())) {
+      if (parts_.env.clock().wait_until(idle_, lock, deadline)) break;
+    }
+    idle = !busy();
+    ready_.clear();
+  }
+  const auto handed_back = hand_back();
+  closed_.store(true, std::memory_order_release);
+  std::vector<LiveRunPtr> runs;
+  {
+    const Lock lock(mutex_);
+    for (const auto& [id, run] : live_) runs.push_back(run);
+  }
+  for (const auto& run : runs) lose(run, error(Code::closed, "the runtime is closed"));
+  return idle && handed_back.has_value();
+}
+
+// Lets another process go on at once, without waiting for this one's leases to lapse.
+Result<void> EngineImpl::hand_back() {
+  std::vector<store::Lease> leases;
+  {
+    const Lock lock(mutex_);
+    for (const auto& [id, run] : live_) leases.push_back(run->lease_);
+  }
+  const auto owner = owner_.load();
+  CLEW_TRY(parts_.database.write([&](store::Transaction& tx) -> Result<void> {
+    for (const auto& lease : leases) {
+      auto released = store::release_lease(tx, {run_kind, lease.number}, lease);
+      if (!released && released.error().code() != Code::stale_lease) return released;
+    }
+    return store::remove_owner(tx, owner);
+  }));
+  return {};
+}
+
+}  // namespace clew::workflow

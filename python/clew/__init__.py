@@ -1,0 +1,155 @@
+"""Clew: a durable, concurrent runtime for capabilities, workflows and agents.
+
+    import clew
+
+    @clew.capability("text.words", version="1.2.0")
+    def words(doc: str) -> int:
+        return len(doc.split())
+
+    with clew.Runtime("work.db") as rt:
+        rt.register(words)
+        rt.execute("text.words@^1", {"doc": "a b c"})  # 3
+
+Importing it loads the extension module and nothing else; each name is fetched at its first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+
+def _refuse_subinterpreters() -> None:
+    """Raise ImportError in a sub-interpreter: the extension would hang while it loads there."""
+    try:
+        import _interpreters as interpreters  # type: ignore[import-not-found] # newer Pythons
+    except ImportError:
+        try:
+            import _xxsubinterpreters as interpreters  # type: ignore[import-not-found] # older ones
+        except ImportError:
+            return
+    if interpreters.get_current() != interpreters.get_main():
+        raise ImportError("clew runs in the main interpreter only, not in a sub-interpreter")
+
+
+_refuse_subinterpreters()
+
+from . import _core, _errors
+from ._core import ManualClock, __version__
+from ._errors import (
+    Ambiguous,
+    Cancelled,
+    ClewError,
+    Closed,
+    Conflict,
+    Corrupt,
+    ExecutionFailed,
+    Internal,
+    InvalidInput,
+    NoEligibleTarget,
+    NotFound,
+    Rejected,
+    ResourceExhausted,
+    StaleLease,
+    Timeout,
+    Unavailable,
+    UnknownOutcome,
+    Unsupported,
+)
+
+if TYPE_CHECKING:
+    from ._call import Call
+    from ._capability import capability
+    from ._context import Context
+    from ._records import (
+        CapabilityInfo,
+        Descriptor,
+        Event,
+        Page,
+        Problem,
+        Registration,
+        Retry,
+        RunInfo,
+        Step,
+        Trace,
+    )
+    from ._run import Run
+    from ._runtime import Runtime
+    from ._workflow import Workflow, load
+
+__all__ = [
+    "Ambiguous",
+    "Call",
+    "Cancelled",
+    "CapabilityInfo",
+    "ClewError",
+    "Closed",
+    "Conflict",
+    "Context",
+    "Corrupt",
+    "Descriptor",
+    "Event",
+    "ExecutionFailed",
+    "Internal",
+    "InvalidInput",
+    "ManualClock",
+    "NoEligibleTarget",
+    "NotFound",
+    "Page",
+    "Problem",
+    "Registration",
+    "Rejected",
+    "ResourceExhausted",
+    "Retry",
+    "Run",
+    "RunInfo",
+    "Runtime",
+    "StaleLease",
+    "Step",
+    "Timeout",
+    "Trace",
+    "Unavailable",
+    "UnknownOutcome",
+    "Unsupported",
+    "Workflow",
+    "__version__",
+    "capability",
+    "load",
+]
+
+# Where each name that is fetched at its first use lives.
+_HOMES = {
+    "Call": "_call",
+    "CapabilityInfo": "_records",
+    "Context": "_context",
+    "Descriptor": "_records",
+    "Event": "_records",
+    "Page": "_records",
+    "Problem": "_records",
+    "Registration": "_records",
+    "Retry": "_records",
+    "Run": "_run",
+    "RunInfo": "_records",
+    "Runtime": "_runtime",
+    "Step": "_records",
+    "Trace": "_records",
+    "Workflow": "_workflow",
+    "capability": "_capability",
+    "load": "_workflow",
+}
+_SUBMODULES = ("aio", "testing")
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None and name not in _SUBMODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    module = import_module(f"{__name__}.{home or name}")
+    found = getattr(module, name) if home else module
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES, *_SUBMODULES})

@@ -1,0 +1,81 @@
+"""What every argument check shares: one shape of complaint, naming path, value and expectation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ._errors import InvalidInput
+
+__all__ = ["flag", "integer", "invalid", "near", "non_negative", "optional_text", "text", "word"]
+
+_SHOWN_MAX = 80
+
+
+def invalid(path: str, value: Any, expected: str, **context: Any) -> InvalidInput:
+    """Return the error that says what stands at ``path`` and what should."""
+    shown = _shown(value)
+    kept = value if value is None or isinstance(value, (bool, int, float, str)) else shown
+    return InvalidInput(
+        f"{path}: expected {expected}, got {shown}",
+        {"path": path, "value": kept, "expected": expected, **context},
+    )
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a complaint about a value must not fail because of it
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= _SHOWN_MAX else text[: _SHOWN_MAX - 1] + "…"
+
+
+def near(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that was probably meant."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(name, list(known), n=1)
+    return found[0] if found else None
+
+
+def text(path: str, value: Any, expected: str = "a non-empty string") -> str:
+    """Return ``value`` when it is a string with something in it."""
+    if not isinstance(value, str) or not value:
+        raise invalid(path, value, expected)
+    return value
+
+
+def optional_text(path: str, value: Any) -> str | None:
+    """Return ``value`` when it is None or a string with something in it."""
+    return None if value is None else text(path, value)
+
+
+def integer(path: str, value: Any, low: int, high: int) -> int:
+    """Return ``value`` when it is an int (not a bool) from ``low`` to ``high``."""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise invalid(path, value, f"an integer from {low} to {high}")
+    return value
+
+
+def flag(path: str, value: Any) -> bool:
+    """Return ``value`` when it is a bool."""
+    if not isinstance(value, bool):
+        raise invalid(path, value, "True or False")
+    return value
+
+
+def word(path: str, value: Any, words: tuple[str, ...]) -> str:
+    """Return ``value`` when it is one of ``words``."""
+    if not isinstance(value, str) or value not in words:
+        expected = " or ".join(f'"{one}"' for one in words)
+        guess = near(value, words) if isinstance(value, str) else None
+        raise invalid(path, value, expected, **({"suggestion": guess} if guess else {}))
+    return value
+
+
+def non_negative(path: str, value: Any) -> float:
+    """Return ``value`` when it is a finite number not below zero."""
+    good = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not good or not 0 <= value < float("inf"):
+        raise invalid(path, value, "a number not below 0")
+    return float(value)

@@ -1,0 +1,149 @@
+"""The asyncio side: the loop on which ``async def`` capabilities run, and waiting for handles.
+
+The extension module calls everything in here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, ref
+
+if TYPE_CHECKING:
+    from . import _core
+
+__all__: list[str] = []
+
+# --- running async capabilities -----------------------------------------------------------------
+
+
+def serve(inbox: _core._AsyncInbox) -> None:
+    """Run the jobs of an inbox until it is closed. Blocks its thread."""
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(_serve(inbox))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()
+
+
+async def _serve(inbox: _core._AsyncInbox) -> None:
+    loop = asyncio.get_running_loop()
+    closed = loop.create_future()
+    tasks: dict[_core._AsyncJob, asyncio.Task[None]] = {}
+
+    def look() -> None:
+        jobs, cancelled = inbox.take()
+        for job in jobs:
+            task = tasks[job] = loop.create_task(_run(job))
+            task.add_done_callback(lambda _, job=job: tasks.pop(job, None))
+        for job in cancelled:
+            if job in tasks:
+                tasks[job].cancel()
+        if inbox.closed and not closed.done():
+            closed.set_result(None)
+
+    loop.add_reader(inbox.fileno(), look)
+    look()
+    await closed
+    loop.remove_reader(inbox.fileno())
+    # A task may hold on to its life for a while; every one is told again until it has ended.
+    while tasks:
+        for task in list(tasks.values()):
+            task.cancel()
+        await asyncio.wait(list(tasks.values()), timeout=0.1)
+
+
+async def _run(job: _core._AsyncJob) -> None:
+    try:
+        coroutine = job.begin()
+        if coroutine is None:
+            return
+        value = await coroutine
+    except BaseException as error:  # noqa: BLE001 - exits too fail the call, never the loop
+        job.fail(error)
+    else:
+        job.finish(value)
+
+
+# --- waiting for calls, runs and maps -----------------------------------------------------------
+
+
+class _Bridge:
+    """Wakes one loop for everything of ours that it waits for: many ends, one wake-up."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = ref(loop)  # the table of bridges must not keep its keys alive
+        self._ended: deque[asyncio.Future[None]] = deque()
+        self._told = False
+
+    def future(
+        self, loop: asyncio.AbstractEventLoop, subscribe: Callable[[Callable[[Any], None]], Any]
+    ) -> asyncio.Future[None]:
+        """Return a future that is done once ``subscribe`` has called back, from any thread."""
+        future: asyncio.Future[None] = loop.create_future()
+
+        def ended(_: Any = None) -> None:
+            self._ended.append(future)
+            waiting = self._loop()
+            if waiting is not None and not self._told:
+                self._told = True
+                try:
+                    waiting.call_soon_threadsafe(self._settle)
+                except RuntimeError:  # the loop was closed: nobody waits any more
+                    pass
+
+        subscribe(ended)
+        return future
+
+    def _settle(self) -> None:
+        self._told = False
+        while self._ended:
+            future = self._ended.popleft()
+            if not future.done():
+                future.set_result(None)
+
+
+_bridges: WeakKeyDictionary[asyncio.AbstractEventLoop, _Bridge] = WeakKeyDictionary()
+
+
+def ended(subscribe: Callable[[Callable[[Any], None]], Any]) -> asyncio.Future[None]:
+    """Return a future of the running loop that is done once ``subscribe`` has called back."""
+    loop = asyncio.get_running_loop()
+    bridge = _bridges.get(loop)
+    if bridge is None:
+        bridge = _bridges[loop] = _Bridge(loop)
+    return bridge.future(loop, subscribe)
+
+
+def wait_for_call(call: _core.Call) -> Generator[Any, None, Any]:
+    """Be the ``__await__`` of a call. Cancelling the wait cancels the call."""
+    if not call.done():
+        try:
+            yield from ended(call.add_done_callback)
+        except asyncio.CancelledError:
+            call.cancel("the wait was cancelled")
+            raise
+    return call.result(0)
+
+
+def wait_for_run(run: _core.Run) -> Generator[Any, None, Any]:
+    """Be the ``__await__`` of a run. Cancelling the wait leaves the run alone."""
+    if not run.done():
+        yield from ended(run.on_ended)
+    return run.result(0)
+
+
+async def next_of(results: _core.Map) -> Any:
+    """Be the ``__anext__`` of a map."""
+    while True:
+        try:
+            ready, value = results._take()
+        except StopIteration:
+            raise StopAsyncIteration from None
+        if ready:
+            return value
+        await ended(results._on_ready)

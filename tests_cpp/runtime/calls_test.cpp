@@ -1,0 +1,361 @@
+// Calls through the whole runtime: deadlines, cancellation, limits, nesting, refusals, stress.
+#include <atomic>
+#include <thread>
+
+#include "runtime/fixture.hpp"
+
+namespace clew {
+namespace {
+
+class Calls : public EachStore {};
+INSTANTIATE_TEST_SUITE_P(Stores, Calls, testing::Values("memory", "file"),
+                         [](const auto& store) { return std::string(store.param); });
+
+Result<Value> echo(Invocation&, const Value& input) { return input; }
+
+std::unique_ptr<Runtime> open_with_workers(int workers) {
+  RuntimeOptions options;
+  options.workers = workers;
+  return open(options);
+}
+
+TEST(Workers, capacity_0_and_257_are_refused_naming_the_bounds) {
+  for (const int workers : {-1, 257, 100000}) {
+    RuntimeOptions options;
+    options.workers = workers;
+    const auto refused = Runtime::open(options);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), Code::invalid_input);
+    EXPECT_NE(refused.error().message().find("256"), std::string::npos)
+        << refused.error().to_string();
+  }
+  for (const int workers : {1, 256}) EXPECT_NE(open_with_workers(workers), nullptr);
+}
+
+TEST_P(Calls, every_refusal_leaves_one_trace_and_enters_no_handler) {
+  std::atomic<int> entered{0};
+  auto strict = contract("test.strict");
+  strict.inputs = *parse_json(R"({"type": "object", "required": ["n"],
+                                  "properties": {"n": {"type": "integer"}}})");
+  add(*runtime_, strict, [&](Invocation&, const Value& input) -> Result<Value> {
+    ++entered;
+    return input;
+  });
+  auto elsewhere = contract("test.elsewhere");
+  elsewhere.permitted_targets = {"moon"};
+  add(*runtime_, elsewhere, [&](Invocation&, const Value& input) -> Result<Value> {
+    ++entered;
+    return input;
+  });
+  struct Case {
+    Request asked;
+    Code code;
+  };
+  std::vector<Case> cases;
+  cases.push_back({request("test.absent"), Code::not_found});
+  cases.push_back({request("test.strict@^2"), Code::not_found});
+  cases.push_back({request("Not An Id"), Code::invalid_input});
+  cases.push_back({request("test.strict", Value(7)), Code::invalid_input});
+  cases.push_back({request("test.strict"), Code::invalid_input});
+  cases.push_back({request("test.strict", Value::object({{"n", "7"}})), Code::invalid_input});
+  cases.push_back({request("test.elsewhere"), Code::no_eligible_target});
+  cases.push_back({request("test.strict", Value::object({{"n", 7}})), Code::no_eligible_target});
+  cases.back().asked.target = "moon";
+  cases.push_back({request("test.strict", Value::object({{"n", 7}})), Code::invalid_input});
+  cases.back().asked.timeout = Duration{0};
+
+  std::size_t expected = 0;
+  for (auto& each : cases) {
+    const auto named = each.asked.reference;
+    const auto outcome = runtime_->execute(std::move(each.asked));
+    ASSERT_FALSE(outcome.result) << named;
+    EXPECT_EQ(outcome.result.error().code(), each.code) << outcome.result.error().to_string();
+    EXPECT_EQ(outcome.kind, CallOutcome::rejected);
+    const auto traces = all_traces(*runtime_);
+    ASSERT_EQ(traces.size(), ++expected) << named;
+    EXPECT_EQ(traces.front().code, name(each.code));
+    EXPECT_EQ(traces.front().outcome, CallOutcome::rejected);
+  }
+  EXPECT_EQ(entered.load(), 0);
+}
+
+TEST_P(Calls, a_deadline_returns_at_once_and_slots_are_right_afterwards) {
+  Gate gate;
+  std::atomic<bool> told{false};
+  add(*runtime_, "test.slow", [&](Invocation& call, const Value&) -> Result<Value> {
+    gate.wait();
+    told = call.cancelled();
+    return Value("late");
+  });
+  auto asked = request("test.slow");
+  asked.timeout = std::chrono::milliseconds(50);
+  const auto outcome = runtime_->execute(std::move(asked));
+  EXPECT_EQ(outcome.kind, CallOutcome::timeout);
+  EXPECT_EQ(outcome.result.error().code(), Code::timeout);
+  EXPECT_EQ(runtime_->pool().stats().running, 1);  // the handler still holds its slot
+
+  gate.open();
+  add(*runtime_, "test.echo", echo);
+  EXPECT_TRUE(runtime_->close(true, std::chrono::seconds(10)));
+  EXPECT_TRUE(told.load());
+  EXPECT_EQ(runtime_->pool().stats().running, 0);
+  EXPECT_EQ(runtime_->pool().stats().completed, 1);
+}
+
+TEST_P(Calls, a_timeout_of_a_once_capability_is_an_unknown_outcome) {
+  Gate gate;
+  auto once = contract("test.once");
+  once.effect = Effect::once;
+  add(*runtime_, once, [&](Invocation&, const Value&) -> Result<Value> {
+    gate.wait();
+    return Value();
+  });
+  auto asked = request("test.once");
+  asked.timeout = std::chrono::milliseconds(30);
+  const auto call = runtime_->submit(std::move(asked));
+  gate.await_waiting(1);
+  runtime_->dispatcher().wait(call, Timestamp::never());
+  EXPECT_EQ(call->outcome().kind, CallOutcome::timeout);
+  EXPECT_EQ(call->outcome().result.error().code(), Code::unknown_outcome);
+  gate.open();
+}
+
+TEST_P(Calls, a_deadline_counts_the_time_in_the_queue) {
+  const auto runtime = open_with_workers(1);
+  Gate gate;
+  std::atomic<int> entered{0};
+  add(*runtime, "test.block", [&](Invocation&, const Value&) -> Result<Value> {
+    gate.wait();
+    return Value();
+  });
+  add(*runtime, "test.count", [&](Invocation&, const Value&) -> Result<Value> {
+    ++entered;
+    return Value();
+  });
+  const auto blocker = runtime->submit(request("test.block"));
+  gate.await_waiting(1);
+  auto asked = request("test.count");
+  asked.timeout = std::chrono::milliseconds(20);
+  const auto queued = runtime->submit(std::move(asked));
+  runtime->dispatcher().wait(queued, Timestamp::never());
+  EXPECT_EQ(queued->outcome().result.error().code(), Code::timeout);
+  gate.open();
+  runtime->dispatcher().wait(blocker, Timestamp::never());
+  runtime->close(true, std::chrono::seconds(10));
+  EXPECT_EQ(entered.load(), 0);  // what timed out in the queue never runs
+}
+
+TEST_P(Calls, cancelling_a_queued_call_ends_it_and_it_never_runs) {
+  const auto runtime = open_with_workers(1);
+  Gate gate;
+  std::atomic<int> entered{0};
+  add(*runtime, "test.block", [&](Invocation& call, const Value&) -> Result<Value> {
+    gate.wait();
+    if (call.cancelled()) return error(Code::cancelled, "heeded");
+    return Value();
+  });
+  add(*runtime, "test.count", [&](Invocation&, const Value&) -> Result<Value> {
+    ++entered;
+    return Value();
+  });
+  const auto running = runtime->submit(request("test.block"));
+  gate.await_waiting(1);
+  const auto queued = runtime->submit(request("test.count"));
+  EXPECT_TRUE(queued->cancel("not wanted"));
+  EXPECT_FALSE(queued->cancel("again"));
+  EXPECT_EQ(queued->outcome().kind, CallOutcome::cancelled);
+
+  EXPECT_FALSE(running->cancel("stop"));  // it runs: it is told, and ends when it heeds that
+  gate.open();
+  runtime->dispatcher().wait(running, Timestamp::never());
+  EXPECT_EQ(running->outcome().kind, CallOutcome::cancelled);
+  runtime->close(true, std::chrono::seconds(10));
+  EXPECT_EQ(entered.load(), 0);
+}
+
+TEST_P(Calls, a_nested_call_on_a_pool_of_one_completes) {
+  const auto runtime = open_with_workers(1);
+  add(*runtime, "test.leaf", echo);
+  add(*runtime, "test.execute", [&](Invocation&, const Value& input) -> Result<Value> {
+    return runtime->execute(request("test.leaf", input)).result;
+  });
+  add(*runtime, "test.submit", [&](Invocation&, const Value& input) -> Result<Value> {
+    const auto call = runtime->submit(request("test.leaf", input));
+    runtime->dispatcher().wait(call, Timestamp::never());
+    return call->outcome().result;
+  });
+  add(*runtime, "test.timed", [&](Invocation&, const Value& input) -> Result<Value> {
+    auto asked = request("test.leaf", input);
+    asked.timeout = std::chrono::seconds(30);  // asks for another thread
+    return runtime->execute(std::move(asked)).result;
+  });
+  for (const std::string outer : {"test.execute", "test.submit", "test.timed"}) {
+    const auto call = runtime->submit(request(outer, Value::object({{"k", 1}})));
+    runtime->dispatcher().wait(call, Timestamp::never());
+    ASSERT_TRUE(call->outcome().result) << outer << call->outcome().result.error().to_string();
+    EXPECT_EQ(*call->outcome().result, Value::object({{"k", 1}}));
+    TraceQuery query;
+    query.capability = "test.leaf";
+    EXPECT_EQ(all_traces(*runtime, query).front().parent, call->id());
+  }
+  EXPECT_EQ(runtime->pool().stats().running_max, 1);
+}
+
+TEST_P(Calls, a_capability_may_call_itself_within_its_own_limit_of_one) {
+  auto self = contract("test.self");
+  self.max_concurrency = 1;
+  add(*runtime_, self, [&](Invocation&, const Value& input) -> Result<Value> {
+    const auto n = input.find("n")->as_int();
+    if (n == 0) return Value(0);
+    return runtime_->execute(request("test.self", Value::object({{"n", n - 1}}))).result;
+  });
+  EXPECT_TRUE(runtime_->execute(request("test.self", Value::object({{"n", 20}}))).result);
+  const auto deep = runtime_->execute(request("test.self", Value::object({{"n", 1000}})));
+  ASSERT_FALSE(deep.result);
+  EXPECT_EQ(deep.result.error().code(), Code::resource_exhausted);
+}
+
+TEST_P(Calls, a_limit_of_a_capability_is_never_exceeded) {
+  std::atomic<int> running{0};
+  std::atomic<int> most{0};
+  auto limited = contract("test.limited");
+  limited.max_concurrency = 2;
+  add(*runtime_, limited, [&](Invocation&, const Value&) -> Result<Value> {
+    const int now = ++running;
+    int seen = most.load();
+    while (now > seen && !most.compare_exchange_weak(seen, now)) {
+    }
+    std::this_thread::yield();
+    --running;
+    return Value();
+  });
+  std::vector<std::thread> callers;
+  for (int t = 0; t < 8; ++t) {
+    callers.emplace_back([&] {
+      for (int i = 0; i < 100; ++i) EXPECT_TRUE(runtime_->execute(request("test.limited")).result);
+    });
+  }
+  for (auto& caller : callers) caller.join();
+  EXPECT_LE(most.load(), 2);
+  EXPECT_EQ(all_traces(*runtime_).size(), 800U);
+}
+
+TEST_P(Calls, of_200_calls_every_fifth_throws_160_succeed_and_the_pool_lives) {
+  std::atomic<int> number{0};
+  add(*runtime_, "test.fifth", [&](Invocation&, const Value&) -> Result<Value> {
+    if (number.fetch_add(1) % 5 == 4) throw std::runtime_error("every fifth");
+    return Value();
+  });
+  std::vector<InvocationPtr> calls;
+  for (int i = 0; i < 200; ++i) calls.push_back(runtime_->submit(request("test.fifth")));
+  int good = 0;
+  int bad = 0;
+  for (const auto& call : calls) {
+    runtime_->dispatcher().wait(call, Timestamp::never());
+    ++(call->outcome().result ? good : bad);
+  }
+  EXPECT_EQ(good, 160);
+  EXPECT_EQ(bad, 40);
+  add(*runtime_, "test.echo", echo);
+  EXPECT_TRUE(runtime_->execute(request("test.echo")).result);
+  EXPECT_EQ(runtime_->pool().stats().failures, 0);  // a handler's exception never reaches the pool
+}
+
+TEST_P(Calls, an_output_that_breaks_the_contract_fails_the_call) {
+  auto typed = contract("test.typed");
+  typed.outputs = *parse_json(R"({"type": "integer"})");
+  add(*runtime_, typed, [](Invocation&, const Value&) -> Result<Value> { return Value("text"); });
+  const auto outcome = runtime_->execute(request("test.typed"));
+  ASSERT_FALSE(outcome.result);
+  EXPECT_EQ(outcome.result.error().code(), Code::execution_failed);
+  EXPECT_NE(outcome.result.error().message().find("integer"), std::string::npos);
+}
+
+TEST_P(Calls, after_close_every_call_is_refused) {
+  add(*runtime_, "test.echo", echo);
+  runtime_->close(true, std::chrono::seconds(10));
+  EXPECT_EQ(runtime_->execute(request("test.echo")).result.error().code(), Code::closed);
+  EXPECT_EQ(runtime_->submit(request("test.echo"))->outcome().result.error().code(), Code::closed);
+  EXPECT_EQ(runtime_->traces({}).error().code(), Code::closed);
+  EXPECT_EQ(runtime_->sql("SELECT 1", {}).error().code(), Code::closed);
+  EXPECT_EQ(runtime_->verify().error().code(), Code::closed);
+  EXPECT_EQ(start(*runtime_, define("{workflow: a.b, version: 1.0.0, steps: {s: {call: a.c}}}"))
+                .error()
+                .code(),
+            Code::closed);
+  EXPECT_TRUE(runtime_->close(true, std::chrono::seconds(10)));  // again is fine
+}
+
+// 64 threads × 1,000 calls of five kinds: each ends exactly once, and the books are exact.
+TEST_P(Calls, sixty_four_threads_of_mixed_calls_are_counted_exactly) {
+  constexpr int threads = 64;
+  const int calls = std::getenv("CLEW_SHORT") != nullptr ? 100 : 1000;
+  add(*runtime_, "mix.good", echo);
+  add(*runtime_, "mix.bad", [](Invocation&, const Value&) -> Result<Value> {
+    throw std::runtime_error("bad");
+  });
+  add(*runtime_, "mix.waits", [](Invocation& call, const Value&) -> Result<Value> {
+    // Runs until told to stop: by its deadline or by its caller.
+    Gate stop;
+    const CancelSubscription wake(call.cancel_token(), [&] { stop.open(); });
+    stop.wait();
+    return error(Code::cancelled, "told to stop");
+  });
+  add(*runtime_, "mix.outer", [&](Invocation&, const Value& input) -> Result<Value> {
+    return runtime_->execute(request("mix.good", input)).result;
+  });
+
+  std::vector<std::thread> callers;
+  for (int t = 0; t < threads; ++t) {
+    callers.emplace_back([&] {
+      for (int i = 0; i < calls; ++i) {
+        switch (i % 5) {
+          case 0: EXPECT_TRUE(runtime_->execute(request("mix.good")).result); break;
+          case 1: EXPECT_FALSE(runtime_->execute(request("mix.bad")).result); break;
+          case 2: {
+            auto asked = request("mix.waits");
+            asked.timeout = std::chrono::microseconds(200);
+            EXPECT_EQ(runtime_->execute(std::move(asked)).kind, CallOutcome::timeout);
+            break;
+          }
+          case 3: {
+            const auto call = runtime_->submit(request("mix.waits"));
+            call->cancel("changed my mind");
+            runtime_->dispatcher().wait(call, Timestamp::never());
+            EXPECT_EQ(call->outcome().kind, CallOutcome::cancelled);
+            break;
+          }
+          default: EXPECT_TRUE(runtime_->execute(request("mix.outer")).result);
+        }
+      }
+    });
+  }
+  for (auto& caller : callers) caller.join();
+
+  const std::int64_t each = threads * calls / 5;
+  const auto stats = runtime_->dispatcher().stats();
+  EXPECT_EQ(stats.success, 3 * each);  // good, outer and the call within it
+  EXPECT_EQ(stats.failure, each);
+  EXPECT_EQ(stats.timeout, each);
+  EXPECT_EQ(stats.cancelled, each);
+  EXPECT_EQ(stats.rejected, 0);
+  EXPECT_TRUE(runtime_->close(true, std::chrono::seconds(60)));
+
+  if (std::string(GetParam()) == "memory") return;
+  RuntimeOptions again;
+  again.store = store();
+  const auto reopened = open(again);
+  const auto count = [&](const char* outcome) {
+    return reopened->sql("SELECT COUNT(*) AS n FROM traces WHERE outcome = :o", {Value(outcome)})
+        ->front()
+        .find("n")
+        ->as_int();
+  };
+  EXPECT_EQ(count("success"), 3 * each);
+  EXPECT_EQ(count("failure"), each);
+  EXPECT_EQ(count("timeout"), each);
+  EXPECT_EQ(count("cancelled"), each);
+}
+
+}  // namespace
+}  // namespace clew
