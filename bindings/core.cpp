@@ -54,7 +54,8 @@ Core::~Core() {
   if (generation_ == fork_generation()) return;
   // The threads that these parts wait for live in the parent alone.
   (void)runtime_.release();
-  new Threads(std::move(closer_));
+  const Lock lock(closer_mutex_);
+  (void)closer_.release();
 }
 
 Runtime& Core::runtime_unless_forked() const {
@@ -80,7 +81,7 @@ void Core::begin_close(bool drain, Duration timeout) {
   if (closing_.exchange(true)) return;
   // A thread of its own, so that the one that asks can be interrupted.
   const Lock lock(closer_mutex_);
-  closer_.start("clew-close", [this, drain, timeout] {
+  closer_->start("clew-close", [this, drain, timeout] {
     kept_deadline_.store(runtime_->close(drain, timeout));
     runtime_->registry().clear();  // handlers hold Python's functions, which may refer to us
     closed_.set();
@@ -90,7 +91,7 @@ void Core::begin_close(bool drain, Duration timeout) {
 void Core::end_close() {
   without_gil([&] {
     const Lock lock(closer_mutex_);
-    closer_.join();
+    closer_->join();
   });
   known_ = {};
   brief_.clear();
@@ -205,13 +206,13 @@ void Core::note_handler(const std::shared_ptr<const PythonHandler>& handler) {
   handlers_.push_back(handler);
 }
 
-int Core::visit(visitproc visit, void* arg) const {
+int Core::traverse(visitproc visit, void* arg) const {
   for (const auto& known : known_) {
     if (known.reference) Py_VISIT(known.reference.get());
   }
   for (const auto& weak : handlers_) {
     if (const auto handler = weak.lock()) {
-      if (const int stop = handler->visit(visit, arg); stop != 0) return stop;
+      if (const int stop = handler->traverse(visit, arg); stop != 0) return stop;
     }
   }
   return 0;

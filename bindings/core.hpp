@@ -56,7 +56,7 @@ class Core : public std::enable_shared_from_this<Core> {
 
   // GIL. Handlers whose functions the garbage collector has to know.
   void note_handler(const std::shared_ptr<const PythonHandler>& handler);
-  int visit(visitproc visit, void* arg) const;
+  int traverse(visitproc visit, void* arg) const;
 
   // GIL. Native capabilities that lately ended so soon that the main thread may run them itself,
   // although Ctrl-C is not heeded meanwhile.
@@ -81,7 +81,7 @@ class Core : public std::enable_shared_from_this<Core> {
   std::atomic<bool> kept_deadline_{true};
   Latch closed_;
   Mutex closer_mutex_;
-  Threads closer_ CLEW_GUARDED_BY(closer_mutex_);
+  std::unique_ptr<Threads> closer_ CLEW_GUARDED_BY(closer_mutex_) = std::make_unique<Threads>();
 
   // Guarded by the GIL.
   struct Known {

@@ -110,7 +110,7 @@ py::object PythonHandler::names_for(PyObject* const* names, std::size_t count) c
     PyTuple_SET_ITEM(tuple.ptr(), static_cast<Py_ssize_t>(i), Py_NewRef(names[i]));
   }
   last_names_ = PyRef(tuple);
-  return std::move(tuple);
+  return tuple;
 }
 
 py::dict PythonHandler::arguments(const Invocation& invocation) const {
@@ -146,7 +146,7 @@ Result<Value> PythonHandler::result_of(py::handle returned) const {
   }
 }
 
-int PythonHandler::visit(visitproc visit, void* arg) const {
+int PythonHandler::traverse(visitproc visit, void* arg) const {
   for (const auto* ref : {&function_, &decode_, &encode_}) {
     if (*ref) Py_VISIT(ref->get());
   }

@@ -44,7 +44,7 @@ class PythonHandler final : public Handler {
   Result<Value> run(const InvocationPtr& invocation, const std::shared_ptr<Core>& core) const;
 
   py::handle function() const { return function_.handle(); }
-  int visit(visitproc visit, void* arg) const;
+  int traverse(visitproc visit, void* arg) const;
 
  private:
   py::object call_plain(const Value& input, py::handle context) const;

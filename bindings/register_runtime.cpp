@@ -151,7 +151,7 @@ int visit(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(Py_TYPE(self));
   if (!py::detail::is_holder_constructed(self)) return 0;
   const auto& handle = py::cast<const Self&>(py::handle(self));
-  return handle.core()->visit(visit, arg);
+  return handle.core()->traverse(visit, arg);
 }
 
 // A garbage collector that has found the runtime unreachable ends it before anything is taken apart,

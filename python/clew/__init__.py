@@ -17,23 +17,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-
-def _refuse_subinterpreters() -> None:
-    """Raise ImportError in a sub-interpreter: the extension would hang while it loads there."""
-    try:
-        import _interpreters as interpreters  # type: ignore[import-not-found] # newer Pythons
-    except ImportError:
-        try:
-            import _xxsubinterpreters as interpreters  # type: ignore[import-not-found] # older ones
-        except ImportError:
-            return
-    if interpreters.get_current() != interpreters.get_main():
-        raise ImportError("clew runs in the main interpreter only, not in a sub-interpreter")
-
-
-_refuse_subinterpreters()
-
-from . import _core, _errors
+# In this order: the first refuses where the second would hang.
+from . import _alone as _alone
+from . import _core as _core
 from ._core import ManualClock, __version__
 from ._errors import (
     Ambiguous,

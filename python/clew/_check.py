@@ -7,14 +7,24 @@ from typing import Any
 
 from ._errors import InvalidInput
 
-__all__ = ["flag", "integer", "invalid", "near", "non_negative", "optional_text", "text", "word"]
+__all__ = [
+    "flag",
+    "integer",
+    "invalid",
+    "near",
+    "non_negative",
+    "optional_text",
+    "preview",
+    "text",
+    "word",
+]
 
 _SHOWN_MAX = 80
 
 
 def invalid(path: str, value: Any, expected: str, **context: Any) -> InvalidInput:
     """Return the error that says what stands at ``path`` and what should."""
-    shown = _shown(value)
+    shown = preview(value)
     kept = value if value is None or isinstance(value, (bool, int, float, str)) else shown
     return InvalidInput(
         f"{path}: expected {expected}, got {shown}",
@@ -22,7 +32,8 @@ def invalid(path: str, value: Any, expected: str, **context: Any) -> InvalidInpu
     )
 
 
-def _shown(value: Any) -> str:
+def preview(value: Any) -> str:
+    """Return a value as messages show it: short, whatever it is."""
     try:
         text = repr(value)
     except Exception:  # noqa: BLE001 - a complaint about a value must not fail because of it

@@ -97,7 +97,8 @@ def graph(steps: Sequence[Mapping[str, Any]], status: Mapping[str, str]) -> str:
             x1, y1, y2 = left + _BOX_W, top + _BOX_H // 2, y + _BOX_H // 2
             bend = (x1 + x) // 2
             parts.append(
-                f'<path d="M{x1},{y1} C{bend},{y1} {bend},{y2} {x},{y2}" fill="none" stroke="#889"/>'
+                f'<path d="M{x1},{y1} C{bend},{y1} {bend},{y2} {x},{y2}" '
+                'fill="none" stroke="#889"/>'
             )
     for step in steps:
         name = step["name"]
@@ -140,6 +141,7 @@ def timeline(steps: Sequence[Mapping[str, Any]], until: datetime | None) -> str:
             f'fill="{colour}"><title>{escape(step["id"])}: {escape(step["status"])}</title></rect>'
         )
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width + 150}" height="{len(begun) * row}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width + 150}" '
+        f'height="{len(begun) * row}" '
         f'font-family="sans-serif" font-size="12">{"".join(parts)}</svg>'
     )

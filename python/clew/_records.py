@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class _Shown:
-    """One line for ``repr``, a small table for notebooks: facts, never payloads."""
+    """One line for ``repr``, a small table in notebooks: facts, never payloads."""
 
     __slots__ = ()
 
@@ -59,8 +59,8 @@ def _plain(value: Any) -> str:
 class Retry:
     """How often to try, and how long to wait between.
 
-    The wait before try k+1 is ``initial × factor^(k−1)``, at most ``max``; ``jitter`` takes off up to
-    that fraction by chance.
+    The wait before try k+1 is ``initial × factor^(k−1)``, at most ``max``; ``jitter`` takes off up
+    to that fraction by chance.
 
     Args:
         attempts: All tries, 1 to 1000.
@@ -199,7 +199,7 @@ class CapabilityInfo(_Shown):
 
 @dataclass(frozen=True, repr=False, slots=True)
 class Trace(_Shown):
-    """One ended call: what ran where, when, how it ended. Never its payloads, only their digests."""
+    """One ended call: what ran where, when, how it ended. No payloads, only their digests."""
 
     _facts = ("id", "capability", "version", "outcome", "code", "started", "queue_us", "run_us")
 
@@ -260,7 +260,16 @@ class Event(_Shown):
 class RunInfo(_Shown):
     """A run as lists show it."""
 
-    _facts = ("id", "workflow", "version", "status", "created", "ended", "steps_done", "steps_total")
+    _facts = (
+        "id",
+        "workflow",
+        "version",
+        "status",
+        "created",
+        "ended",
+        "steps_done",
+        "steps_total",
+    )
 
     id: str
     workflow: str

@@ -34,7 +34,7 @@ class TraceTest : public testing::Test {
     options.url = url_;
     auto migrations = store::core_migrations();
     migrations.push_back(trace_migration(static_cast<int>(migrations.size()) + 1));
-    auto opened = store::Database::open(options, migrations, *env_);
+    auto opened = store::Database::open(options, migrations, *database_env_);
     ASSERT_TRUE(opened) << opened.error().to_string();
     database_ = std::move(opened).value();
     traces_ = make_trace_store(*database_, *env_, retention, flush_within);
@@ -149,6 +149,8 @@ class TraceTest : public testing::Test {
   std::filesystem::path folder_;
   ManualClock clock_;
   std::unique_ptr<Env> env_ = make_seeded_env(clock_, 1);
+  // The database has real time, so that only the flusher waits on `clock_`.
+  std::unique_ptr<Env> database_env_ = make_real_env();
   CapabilityPtr words_ = make_capability("text.words", "1.2.0");
   std::unique_ptr<store::Database> database_;
   std::unique_ptr<TraceStore> traces_;

@@ -37,7 +37,7 @@ TEST(PoolStop, drain_runs_all_that_was_accepted) {
 TEST(PoolStop, drain_ends_tasks_that_wait_for_queued_ones) {
   ManualClock clock;
   const auto pool = start_pool({.threads = 1}, clock);
-  Gate stopping;
+  Gate submitted;
   Gate inner_ran;
   Log<std::string> log;
   ASSERT_TRUE(pool->submit({.call = [&](Turn) {
@@ -45,19 +45,16 @@ TEST(PoolStop, drain_ends_tasks_that_wait_for_queued_ones) {
       log.add("inner " + word(turn));
       inner_ran.open();
     }}));
-    stopping.wait();
+    submitted.open();
     EXPECT_TRUE(await([&] { return !pool->submit({.call = [](Turn) {}}).has_value(); }));
     EXPECT_TRUE(pool->try_enter({}));  // nested calls go on
     pool->blocking([&] { inner_ran.wait(); });
     log.add("outer ends");
   }}));
-  auto stopped = std::async(std::launch::async, [&] {
-    stopping.open();
-    return stop_drained(*pool);
-  });
-  EXPECT_TRUE(stopped.get());
-  EXPECT_EQ(log.items().front(), "inner run");
-  EXPECT_EQ(log.items().back(), "outer ends");
+  submitted.wait();
+  EXPECT_TRUE(stop_drained(*pool));
+  EXPECT_THAT(log.items(), ElementsAre("inner run", "outer ends"));
+  EXPECT_EQ(pool->stats().dropped, 0);
 }
 
 TEST(PoolStop, cancel_drops_the_queue_in_order_on_the_stopping_thread) {

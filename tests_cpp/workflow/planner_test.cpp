@@ -140,6 +140,16 @@ TEST(Planner, a_failed_item_ends_its_siblings_then_its_step_then_the_run) {
   EXPECT_EQ(world.step("a").open_items, 0);
 }
 
+TEST(Planner, an_item_that_ends_as_the_next_one_fails_stays_completed) {
+  World world(definition_of(R"(steps:
+  a: {call: x, for_each: [{k: 1}, {k: 2}, {}], concurrency: 2, with: {v: "{{ item.k }}"}}
+)"));
+  world.start();
+  EXPECT_THAT(world.shown(world.complete("a", "1", 0)),
+              ElementsAre("item.completed a[0]", "item.failed a[2]", "item.cancelled a[1]",
+                          "step.failed a", "run.failed"));
+}
+
 TEST(Planner, a_retry_waits_as_the_policy_says) {
   World world(definition_of(chain), three_tries());
   world.start(R"({"n": 1})");

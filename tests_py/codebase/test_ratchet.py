@@ -37,7 +37,7 @@ RULES = {
         ("cpp/clew/base/env.cpp",),
     ),
     "sleeps": Rule(
-        r"\bsleep_(?:for|until)\b|\bu?sleep\s*\(|\bnanosleep\s*\(",
+        r"\bsleep_(?:for|until)\b|\busleep\s*\(|\bnanosleep\s*\(|(?<![\w.>])sleep\s*\(\s*\d",
         (*CORE, "tests_cpp"),
     ),
     "raw locks": Rule(
@@ -55,13 +55,23 @@ RULES = {
         r"\bgil_scoped_\w+|\bPyGILState_\w+|\bPyEval_(?:Save|Restore|Acquire|Release)Thread\b|"
         r"\bPy_(?:BEGIN|END)_ALLOW_THREADS\b",
         ("bindings",),
-        ("bindings/gil.hpp",),
+        ("bindings/gil.",),
     ),
-    "analysis switched off": Rule(r"\bCLEW_NO_ANALYSIS\b", CORE, ("cpp/clew/base/mutex.hpp",)),
+    "analysis switched off": Rule(
+        r"\bCLEW_NO_ANALYSIS\b",
+        CORE,
+        ("cpp/clew/base/mutex.hpp",),
+        # Conditions, and locks that a caller hands in: the analysis cannot follow either.
+        {
+            "cpp/clew/base/clock.cpp": 3,
+            "cpp/clew/base/time.hpp": 1,
+            "cpp/clew/exec/detail/quick_lock.hpp": 1,
+        },
+    ),
     "suppressions without a reason": Rule(
         r"NOLINT(?:NEXTLINE|BEGIN)?(?:\([^)]*\))?(?!\S*:? \w)|"
         r"#\s*noqa(?!: [A-Z]+[0-9]+(?:, ?[A-Z]+[0-9]+)* - \w)|"
-        r"#\s*type:\s*ignore(?!\[[\w, -]+\]  # \w)|"
+        r"#\s*type:\s*ignore(?!\[[\w, -]+\]\s+# \w)|"
         r"#\s*pragma: no cover(?! - \w)",
         (*CORE, "tests_cpp", "python", "tests_py", "benchmarks", "examples", "cpp/cmake"),
         ("tests_py/codebase/test_ratchet.py",),
@@ -74,7 +84,7 @@ RULES = {
     ),
     "sleeping tests": Rule(r"\btime\.sleep\(", ("tests_py",), ("tests_py/codebase/",)),
     "unfinished work": Rule(
-        r"\b(?:TODO|FIXME|XXX|HACK)\b|(?i:\bplaceholder\b(?! for\b))",
+        r"\b(?:TODO|FIXME|XXX|HACK)\b",
         (*CORE, "tests_cpp", "python", "tests_py", "benchmarks", "examples", "cpp/cmake", ".ci"),
         ("tests_py/codebase/test_ratchet.py",),
         code_only=False,
@@ -137,6 +147,8 @@ def test_no_file_names_one_machine_or_a_registry_host(pattern: re.Pattern[str]) 
         ("clocks", "cpp/clew/base/clock.cpp", "auto t = std::chrono::steady_clock::now();", 0),
         ("chance", "cpp/clew/exec/a.cpp", "std::random_device seed;", 1),
         ("sleeps", "tests_cpp/exec/a_test.cpp", "std::this_thread::sleep_for(1ms);", 1),
+        ("sleeps", "cpp/clew/exec/a.cpp", "sleep(1);", 1),
+        ("sleeps", "cpp/clew/exec/a.cpp", "sleeper.sleep(1); sleep(env, call);", 0),
         ("raw locks", "cpp/clew/store/a.hpp", "std::mutex m; std::lock_guard l(m);", 2),
         ("raw locks", "cpp/clew/store/a.hpp", "Mutex m; Lock l(m);", 0),
         ("raw locks", "cpp/clew/exec/a.hpp", "std::mutex m;", 0),

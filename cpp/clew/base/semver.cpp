@@ -284,10 +284,12 @@ Result<Reference> Reference::parse(std::string_view text, std::string_view path)
 
   const auto wanted = text.substr(at + 1);
   if (wanted.empty() || wanted.starts_with(' ')) return invalid_input(path, text, expected);
-  if (auto exact = Version::parse(wanted, path)) {
-    reference.kind = Kind::exact;
-    reference.version = std::move(exact).value();
-    return reference;
+  if (is_digit(wanted[0])) {  // else it is no version, and a refusal costs more than this look
+    if (auto exact = Version::parse(wanted, path)) {
+      reference.kind = Kind::exact;
+      reference.version = std::move(exact).value();
+      return reference;
+    }
   }
   // "1", "1.2": Cargo would read a caret range, our readers an exact version.
   if (std::ranges::all_of(wanted, [](char c) { return is_digit(c) || c == '.'; })) {

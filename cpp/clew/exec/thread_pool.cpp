@@ -60,7 +60,7 @@ Result<void> Pool::submit(Task task) {
   Entry entry = Entry::accepted;
   {
     const QuickLock lock(mutex_);
-    entry = entry_now();
+    entry = entry_now(task.unbounded);
     if (entry == Entry::accepted) [[likely]]
       wake = accept(std::move(task));
   }
@@ -78,9 +78,9 @@ Result<void> Pool::submit(Task task) {
   return closed();
 }
 
-Pool::Entry Pool::entry_now() {
+Pool::Entry Pool::entry_now(bool unbounded) {
   if (closing_) return Entry::closed;
-  if (!is_full()) return Entry::accepted;
+  if (unbounded || !is_full()) return Entry::accepted;
   if (options_.full == FullPolicy::reject) {
     ++counts_.rejected;
     return Entry::rejected;

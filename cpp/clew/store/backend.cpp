@@ -9,8 +9,9 @@ std::string_view scheme_of(std::string_view url) {
   const auto end = url.find("://");
   if (end == std::string_view::npos || end == 0) return "";
   const auto scheme = url.substr(0, end);
-  const bool is_word = scheme.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                                "0123456789+-.") == std::string_view::npos;
+  const bool is_word = scheme.find_first_not_of(
+                           "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                           "0123456789+-.") == std::string_view::npos;
   return is_word ? scheme : "";
 }
 

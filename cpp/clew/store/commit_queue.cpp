@@ -1,9 +1,9 @@
 // How a group forms. While one group is being committed, what arrives queues up; the writer thread
 // then takes all of it (at most group_max) as the next group, so groups grow with the load by
 // themselves. A caller that finds nothing queued and nobody at work commits on its own thread: a
-// lone writer pays for no hand-off. Such a caller would split the group of several writers that have
-// just been woken together, so after a group of more than one nobody leads, and the writer waits a
-// few microseconds for as many as last time.
+// lone writer pays for no hand-off. Such a caller would split the group of several writers that
+// have just been woken together, so after a group of more than one nobody leads, and the writer
+// waits a few microseconds for as many as last time.
 #include "clew/store/detail/commit_queue.hpp"
 
 #include <algorithm>
@@ -265,7 +265,8 @@ void CommitQueue::gather(int expected) {
   if (is_memory_) return;
   const auto until_ns = clock_.ticks_ns() + gather_ns_max;
   for (int spins = 0; spins < gather_spins_max; ++spins) {
-    if (queued_.load(std::memory_order_relaxed) >= expected || clock_.ticks_ns() >= until_ns) return;
+    if (queued_.load(std::memory_order_relaxed) >= expected || clock_.ticks_ns() >= until_ns)
+      return;
     spin_once();
   }
 }

@@ -138,8 +138,12 @@ Result<std::unique_ptr<Database>> Database::open(DatabaseOptions options,
 }
 
 std::map<std::string, std::int64_t> DatabaseStats::to_map() const {
-  return {{"commits", commits}, {"writes", writes}, {"refused", refused},
-          {"syncs", syncs},     {"reruns", reruns}, {"queued", queued},
+  return {{"commits", commits},
+          {"writes", writes},
+          {"refused", refused},
+          {"syncs", syncs},
+          {"reruns", reruns},
+          {"queued", queued},
           {"group_largest", group_largest}};
 }
 

@@ -5,9 +5,7 @@
 namespace clew::store {
 namespace {
 
-bool is_name_start(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
+bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool is_name_part(char c) { return is_name_start(c) || (c >= '0' && c <= '9'); }
 
 // The end of the quoted text or comment that starts at `at`, or `at` when none starts there.
@@ -51,8 +49,8 @@ Result<RenderedSql> render(std::string_view sql, const Dialect& dialect) {
       at += 2;
     } else if (sql[at] == ':' && at + 1 < sql.size() && is_name_start(sql[at + 1])) {
       const auto name_end = end_of_name(sql, at + 1);
-      out.text += dialect.placeholder(
-          number_of(out.parameters, sql.substr(at + 1, name_end - at - 1)));
+      out.text +=
+          dialect.placeholder(number_of(out.parameters, sql.substr(at + 1, name_end - at - 1)));
       at = name_end;
     } else if (sql[at] == '{') {
       const auto name_end = end_of_name(sql, at + 1);

@@ -27,7 +27,9 @@ void fail_all(std::span<Pending> group, const Error& why) {
   }
 }
 
-Duration since(std::int64_t from_ns, std::int64_t to_ns) { return Duration((to_ns - from_ns) / 1000); }
+Duration since(std::int64_t from_ns, std::int64_t to_ns) {
+  return Duration((to_ns - from_ns) / 1000);
+}
 
 }  // namespace
 

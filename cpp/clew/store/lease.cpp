@@ -89,19 +89,20 @@ Error about(const Error& why, Resource resource) {
 
 Error stale(Resource resource, const Lease& lease, const std::optional<LeaseRow>& found) {
   const auto newest = found ? found->token : 0;
-  return about(error(Code::stale_lease, "{} {}: token {} of owner {} is not the lease: the newest "
-                     "token is {}, held by {}", resource.kind, resource.number, lease.token,
-                     lease.owner, newest,
-                     found && found->owner != nobody ? fmt::format("owner {}", found->owner)
-                                                     : "nobody")
-                   .with("token", lease.token)
-                   .with("newest", newest),
-               resource);
+  return about(
+      error(Code::stale_lease,
+            "{} {}: token {} of owner {} is not the lease: the newest "
+            "token is {}, held by {}",
+            resource.kind, resource.number, lease.token, lease.owner, newest,
+            found && found->owner != nobody ? fmt::format("owner {}", found->owner) : "nobody")
+          .with("token", lease.token)
+          .with("newest", newest),
+      resource);
 }
 
 Result<void> give_back(Transaction& tx, Resource resource, const Lease& lease, bool closed) {
-  CLEW_TRY(const auto changed, tx.run(give_back_sql, closed, resource.kind, resource.number,
-                                      lease.owner, lease.token));
+  CLEW_TRY(const auto changed,
+           tx.run(give_back_sql, closed, resource.kind, resource.number, lease.owner, lease.token));
   if (changed == 1) return {};
   CLEW_TRY(const auto found, find_lease(tx, resource));
   return stale(resource, lease, found);
@@ -119,8 +120,8 @@ Result<Lease> take_lease(Transaction& tx, Resource resource, OwnerId owner, Time
   }
   CLEW_TRY(const bool held, is_live(tx, found->owner, now, dead));
   if (!held) {
-    CLEW_TRY(const auto taken, tx.run(take_lease_sql, owner, resource.kind, resource.number,
-                                      found->token));
+    CLEW_TRY(const auto taken,
+             tx.run(take_lease_sql, owner, resource.kind, resource.number, found->token));
     if (taken == 1) return Lease{resource.number, owner, found->token + 1};
   }
   return about(error(Code::conflict, "{} {} is held by owner {}", resource.kind, resource.number,

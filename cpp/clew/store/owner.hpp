@@ -13,8 +13,8 @@ using OwnerId = std::int64_t;  // from 1, never reused
 
 // Which process an owner is, so that its death can be seen without waiting for its lease to lapse.
 struct ProcessIdentity {
-  std::string host;        // host name
-  std::string boot;          // the kernel's boot id and the pid namespace; empty when unknown
+  std::string host;  // host name
+  std::string boot;  // the kernel's boot id and the pid namespace; empty when unknown
   std::int64_t pid = 0;
   std::int64_t started = 0;  // start time of the process in the kernel's ticks: pids are reused
 };
@@ -33,8 +33,8 @@ struct Owner {
 // Error `invalid_input` unless now < expires_at.
 Result<OwnerId> add_owner(Transaction& tx, const std::string& name, const ProcessIdentity& process,
                           Timestamp now, Timestamp expires_at);
-// Extends an owner's life; `stale_lease` when the owner was removed. An expired one may renew: until
-// somebody takes its leases they are still its own.
+// Extends an owner's life; `stale_lease` when the owner was removed. An expired one may renew:
+// until somebody takes its leases they are still its own.
 Result<void> renew_owner(Transaction& tx, OwnerId owner, Timestamp expires_at);
 // Forgets an owner that ended in order. Its leases must have been released or handed back.
 Result<void> remove_owner(Transaction& tx, OwnerId owner);

@@ -67,7 +67,8 @@ bool is_dead_letter(std::int64_t pid, char state) {
   if (state != 'Z') return false;
   std::error_code failed;
   int tasks = 0;
-  for (std::filesystem::directory_iterator at("/proc/" + std::to_string(pid) + "/task", failed), end;
+  for (std::filesystem::directory_iterator at("/proc/" + std::to_string(pid) + "/task", failed),
+       end;
        !failed && at != end; at.increment(failed)) {
     ++tasks;
   }

@@ -57,7 +57,8 @@ class Arg {
 };
 
 // One column of one row. Owns its text.
-using Cell = std::variant<std::nullptr_t, std::int64_t, double, std::string, std::vector<std::uint8_t>>;
+using Cell =
+    std::variant<std::nullptr_t, std::int64_t, double, std::string, std::vector<std::uint8_t>>;
 
 // One row of a result, valid while it is visited. Reading a column as another type than it holds
 // answers `corrupt` with the column's name.

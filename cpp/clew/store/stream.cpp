@@ -32,8 +32,8 @@ Error corrupt_stream(const Error& why, std::int64_t stream, std::int64_t seq) {
 }  // namespace
 
 Result<void> append_event(Transaction& tx, std::int64_t stream, const StreamEvent& event) {
-  CLEW_TRY(const auto added, tx.run(append_sql, stream, event.seq, event.at, event.type,
-                                    event.subject, event.data));
+  CLEW_TRY(const auto added,
+           tx.run(append_sql, stream, event.seq, event.at, event.type, event.subject, event.data));
   if (added == 1) return {};
   CLEW_TRY(const auto last, last_sequence(tx, stream));
   return error(Code::conflict, "event {} of stream {} is not the next: the last is {}", event.seq,

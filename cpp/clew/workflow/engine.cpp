@@ -152,8 +152,11 @@ void EngineImpl::commit_start(const LiveRunPtr& run, std::shared_ptr<Batch> batc
   };
   auto done = [this, run, batch, plan, input = std::move(input), started = std::move(started)](
                   Result<store::CommitInfo> result) mutable {
-    if (!result) return started(std::move(result).error());
-    if (!plan->number) return started(same_run(run->id(), *run->definition_, input));
+    if (!result || !plan->number) {
+      started(result ? same_run(run->id(), *run->definition_, input)
+                     : Result<RunPtr>(result.error()));
+      return commit_over();
+    }
     run->row_.number = *plan->number;
     run->lease_ = plan->lease;
     {
@@ -302,6 +305,10 @@ void EngineImpl::committed(const LiveRunPtr& run, const std::shared_ptr<Batch>& 
     }
     pump(run);
   }
+  commit_over();
+}
+
+void EngineImpl::commit_over() {
   if (committing_.fetch_sub(1) == 1 && stopping_.load()) {
     { const Lock lock(mutex_); }
     idle_.notify_all();

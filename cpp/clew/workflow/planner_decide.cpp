@@ -152,10 +152,7 @@ class Decider {
   void queue_pending() {
     for (int index = 0; std::cmp_less(index, definition_.steps.size()); ++index) {
       const StepState& step = base(index);
-      const bool drafted = drafts_.contains(index);  // then it has been queued, if it may begin
-      if (!drafted && step.status == StepStatus::pending && step.missing == 0) {
-        ready_.push_back(index);
-      }
+      if (step.status == StepStatus::pending && step.missing == 0) ready_.push_back(index);
     }
   }
 

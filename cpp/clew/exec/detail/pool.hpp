@@ -93,7 +93,7 @@ class Pool final : public ThreadPool {
   // submit().
   enum class Entry : std::uint8_t { accepted, waits, rejected, closed };
   // What becomes of a task that comes now; counts it, unless it is accepted.
-  Entry entry_now() CLEW_REQUIRES(mutex_);
+  Entry entry_now(bool unbounded) CLEW_REQUIRES(mutex_);
   bool is_full() const CLEW_REQUIRES(mutex_) {
     return queue_.size() >= static_cast<std::size_t>(options_.queue_max);
   }

@@ -13,10 +13,10 @@
 
 namespace clew::store::detail {
 
-// Who wants to change the database, in order, and the thread that lets them. Its functions are those
-// of Database, which has the contracts. Thread-safe. Owns the writing session; one thread at a time
-// has the turn at it: the writer thread, a caller that found everything idle, or a reader of a
-// database in memory. Turns are given in the order in which they were asked for.
+// Who wants to change the database, in order, and the thread that lets them. Its functions are
+// those of Database, which has the contracts. Thread-safe. Owns the writing session; one thread at
+// a time has the turn at it: the writer thread, a caller that found everything idle, or a reader of
+// a database in memory. Turns are given in the order in which they were asked for.
 class CommitQueue {
  public:
   CommitQueue(std::unique_ptr<Session> session, const DatabaseOptions& options, bool is_memory,

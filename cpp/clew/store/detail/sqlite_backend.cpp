@@ -166,8 +166,8 @@ Result<std::unique_ptr<SqliteSession>> SqliteBackend::connect_readable(const Sql
 
 Result<std::unique_ptr<SqliteSession>> SqliteBackend::connect_writable(const SqliteFile& file) {
   const bool is_new = file.size == 0;
-  CLEW_TRY(auto session, connect(SQLITE_OPEN_READWRITE | (is_new ? SQLITE_OPEN_CREATE : 0), true,
-                                 file.has_log));
+  CLEW_TRY(auto session,
+           connect(SQLITE_OPEN_READWRITE | (is_new ? SQLITE_OPEN_CREATE : 0), true, file.has_log));
   if (sqlite3_db_readonly(session->handle(), "main") == 1) {
     return error(Code::unsupported, "{} cannot be written to; open it read-only", path_)
         .with("path", path_);

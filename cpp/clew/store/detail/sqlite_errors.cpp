@@ -10,8 +10,8 @@ struct Mapping {
   bool retryable;
 };
 
-// Extended codes first where they differ from their primary code; look-up takes the exact code, then
-// the primary one.
+// Extended codes first where they differ from their primary code; look-up takes the exact code,
+// then the primary one.
 constexpr Mapping mappings[] = {
     {SQLITE_BUSY, "SQLITE_BUSY", Code::unavailable, true},
     {SQLITE_BUSY_SNAPSHOT, "SQLITE_BUSY_SNAPSHOT", Code::unavailable, true},
@@ -92,8 +92,10 @@ bool ends_transaction(int code) {
     case SQLITE_INTERRUPT:
     case SQLITE_BUSY:
     case SQLITE_CANTOPEN:
-    case SQLITE_PROTOCOL: return true;
-    default: return false;
+    case SQLITE_PROTOCOL:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -105,8 +107,10 @@ bool leaves_disk_unknown(int code) {
     case SQLITE_NOMEM:
     case SQLITE_INTERRUPT:
     case SQLITE_CONSTRAINT:
-    case SQLITE_READONLY: return false;
-    default: return code != SQLITE_IOERR_NOMEM;
+    case SQLITE_READONLY:
+      return false;
+    default:
+      return code != SQLITE_IOERR_NOMEM;
   }
 }
 

@@ -16,8 +16,8 @@ Error sqlite_error(int code, std::string_view doing, std::string_view detail);
 // True for failures after which an open transaction cannot go on, whatever SQLite itself did.
 bool ends_transaction(int code);
 
-// True when a COMMIT or sync that failed so leaves open what is on the disk. The others are refusals
-// before anything was written.
+// True when a COMMIT or sync that failed so leaves open what is on the disk. The others are
+// refusals before anything was written.
 bool leaves_disk_unknown(int code);
 
 }  // namespace clew::store::detail

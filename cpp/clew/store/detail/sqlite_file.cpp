@@ -53,7 +53,7 @@ struct PathFacts {
 };
 
 Result<PathFacts> look_at(const std::string& path) {
-  struct stat facts {};
+  struct stat facts{};
   if (stat(path.c_str(), &facts) == 0) {
     if (S_ISDIR(facts.st_mode)) return cannot_open(path, "it is a folder");
     return PathFacts{true, static_cast<std::int64_t>(facts.st_size)};
@@ -67,11 +67,12 @@ Result<PathFacts> look_at(const std::string& path) {
   return PathFacts{};
 }
 
-// Reads through SQLite's own file: closing a plain descriptor would drop the locks that this process
-// may hold on the file by another connection, and let others truncate a log that is in use.
+// Reads through SQLite's own file: closing a plain descriptor would drop the locks that this
+// process may hold on the file by another connection, and let others truncate a log that is in use.
 Result<Head> read_head(const std::string& path) {
   sqlite3* raw = nullptr;
-  int code = sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, nullptr);
+  int code =
+      sqlite3_open_v2(path.c_str(), &raw, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, nullptr);
   struct Closer {
     sqlite3* db;
     ~Closer() { sqlite3_close(db); }
@@ -102,7 +103,8 @@ Result<void> check_length(const std::string& path, const Head& head, std::int64_
   if (number_at(head, change_counter_at) != number_at(head, version_valid_for_at)) return {};
   const auto pages = static_cast<std::int64_t>(number_at(head, page_count_at));
   if (size >= pages * page_size) return {};
-  return no_database(path, fmt::format("it was cut short: {} bytes of {}", size, pages * page_size));
+  return no_database(path,
+                     fmt::format("it was cut short: {} bytes of {}", size, pages * page_size));
 }
 
 bool has_no_tables(const Head& head) {
@@ -135,7 +137,7 @@ Result<SqliteFile> examine_file(const std::string& path, int newest_version) {
   if (std::string_view(reinterpret_cast<const char*>(head.data()), magic.size()) != magic) {
     return no_database(path, "it is not in SQLite's format");
   }
-  struct stat log {};
+  struct stat log{};
   const bool has_log = stat((path + "-wal").c_str(), &log) == 0 && log.st_size > 0;
   // Our id stands in the file before the first log is begun; others' may stand in their log.
   const auto id = number_at(head, application_id_at);

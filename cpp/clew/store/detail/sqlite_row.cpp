@@ -5,11 +5,16 @@ namespace {
 
 std::string_view type_word(int type) {
   switch (type) {
-    case SQLITE_INTEGER: return "an integer";
-    case SQLITE_FLOAT: return "a real";
-    case SQLITE_TEXT: return "text";
-    case SQLITE_BLOB: return "a blob";
-    default: return "null";
+    case SQLITE_INTEGER:
+      return "an integer";
+    case SQLITE_FLOAT:
+      return "a real";
+    case SQLITE_TEXT:
+      return "text";
+    case SQLITE_BLOB:
+      return "a blob";
+    default:
+      return "null";
   }
 }
 
@@ -50,15 +55,18 @@ Result<std::string_view> SqliteRow::blob(int column) const {
 
 Cell SqliteRow::cell(int column) const {
   switch (type(column)) {
-    case SQLITE_INTEGER: return Cell(std::in_place_type<std::int64_t>,
-                                     sqlite3_column_int64(statement_, column));
-    case SQLITE_FLOAT: return Cell(sqlite3_column_double(statement_, column));
-    case SQLITE_TEXT: return Cell(std::string(bytes(column)));
+    case SQLITE_INTEGER:
+      return Cell(std::in_place_type<std::int64_t>, sqlite3_column_int64(statement_, column));
+    case SQLITE_FLOAT:
+      return Cell(sqlite3_column_double(statement_, column));
+    case SQLITE_TEXT:
+      return Cell(std::string(bytes(column)));
     case SQLITE_BLOB: {
       const auto found = bytes(column);
       return Cell(std::vector<std::uint8_t>(found.begin(), found.end()));
     }
-    default: return Cell(nullptr);
+    default:
+      return Cell(nullptr);
   }
 }
 

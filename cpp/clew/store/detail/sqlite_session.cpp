@@ -10,8 +10,8 @@
 namespace clew::store::detail {
 namespace {
 
-// Pages in the log (16 MiB) before they are moved into the file: rare enough that no group feels it,
-// small enough that opening after a crash is quick.
+// Pages in the log (16 MiB) before they are moved into the file: rare enough that no group feels
+// it, small enough that opening after a crash is quick.
 constexpr int log_pages_max = 4000;
 constexpr int log_pages_step = 1000;  // before trying again, when readers held some back
 
@@ -56,8 +56,8 @@ int bind_one(sqlite3_stmt* statement, int at, const Arg& arg) {
     int operator()(std::nullptr_t) const { return sqlite3_bind_null(statement, at); }
     int operator()(std::int64_t value) const { return sqlite3_bind_int64(statement, at, value); }
     int operator()(double value) const { return sqlite3_bind_double(statement, at, value); }
-    // The caller's bytes are borrowed: the statement is reset before the call returns. An empty view
-    // may have no address, which SQLite would take for NULL.
+    // The caller's bytes are borrowed: the statement is reset before the call returns. An empty
+    // view may have no address, which SQLite would take for NULL.
     int operator()(std::string_view text) const {
       return sqlite3_bind_text64(statement, at, text.data() == nullptr ? "" : text.data(),
                                  text.size(), SQLITE_STATIC, SQLITE_UTF8);
@@ -101,7 +101,8 @@ SqliteSession::SqliteSession(Connection db, const SqliteSessionOptions& options)
 }
 
 SqliteSession::~SqliteSession() {
-  // Closing moves the log into the file, which after a failed sync would trust what may not be there.
+  // Closing moves the log into the file, which after a failed sync would trust what may not be
+  // there.
   if (broken_) leave_log_on_close(true);
 }
 
@@ -137,9 +138,12 @@ int SqliteSession::on_authorize(void* self, int action, const char* a, const cha
     case SQLITE_TRANSACTION:
     case SQLITE_SAVEPOINT:
     case SQLITE_ATTACH:
-    case SQLITE_DETACH: return SQLITE_DENY;
-    case SQLITE_PRAGMA: return is_harmless_pragma(a) ? SQLITE_OK : SQLITE_DENY;
-    default: return SQLITE_OK;
+    case SQLITE_DETACH:
+      return SQLITE_DENY;
+    case SQLITE_PRAGMA:
+      return is_harmless_pragma(a) ? SQLITE_OK : SQLITE_DENY;
+    default:
+      return SQLITE_OK;
   }
 }
 
@@ -167,8 +171,8 @@ Result<void> SqliteSession::control(Prepared& statement, const char* sql) {
 
 // NORMAL: a commit writes to the log without syncing it, so the system keeps it when the process is
 // killed. The log is a chain of checksums of which recovery takes the longest sound beginning, so
-// what a power cut takes is a tail of commits; any later sync of the log, by a commit with FULL or by
-// sync(), covers all that stands before. Moving the log into the file always syncs it first.
+// what a power cut takes is a tail of commits; any later sync of the log, by a commit with FULL or
+// by sync(), covers all that stands before. Moving the log into the file always syncs it first.
 Result<void> SqliteSession::set_synchronous(Durability durability) {
   if (options_.is_memory || synchronous_ == durability) return {};
   CLEW_TRY(execute(durability == Durability::sync ? "PRAGMA synchronous=FULL"
@@ -310,8 +314,7 @@ Result<std::vector<std::string>> SqliteSession::findings_of(const char* sql) {
 
 Result<std::int64_t> SqliteSession::data_version() {
   if (!data_version_) {
-    CLEW_TRY(data_version_,
-             prepare("PRAGMA data_version", SQLITE_PREPARE_PERSISTENT, nullptr));
+    CLEW_TRY(data_version_, prepare("PRAGMA data_version", SQLITE_PREPARE_PERSISTENT, nullptr));
   }
   const int code = sqlite3_step(data_version_.get());
   const auto version = sqlite3_column_int64(data_version_.get(), 0);
@@ -337,7 +340,8 @@ Result<SqliteSession::Use> SqliteSession::use(const Statement& statement) {
   const auto index = static_cast<std::size_t>(statement.index());
   if (index >= cache_.size()) cache_.resize(index + 1);
   auto& cached = cache_[index];
-  if (cached && sqlite3_stmt_busy(cached.get()) == 0) [[likely]] return Use(cached.get());
+  if (cached && sqlite3_stmt_busy(cached.get()) == 0) [[likely]]
+    return Use(cached.get());
 
   auto rendered = render(statement.sql(), sqlite_dialect());
   if (!rendered) return Error(Code::internal, rendered.error().message());

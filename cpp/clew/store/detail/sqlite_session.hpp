@@ -58,8 +58,7 @@ class SqliteSession final : public Session {
   void abandon_waits() override { abandoned_.store(true, std::memory_order_relaxed); }
 
   Result<std::int64_t> run_text(std::string_view sql, std::span<const Arg> args) override;
-  Result<void> each_text(std::string_view sql, std::span<const Arg> args,
-                         VisitRow& visit) override;
+  Result<void> each_text(std::string_view sql, std::span<const Arg> args, VisitRow& visit) override;
   Result<std::int64_t> run_args(const Statement& statement, std::span<const Arg> args) override;
   Result<void> each_args(const Statement& statement, std::span<const Arg> args,
                          VisitRow& visit) override;

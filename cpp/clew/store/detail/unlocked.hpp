@@ -5,7 +5,8 @@
 
 namespace clew::store::detail {
 
-// The opposite of Lock: `mutex`, which the calling thread holds by a Lock, is free within the scope.
+// The opposite of Lock: `mutex`, which the calling thread holds by a Lock, is free within the
+// scope.
 class CLEW_SCOPED_CAPABILITY Unlocked {
  public:
   explicit Unlocked(Mutex& mutex) CLEW_RELEASE(mutex) : mutex_(mutex) { mutex_.unlock(); }

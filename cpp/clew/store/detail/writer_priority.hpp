@@ -1,7 +1,7 @@
 // store/detail/writer_priority.hpp: letting a thread that commits run as soon as its sync is over.
 //
-// A commit mostly sleeps in the disk. On a busy machine the kernel lets a thread that wakes wait for
-// the end of somebody's time slice, which is many syncs long, unless it asks for short turns.
+// A commit mostly sleeps in the disk. On a busy machine the kernel lets a thread that wakes wait
+// for the end of somebody's time slice, which is many syncs long, unless it asks for short turns.
 #pragma once
 
 #include <cstdint>

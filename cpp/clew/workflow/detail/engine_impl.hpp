@@ -57,6 +57,7 @@ class EngineImpl final : public Engine {
   void gather(LiveRun& run, Decision decision, Batch& into) CLEW_REQUIRES(run.mutex_);
   void pump(const LiveRunPtr& run);
   void committed(const LiveRunPtr& run, const std::shared_ptr<Batch>& batch, Result<void> result);
+  void commit_over();
   void carry_out(const LiveRunPtr& run, Batch& batch);
   void launch(const LiveRunPtr& run, CallCommand command);
   void launch_ready();

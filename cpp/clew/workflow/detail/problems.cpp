@@ -45,8 +45,8 @@ void Problems::check_keys(const Value& object, std::string_view path,
 }
 
 std::vector<Problem> Problems::take() {
-  std::ranges::stable_sort(found_, [](const Problem& a, const Problem& b) {
-    return std::tie(a.line, a.path) < std::tie(b.line, b.path);
+  std::ranges::sort(found_, [](const Problem& a, const Problem& b) {
+    return std::tie(a.line, a.path, a.message) < std::tie(b.line, b.path, b.message);
   });
   return std::exchange(found_, {});
 }

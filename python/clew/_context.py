@@ -1,0 +1,65 @@
+"""What a handler knows of its call: the core's class, with what only Python can give it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import _core
+
+__all__ = ["Context"]
+
+if TYPE_CHECKING:
+    from logging import Logger, LoggerAdapter
+
+    from ._call import Call
+
+    class Context(_core.Context):  # type: ignore[misc]  # final for others: completed here
+        """What a handler may ask about its call. Valid while the handler runs, from any thread."""
+
+        @property
+        def log(self) -> LoggerAdapter[Logger]:
+            """A logger; its records carry ``trace_id, run_id, step, capability``."""
+
+        def submit(  # type: ignore[override]  # wrapped: a future of the standard library
+            self,
+            ref: _core.Reference,
+            input: Any = ...,  # noqa: A002 - the word of contracts
+            **options: Any,
+        ) -> Call:
+            """Start a call within this one."""
+
+else:
+    Context = _core.Context
+
+
+def _log(self: _core.Context) -> LoggerAdapter[Logger]:
+    import logging
+
+    facts = {
+        "trace_id": self.trace_id,
+        "run_id": self.run_id,
+        "step": self.step,
+        "capability": self.capability,
+    }
+    return logging.LoggerAdapter(logging.getLogger("clew.handler"), facts)
+
+
+_core_submit = _core.Context.submit
+
+
+def _submit(
+    self: _core.Context,
+    ref: _core.Reference,
+    input: Any = ...,  # noqa: A002 - the word of contracts
+    **options: Any,
+) -> Call:
+    from ._call import Call
+
+    return Call(_core_submit(self, ref, input, **options))
+
+
+if not TYPE_CHECKING:
+    Context.log = property(
+        _log, doc="A logger whose records carry trace_id, run_id, step and capability."
+    )
+    Context.submit = _submit

@@ -1,0 +1,606 @@
+"""The runtime: what runs capabilities and workflows over one store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from . import _check, _core, _errors
+from ._call import Call
+from ._check import invalid
+from ._records import (
+    Binding,
+    CapabilityInfo,
+    Page,
+    Problem,
+    Registration,
+    RunInfo,
+    Trace,
+    Violation,
+)
+from ._run import Run
+from ._workflow import Source, Workflow, definition_of
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from ._capability import Capability
+
+__all__ = ["Runtime"]
+
+Duration = float | timedelta | str
+
+_INT_MAX = 2**31 - 1
+_LIMITS = ("lease_ttl", "queue_max", "relaxed_ms", "traces_age", "traces_max")
+_OUTCOMES = ("success", "failure", "timeout", "cancelled", "rejected")
+_STATUSES = ("pending", "running", "waiting", "completed", "failed", "cancelled", "unknown")
+
+
+class Runtime:
+    """One runtime over one store. Thread-safe. A context manager, also an asynchronous one.
+
+    Args:
+        store: ``":memory:"`` or the path of a SQLite file, made when it is not there.
+        workers: Threads, 1 to 256. Default: twice the cores, at least 4.
+        name: What others see of it. Default: ``clew-`` and the process id.
+        durability: ``"sync"``: acknowledged when it is on the disk. ``"relaxed"``: when it is
+            written; a power cut may lose the last ``relaxed_ms``, a killed process loses nothing.
+        environment: In ``"production"`` a changed function never replaces a registered one.
+        limits: ``queue_max`` (calls), ``traces_max`` (kept), ``traces_age`` (a duration),
+            ``relaxed_ms``, ``lease_ttl`` (a duration).
+        clock: A `ManualClock`, for tests.
+        start: False to leave alone the runs that others have left behind.
+
+    Raises:
+        InvalidInput: An argument is not as it must be; the context names path, value, expectation.
+        Corrupt: The file is no database of Clew's, or a damaged one; it is left as it was.
+        Unsupported: The file is of a newer version, or the store is of a kind that is not offered.
+        Unavailable: The file cannot be opened.
+
+    After `close` every call raises `Closed`.
+    """
+
+    def __init__(
+        self,
+        store: str | os.PathLike[str] = ":memory:",
+        *,
+        workers: int | None = None,
+        name: str | None = None,
+        durability: Literal["sync", "relaxed"] = "sync",
+        environment: Literal["development", "production"] = "development",
+        limits: Mapping[str, Any] | None = None,
+        clock: _core.ManualClock | None = None,
+        start: bool = True,
+    ) -> None:
+        if clock is not None and not isinstance(clock, _core.ManualClock):
+            raise invalid("clock", clock, "a clew.testing.ManualClock")
+        self._core = core = _core.Runtime(
+            _store_path(store),
+            workers=None if workers is None else _check.integer("workers", workers, 1, 256),
+            name=_check.optional_text("name", name),
+            durability=_check.word("durability", durability, ("sync", "relaxed")),  # type: ignore[arg-type]  # just checked
+            environment=_check.word("environment", environment, ("development", "production")),  # type: ignore[arg-type]  # just checked
+            clock=clock,
+            start=_check.flag("start", start),
+            **_limit_options(limits),
+        )
+        # The hot paths go straight to the core, unless a subclass has its own.
+        if type(self).execute is Runtime.execute:
+            self.execute = core.execute  # type: ignore[method-assign]  # the same signature
+        if type(self).submit is Runtime.submit:
+            self.submit = _submitter(core.submit)  # type: ignore[method-assign]  # the same signature
+
+    # --- capabilities ---
+
+    def register(
+        self, capability: Capability[..., Any] | Callable[..., Any], *, scope: str = "public"
+    ) -> Registration:
+        """Register a decorated function. The same one again is fine.
+
+        A changed function under a registered version takes its place with ``already_registered``
+        False, except in production.
+
+        Args:
+            capability: What `clew.capability` returned.
+            scope: Who may call it: ``"public"``.
+
+        Raises:
+            InvalidInput: It is no capability.
+            Conflict: Something else has that version; the first difference is named.
+        """
+        self._require_open()
+        binding = getattr(capability, "__clew_binding__", None)
+        if not isinstance(binding, Binding):
+            raise invalid("capability", capability, "a function with @clew.capability(…)")
+        _check.word("scope", scope, ("public",))
+        made = self._core.register(
+            capability.descriptor.document,  # type: ignore[union-attr]  # it has a binding
+            binding.function,
+            kind=binding.kind,  # type: ignore[arg-type]  # one of the two words
+            context=binding.context,
+            decode=binding.decode,
+            encode=binding.encode,
+            fingerprint=binding.fingerprint,
+        )
+        return Registration(**made)
+
+    def register_native(
+        self, name: str, *, contract: Mapping[str, Any] | None = None
+    ) -> Registration:
+        """Register a C++ function under a contract.
+
+        Args:
+            name: One of the functions of the extension, such as ``"echo"``.
+            contract: Its contract document. Default: ``native.<name>@1.0.0``, any input and output.
+        """
+        self._require_open()
+        _check.text("name", name)
+        document = contract or {"id": f"native.{name}", "version": "1.0.0"}
+        return Registration(**self._core.register_native(document, name))
+
+    def capabilities(
+        self,
+        *,
+        id: str | None = None,  # noqa: A002 - the word of contracts
+        tag: str | None = None,
+        effect: str | None = None,
+    ) -> list[CapabilityInfo]:
+        """Return what is registered, by id, highest version first.
+
+        Args:
+            id: Only this id; ``"text.*"`` for all below ``text``.
+            tag: Only those with this tag.
+            effect: Only those of this effect.
+        """
+        _check.optional_text("id", id)
+        _check.optional_text("tag", tag)
+        if effect is not None:
+            _check.word("effect", effect, ("pure", "idempotent", "once"))
+        found = (CapabilityInfo(**one) for one in self._core.capabilities())
+        return [
+            one
+            for one in found
+            if (id is None or _matches(id, one.id))
+            and (tag is None or tag in one.tags)
+            and (effect is None or effect == one.effect)
+        ]
+
+    def resolve(self, ref: _core.Reference) -> CapabilityInfo:
+        """Return what a reference means.
+
+        Raises:
+            NotFound: Nothing does; near ids or the versions that exist are named.
+            Ambiguous: A bare id of several versions.
+            InvalidInput: It is no reference.
+        """
+        return CapabilityInfo(**self._core.resolve(ref))
+
+    def add_executor(
+        self,
+        name: str,
+        executor: Executor,
+        targets: Sequence[str],
+        *,
+        capacity: int | None = None,
+    ) -> None:
+        """Let any `concurrent.futures.Executor` serve targets. It stays yours to shut down.
+
+        It runs functions that take no context; a process pool must be able to import them.
+
+        Args:
+            name: What ``executor=`` of a capability and traces call it.
+            executor: Anything with ``submit``.
+            targets: Words that ``permitted_targets`` of a capability may name.
+            capacity: Most calls at one time. Default: the executor's own.
+        """
+        self._require_open()
+        _check.text("name", name)
+        if not isinstance(targets, (list, tuple)) or not targets:
+            raise invalid("targets", targets, "a list of at least one target")
+        for index, target in enumerate(targets):
+            _check.text(f"targets[{index}]", target)
+        if capacity is not None:
+            _check.integer("capacity", capacity, 1, _INT_MAX)
+        if not callable(getattr(executor, "submit", None)):
+            raise invalid("executor", executor, "a concurrent.futures.Executor")
+        self._core.add_executor(name, executor, list(targets), capacity=capacity)
+
+    # --- calls ---
+
+    def execute(
+        self,
+        ref: _core.Reference,
+        input: Any = ...,  # noqa: A002 - the word of contracts
+        *,
+        timeout: Duration | None = None,
+        deadline: datetime | None = None,
+        idempotency_key: str | None = None,
+        target: str | None = None,
+        correlation_id: str | None = None,
+        priority: int = 0,
+    ) -> Any:
+        """Run a call and return its output. It leaves one trace, however it ends.
+
+        Args:
+            ref: ``"text.words@^1"``, ``"text.words@1.2.0"``, ``"text.words"``, or the function.
+            input: The input object; absent, it is empty. Later changes to it are not seen.
+            timeout: How long it may take, waiting included.
+            deadline: The same as an aware datetime; the earlier of both counts.
+            idempotency_key: What the handler sees as ``ctx.idempotency_key``.
+            target: Run there and nowhere else.
+            correlation_id: A word of yours for its trace.
+            priority: Higher goes first.
+
+        Raises:
+            ClewError: Bad input, a refusal, or what the handler raised (as `ExecutionFailed`, whose
+                ``__cause__`` is the original exception when it happened in this process).
+        """
+        return self._core.execute(
+            ref,
+            input,
+            timeout=timeout,
+            deadline=deadline,
+            idempotency_key=idempotency_key,
+            target=target,
+            correlation_id=correlation_id,
+            priority=priority,
+        )
+
+    def submit(
+        self,
+        ref: _core.Reference,
+        input: Any = ...,  # noqa: A002 - the word of contracts
+        *,
+        timeout: Duration | None = None,
+        deadline: datetime | None = None,
+        idempotency_key: str | None = None,
+        target: str | None = None,
+        correlation_id: str | None = None,
+        priority: int = 0,
+    ) -> Call:
+        """Start a call; the arguments are those of `execute`. Never blocks.
+
+        A refusal (a full queue, an unknown capability) is the outcome of the call; arguments that
+        make no sense raise here.
+        """
+        return Call(
+            self._core.submit(
+                ref,
+                input,
+                timeout=timeout,
+                deadline=deadline,
+                idempotency_key=idempotency_key,
+                target=target,
+                correlation_id=correlation_id,
+                priority=priority,
+            )
+        )
+
+    def map(
+        self,
+        ref: _core.Reference,
+        inputs: Iterable[Any],
+        *,
+        concurrency: int | None = None,
+        ordered: bool = True,
+        return_exceptions: bool = False,
+    ) -> _core.Map:
+        """Run a call for each input; iterate over the outputs, asynchronously too.
+
+        Inputs are taken lazily, on the thread that iterates, a bounded number ahead of it. Leaving
+        early cancels what has not begun.
+
+        Args:
+            ref: As for `execute`; looked up now.
+            inputs: Any iterable of input objects.
+            concurrency: Most calls in flight. Default: as many as there are workers.
+            ordered: False to get outputs as they come.
+            return_exceptions: True to get errors as results instead of the first one raised.
+        """
+        self._require_open()
+        if isinstance(inputs, (str, bytes, Mapping)) or not isinstance(inputs, Iterable):
+            raise invalid("inputs", inputs, "an iterable of input objects")
+        if concurrency is not None:
+            _check.integer("concurrency", concurrency, 1, 1_000_000)
+        return self._core.map(
+            ref,
+            inputs,
+            concurrency=concurrency,
+            ordered=_check.flag("ordered", ordered),
+            return_exceptions=_check.flag("return_exceptions", return_exceptions),
+        )
+
+    # --- workflows ---
+
+    def start(
+        self,
+        workflow: Workflow | Source,
+        input: Any = ...,  # noqa: A002 - the word of contracts
+        *,
+        id: str | None = None,  # noqa: A002 - the word of users
+        priority: int = 0,
+        tags: Sequence[str] | None = None,
+        durability: Literal["sync", "relaxed"] | None = None,
+    ) -> Run:
+        """Start a run; it is durable when this returns. Blocks for the disk.
+
+        Args:
+            workflow: A workflow, the path of one, its text, a dict, or the reference of a published
+                one such as ``"library.index@^1"``.
+            input: The input object; absent, it is empty.
+            id: Its id. The same id with the same input gives the same run. Default: a new one.
+            priority: Higher goes first.
+            tags: Words to find it by.
+            durability: Default: the runtime's.
+
+        Raises:
+            Conflict: A run of that id has another input or workflow.
+            InvalidInput: The workflow has problems, or the input does not fit its schema.
+            NotFound: No such file or published workflow.
+        """
+        self._require_open()
+        options = _start_options(id, priority, tags, durability)
+        return Run(self._core.start(definition_of(workflow), input, **options))
+
+    def publish_workflow(self, workflow: Workflow | Source) -> Workflow:
+        """Keep a workflow under its name and version; the same content again is fine.
+
+        Raises:
+            Conflict: Other content is published under that version.
+            InvalidInput: It has problems.
+        """
+        self._require_open()
+        definition = definition_of(workflow)
+        if isinstance(definition, str):
+            raise invalid("workflow", workflow, "a workflow, its path, text, or a dict")
+        self._core.publish_workflow(definition)
+        return workflow if isinstance(workflow, Workflow) else Workflow(definition, (), "")
+
+    def find_workflow(self, ref: str) -> Workflow:
+        """Return the published workflow that a reference means. `NotFound`, `Ambiguous`."""
+        return Workflow(self._core.find_workflow(_check.text("ref", ref)), (), "")
+
+    def run(self, id: str) -> Run:  # noqa: A002 - the word of users
+        """Return the run of that id, of whatever process. `NotFound`."""
+        return Run(self._core.run(_check.text("id", id)))
+
+    def runs(
+        self,
+        *,
+        status: str | None = None,
+        workflow: str | None = None,
+        tag: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page[RunInfo]:
+        """Return runs, newest first; the arguments choose, ``limit`` is 1 to 10_000."""
+        if status is not None:
+            _check.word("status", status, _STATUSES)
+        found, following = self._core.runs(
+            status=status,
+            workflow=_check.optional_text("workflow", workflow),
+            tag=_check.optional_text("tag", tag),
+            limit=_check.integer("limit", limit, 1, 10_000),
+            cursor=_check.optional_text("cursor", cursor),
+        )
+        return Page([RunInfo.of(one) for one in found], following)
+
+    def _problems_of(self, definition: _core.Definition) -> list[Problem]:
+        return [Problem(**one) for one in self._core.check(definition)]
+
+    # --- looking ---
+
+    def traces(
+        self,
+        capability: str | None = None,
+        *,
+        version: str | None = None,
+        outcome: str | None = None,
+        code: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        run: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page[Trace]:
+        """Return ended calls, newest first. Reads a snapshot and blocks no writer.
+
+        Args:
+            capability: Exact id, such as ``"text.words"``. None means all.
+            version: Exact version.
+            outcome: ``success | failure | timeout | cancelled | rejected``.
+            code: The code of the error, such as ``"execution_failed"``.
+            since: Started at this aware datetime or later.
+            until: Started before this one.
+            run: The id of the run they belong to.
+            limit: Most to return, 1 to 10_000.
+            cursor: ``next_cursor`` of the page before.
+        """
+        if outcome is not None:
+            _check.word("outcome", outcome, _OUTCOMES)
+        if code is not None:
+            _check.word("code", code, tuple(_errors.BY_CODE))
+        found, following = self._core.traces(
+            capability=_check.optional_text("capability", capability),
+            version=_check.optional_text("version", version),
+            outcome=outcome,
+            code=code,
+            since=since,
+            until=until,
+            run=_check.optional_text("run", run),
+            limit=_check.integer("limit", limit, 1, 10_000),
+            cursor=_check.optional_text("cursor", cursor),
+        )
+        return Page([Trace(**one) for one in found], following)
+
+    def trace(self, id: str) -> Trace:  # noqa: A002 - the word of users
+        """Return the trace of that id. `NotFound`."""
+        return Trace(**self._core.trace(_check.text("id", id)))
+
+    def sql(self, query: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """Run one statement that reads; return rows as dicts, at most 100_000.
+
+        Args:
+            query: SQL over the documented views, such as ``v_runs`` and ``v_traces``.
+            params: What its ``?`` stand for, by position.
+
+        Raises:
+            InvalidInput: It is not one reading statement.
+        """
+        _check.text("query", query)
+        if not isinstance(params, (list, tuple)):
+            raise invalid("params", params, "a list: parameters go by position")
+        return self._core.sql(query, params)
+
+    def stats(self) -> dict[str, Any]:
+        """Return counters and gauges."""
+        return self._core.stats()
+
+    def health(self) -> dict[str, Any]:
+        """Return ``status`` (``"ok"`` or ``"failing"``) and ``problems``."""
+        return self._core.health()
+
+    def verify(self) -> list[Violation]:
+        """Check the store's invariants; return those that do not hold. Blocks for the disk."""
+        return [Violation(**one) for one in self._core.verify()]
+
+    # --- the end ---
+
+    @property
+    def name(self) -> str:
+        """What others see of it."""
+        return self._core.name
+
+    @property
+    def store(self) -> str:
+        """The path of its store, or ``":memory:"``."""
+        return self._core.store
+
+    @property
+    def workers(self) -> int:
+        """How many threads run capabilities."""
+        return self._core.workers
+
+    @property
+    def closed(self) -> bool:
+        """Whether closing has begun."""
+        return self._core.closed
+
+    def close(self, drain: bool = True, timeout: Duration = 30.0) -> bool:
+        """Admit nothing more, let calls end (or cancel them), stop all threads, close the store.
+
+        Idempotent; later calls wait for the first. Runs that have not ended go on in the next
+        runtime on that store.
+
+        Args:
+            drain: False to cancel the calls that run.
+            timeout: After it what still runs is told to stop, and waited for.
+
+        Returns:
+            False when the time was up before all had ended.
+        """
+        return self._core.close(drain=_check.flag("drain", drain), timeout=timeout)
+
+    def __enter__(self) -> Self:
+        self._require_open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close(drain=kind is None)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close on a thread, so that the loop goes on."""
+        import asyncio
+
+        await asyncio.to_thread(self.close, drain=kind is None)
+
+    def _require_open(self) -> None:
+        if self._core.closed:
+            raise _errors.Closed("the runtime is closed")
+
+    def __repr__(self) -> str:
+        state = "closed" if self._core.closed else f"{self._core.workers} workers"
+        return f"<Runtime {self._core.name} {self._core.store} {state}>"
+
+
+def _submitter(submit: Callable[..., _core.Call]) -> Callable[..., Call]:
+    def submit_call(*args: Any, **options: Any) -> Call:
+        return Call(submit(*args, **options))
+
+    return submit_call
+
+
+def _store_path(store: Any) -> str:
+    expected = '":memory:" or the path of a SQLite file'
+    path = os.fspath(store) if isinstance(store, (str, os.PathLike)) else store
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise invalid("store", store, expected)
+    scheme, separator, _ = path.partition("://")
+    if separator and scheme in ("postgresql", "postgres"):
+        raise _errors.Unsupported(
+            "stores on PostgreSQL are not offered by this version: give the path of a SQLite file",
+            {"path": "store", "scheme": scheme},
+        )
+    if separator and scheme.isalnum():
+        raise invalid("store", f"{scheme}://…", expected)
+    return path
+
+
+def _limit_options(limits: Any) -> dict[str, Any]:
+    if limits is None:
+        return {}
+    if not isinstance(limits, Mapping):
+        raise invalid("limits", limits, f"a dict with {', '.join(_LIMITS)}")
+    options: dict[str, Any] = {}
+    for key, value in limits.items():
+        path = f"limits.{key}"
+        if key in ("queue_max", "traces_max"):
+            options[key] = _check.integer(path, value, 1, _INT_MAX)
+        elif key == "relaxed_ms":
+            options["relaxed_window"] = _check.non_negative(path, value) / 1000
+        elif key in ("traces_age", "lease_ttl"):
+            options[key] = _core.parse_duration(value, path)
+            if options[key] <= 0:
+                raise invalid(path, value, "a duration above zero")
+        else:
+            guess = _check.near(str(key), _LIMITS)
+            hint = {"suggestion": guess} if guess else {}
+            meant = f"did you mean {guess}?" if guess else f"one of {', '.join(_LIMITS)}"
+            raise invalid(path, value, f"no such limit; {meant}", **hint)
+    return options
+
+
+def _start_options(id: Any, priority: Any, tags: Any, durability: Any) -> dict[str, Any]:  # noqa: A002 - the word of users
+    if tags is not None and not isinstance(tags, (list, tuple)):
+        raise invalid("tags", tags, "a list of strings")
+    checked = [_check.text(f"tags[{index}]", tag) for index, tag in enumerate(tags or ())]
+    if durability is not None:
+        _check.word("durability", durability, ("sync", "relaxed"))
+    return {
+        "id": _check.optional_text("id", id),
+        "priority": _check.integer("priority", priority, -_INT_MAX, _INT_MAX),
+        "tags": checked,
+        "durability": durability,
+    }
+
+
+def _matches(pattern: str, id: str) -> bool:  # noqa: A002 - the word of contracts
+    return id.startswith(pattern[:-1]) if pattern.endswith(".*") else id == pattern

@@ -1,0 +1,432 @@
+"""The asynchronous twins: every call of Clew that blocks, under the same name and signature.
+
+    async with clew.aio.Runtime("work.db") as rt:
+        rt.register(words)
+        await rt.execute("text.words", {"doc": "a b c"})
+        run = await rt.start("report.yaml", {"folder": "docs"})
+        await run.result()
+
+Waiting for calls, runs and maps occupies no thread. What reads the store (`traces`, `runs`, `sql`
+and the like) and `close` do their work on a thread of asyncio's pool, so that the loop goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+
+from . import _core, _errors, _runtime
+from ._call import Call
+from ._capability import Capability
+from ._loop import ended
+from ._records import (
+    CapabilityInfo,
+    Page,
+    Problem,
+    Registration,
+    RunInfo,
+    Step,
+    Trace,
+    Violation,
+)
+from ._run import Events
+from ._run import Run as BlockingRun
+from ._workflow import Source, Workflow, definition_of
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+__all__ = ["Run", "Runtime"]
+
+Duration = float | timedelta | str
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+async def _on_thread(function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
+    return await asyncio.to_thread(function, *args, **options)
+
+
+class Run:
+    """The twin of `clew.Run`. Awaiting it gives the output; cancelling that stops nothing."""
+
+    __slots__ = ("__weakref__", "_core", "_run")
+
+    def __init__(self, run: BlockingRun) -> None:
+        self._run = run
+        self._core = run._core
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self._run.id
+
+    @property
+    def status(self) -> str:
+        """``pending running waiting completed failed cancelled unknown``."""
+        return self._run.status
+
+    @property
+    def info(self) -> RunInfo:
+        """Its row."""
+        return self._run.info
+
+    def done(self) -> bool:
+        """Return whether it has ended."""
+        return self._run.done()
+
+    async def result(self, timeout: Duration | None = None) -> Any:
+        """Wait for the output. Cancelling the wait leaves the run alone.
+
+        Raises:
+            ClewError: What the run failed with.
+            Timeout: It has not ended within ``timeout`` (on the loop's clock). The run goes on.
+        """
+        if timeout is None:
+            return await self._core
+        seconds = _core.parse_duration(timeout, "timeout")
+        try:
+            await asyncio.wait_for(asyncio.shield(ended(self._core.on_ended)), seconds)
+        except asyncio.TimeoutError:
+            if not self._core.done():
+                raise _errors.Timeout(f"run {self.id} has not ended in time") from None
+        return self._core.result(0)
+
+    async def steps(self) -> list[Step]:
+        """Return its steps in the order of the definition."""
+        return await _on_thread(self._run.steps)
+
+    def events(self, after: int = 0, follow: bool = False) -> Events:
+        """Iterate over its events with ``async for``; with ``follow`` until it has ended."""
+        return self._run.events(after, follow)
+
+    async def cancel(self, reason: str = "cancelled by the user") -> None:
+        """Stop it. Durable when it returns; cancelling the wait does not take it back."""
+        await _on_thread(self._run.cancel, reason)
+
+    async def graph(self) -> str:
+        """Return its steps as a Mermaid flowchart, each with its status."""
+        return await _on_thread(self._run.graph)
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._core.__await__()
+
+    def __eq__(self, other: object) -> bool:
+        return self._run == other._run if isinstance(other, Run) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._run)
+
+    def __repr__(self) -> str:
+        return repr(self._run)
+
+    def _repr_html_(self) -> str:
+        return self._run._repr_html_()
+
+
+class Runtime:
+    """The twin of `clew.Runtime`, with the same arguments. Opening it blocks for the disk."""
+
+    def __init__(
+        self,
+        store: str | os.PathLike[str] = ":memory:",
+        *,
+        workers: int | None = None,
+        name: str | None = None,
+        durability: Literal["sync", "relaxed"] = "sync",
+        environment: Literal["development", "production"] = "development",
+        limits: Mapping[str, Any] | None = None,
+        clock: _core.ManualClock | None = None,
+        start: bool = True,
+    ) -> None:
+        self._runtime = _runtime.Runtime(
+            store,
+            workers=workers,
+            name=name,
+            durability=durability,
+            environment=environment,
+            limits=limits,
+            clock=clock,
+            start=start,
+        )
+
+    @classmethod
+    def of(cls, runtime: _runtime.Runtime) -> Runtime:
+        """Return a twin of an open runtime: both are one runtime."""
+        twin = cls.__new__(cls)
+        twin._runtime = runtime
+        return twin
+
+    # --- capabilities: none of these waits ---
+
+    def register(
+        self, capability: Capability[..., Any] | Callable[..., Any], *, scope: str = "public"
+    ) -> Registration:
+        """Register a decorated function; see `clew.Runtime.register`."""
+        return self._runtime.register(capability, scope=scope)
+
+    def register_native(
+        self, name: str, *, contract: Mapping[str, Any] | None = None
+    ) -> Registration:
+        """Register a C++ function under a contract."""
+        return self._runtime.register_native(name, contract=contract)
+
+    def capabilities(
+        self,
+        *,
+        id: str | None = None,  # noqa: A002 - the word of contracts
+        tag: str | None = None,
+        effect: str | None = None,
+    ) -> list[CapabilityInfo]:
+        """Return what is registered."""
+        return self._runtime.capabilities(id=id, tag=tag, effect=effect)
+
+    def resolve(self, ref: _core.Reference) -> CapabilityInfo:
+        """Return what a reference means."""
+        return self._runtime.resolve(ref)
+
+    def add_executor(
+        self,
+        name: str,
+        executor: Executor,
+        targets: Sequence[str],
+        *,
+        capacity: int | None = None,
+    ) -> None:
+        """Let any `concurrent.futures.Executor` serve targets."""
+        self._runtime.add_executor(name, executor, targets, capacity=capacity)
+
+    # --- calls ---
+
+    async def execute(
+        self,
+        ref: _core.Reference,
+        input: Any = ...,  # noqa: A002 - the word of contracts
+        *,
+        timeout: Duration | None = None,
+        deadline: datetime | None = None,
+        idempotency_key: str | None = None,
+        target: str | None = None,
+        correlation_id: str | None = None,
+        priority: int = 0,
+    ) -> Any:
+        """Run a call and return its output. Cancelling the wait cancels the call."""
+        call = self._runtime.submit(
+            ref,
+            input,
+            timeout=timeout,
+            deadline=deadline,
+            idempotency_key=idempotency_key,
+            target=target,
+            correlation_id=correlation_id,
+            priority=priority,
+        )
+        return await call._core
+
+    def submit(
+        self,
+        ref: _core.Reference,
+        input: Any = ...,  # noqa: A002 - the word of contracts
+        *,
+        timeout: Duration | None = None,
+        deadline: datetime | None = None,
+        idempotency_key: str | None = None,
+        target: str | None = None,
+        correlation_id: str | None = None,
+        priority: int = 0,
+    ) -> Call:
+        """Start a call; never waits. Cancelling the wait for what it returns stops nothing."""
+        return self._runtime.submit(
+            ref,
+            input,
+            timeout=timeout,
+            deadline=deadline,
+            idempotency_key=idempotency_key,
+            target=target,
+            correlation_id=correlation_id,
+            priority=priority,
+        )
+
+    def map(
+        self,
+        ref: _core.Reference,
+        inputs: Iterable[Any],
+        *,
+        concurrency: int | None = None,
+        ordered: bool = True,
+        return_exceptions: bool = False,
+    ) -> _core.Map:
+        """Run a call for each input; iterate over the outputs with ``async for``."""
+        return self._runtime.map(
+            ref,
+            inputs,
+            concurrency=concurrency,
+            ordered=ordered,
+            return_exceptions=return_exceptions,
+        )
+
+    # --- workflows ---
+
+    async def start(
+        self,
+        workflow: Workflow | Source,
+        input: Any = ...,  # noqa: A002 - the word of contracts
+        *,
+        id: str | None = None,  # noqa: A002 - the word of users
+        priority: int = 0,
+        tags: Sequence[str] | None = None,
+        durability: Literal["sync", "relaxed"] | None = None,
+    ) -> Run:
+        """Start a run; it is durable when this returns.
+
+        Occupies no thread. A run whose wait is cancelled may have started: give it an ``id``.
+        """
+        self._runtime._require_open()
+        options = _runtime._start_options(id, priority, tags, durability)
+        definition = definition_of(workflow)
+        answer: list[tuple[_core.Run | None, BaseException | None]] = []
+
+        def begin(wake: Callable[[Any], None]) -> None:
+            def answered(run: _core.Run | None, error: BaseException | None) -> None:
+                answer.append((run, error))
+                wake(None)
+
+            self._runtime._core.start_async(
+                definition, {} if input is ... else input, answered, **options
+            )
+
+        await ended(begin)
+        run, error = answer[0]
+        if run is None:
+            raise error or _errors.Internal("a start without an answer")
+        return Run(BlockingRun(run))
+
+    async def publish_workflow(self, workflow: Workflow | Source) -> Workflow:
+        """Keep a workflow under its name and version."""
+        return await _on_thread(self._runtime.publish_workflow, workflow)
+
+    async def find_workflow(self, ref: str) -> Workflow:
+        """Return the published workflow that a reference means."""
+        return await _on_thread(self._runtime.find_workflow, ref)
+
+    async def run(self, id: str) -> Run:  # noqa: A002 - the word of users
+        """Return the run of that id, of whatever process."""
+        return Run(await _on_thread(self._runtime.run, id))
+
+    async def runs(
+        self,
+        *,
+        status: str | None = None,
+        workflow: str | None = None,
+        tag: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page[RunInfo]:
+        """Return runs, newest first."""
+        return await _on_thread(
+            self._runtime.runs,
+            status=status,
+            workflow=workflow,
+            tag=tag,
+            limit=limit,
+            cursor=cursor,
+        )
+
+    def _problems_of(self, definition: _core.Definition) -> list[Problem]:
+        return self._runtime._problems_of(definition)
+
+    # --- looking ---
+
+    async def traces(
+        self,
+        capability: str | None = None,
+        *,
+        version: str | None = None,
+        outcome: str | None = None,
+        code: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        run: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page[Trace]:
+        """Return ended calls, newest first."""
+        return await _on_thread(
+            self._runtime.traces,
+            capability,
+            version=version,
+            outcome=outcome,
+            code=code,
+            since=since,
+            until=until,
+            run=run,
+            limit=limit,
+            cursor=cursor,
+        )
+
+    async def trace(self, id: str) -> Trace:  # noqa: A002 - the word of users
+        """Return the trace of that id."""
+        return await _on_thread(self._runtime.trace, id)
+
+    async def sql(self, query: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """Run one statement that reads; return rows as dicts."""
+        return await _on_thread(self._runtime.sql, query, params)
+
+    async def stats(self) -> dict[str, Any]:
+        """Return counters and gauges."""
+        return await _on_thread(self._runtime.stats)
+
+    async def health(self) -> dict[str, Any]:
+        """Return ``status`` and ``problems``."""
+        return await _on_thread(self._runtime.health)
+
+    async def verify(self) -> list[Violation]:
+        """Check the store's invariants; return those that do not hold."""
+        return await _on_thread(self._runtime.verify)
+
+    # --- the end ---
+
+    @property
+    def name(self) -> str:
+        """What others see of it."""
+        return self._runtime.name
+
+    @property
+    def store(self) -> str:
+        """The path of its store, or ``":memory:"``."""
+        return self._runtime.store
+
+    @property
+    def workers(self) -> int:
+        """How many threads run capabilities."""
+        return self._runtime.workers
+
+    @property
+    def closed(self) -> bool:
+        """Whether closing has begun."""
+        return self._runtime.closed
+
+    async def close(self, drain: bool = True, timeout: Duration = 30.0) -> bool:
+        """Stop everything, on a thread. Cancelling the wait does not stop the closing."""
+        return await _on_thread(self._runtime.close, drain, timeout)
+
+    async def __aenter__(self) -> Self:
+        self._runtime._require_open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close(drain=kind is None)
+
+    def __repr__(self) -> str:
+        return repr(self._runtime)

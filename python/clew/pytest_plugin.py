@@ -1,0 +1,84 @@
+"""The pytest plugin: a runtime, virtual time, stores and crash points as fixtures.
+
+It costs nothing until a test asks for one of them; such a test also fails when it leaves a runtime
+open or a thread of Clew's behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from ._core import ManualClock
+    from ._runtime import Runtime
+
+__all__ = ["clew_clock", "clew_no_leaks", "clew_runtime", "clew_store", "crash_points"]
+
+
+@pytest.fixture
+def clew_no_leaks() -> Iterator[None]:
+    """Fail the test when it leaves a runtime open or a thread of Clew's behind; disarm faults."""
+    import gc
+
+    from . import testing
+
+    runtimes, threads = testing.live_runtimes(), testing.clew_threads()
+    try:
+        yield
+    finally:
+        testing.disarm_faults()
+    if testing.live_runtimes() > runtimes:
+        gc.collect()  # one that was dropped in a cycle is closed by now
+    left = testing.live_runtimes() - runtimes
+    if left > 0:
+        pytest.fail(f"the test left {left} runtime(s) open: close them", pytrace=False)
+    leaked = testing.clew_threads()
+    for name in threads:
+        if name in leaked:
+            leaked.remove(name)
+    if leaked:
+        pytest.fail(f"the test left threads behind: {', '.join(leaked)}", pytrace=False)
+
+
+@pytest.fixture
+def clew_clock() -> ManualClock:
+    """Virtual time, on which the test's `clew_runtime` runs when both are asked for."""
+    from ._core import ManualClock
+
+    return ManualClock()
+
+
+@pytest.fixture(params=["memory", "file"])
+def clew_store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A fresh store for ``clew.Runtime``, of each backend at hand in turn."""
+    return ":memory:" if request.param == "memory" else str(tmp_path / "clew.db")
+
+
+@pytest.fixture
+def clew_runtime(request: pytest.FixtureRequest, clew_no_leaks: None) -> Iterator[Runtime]:  # noqa: ARG001 - for its effect
+    """An open runtime in memory, closed after the test.
+
+    On the test's `clew_clock` and `clew_store` when it asks for these too.
+    """
+    from ._runtime import Runtime
+
+    asked = request.fixturenames
+    clock = request.getfixturevalue("clew_clock") if "clew_clock" in asked else None
+    store = request.getfixturevalue("clew_store") if "clew_store" in asked else ":memory:"
+    runtime = Runtime(store, workers=4, clock=clock)
+    try:
+        yield runtime
+    finally:
+        runtime.close(drain=False, timeout=10)
+
+
+@pytest.fixture
+def crash_points(clew_no_leaks: None) -> list[str]:  # noqa: ARG001 - for its effect
+    """The names of all fault points: kill or fail at each in turn with `clew.testing.arm_fault`."""
+    from .testing import fault_points
+
+    return fault_points()
