@@ -130,27 +130,29 @@ class Call(Future[Any]):
 
     # --- what the standard library's own waiting looks at ---
 
-    @property
-    def _condition(self) -> Condition:  # type: ignore[override]  # the base's is made too early
-        if self._made is None:
-            with _making:
-                mine = self._made is None
-                if mine:
-                    self._waiters: list[Any] = []
-                    self._settled = False
-                    self._made = Condition()
-            if mine:
-                self._core.add_done_callback(self._settle)
-        assert self._made is not None
-        return self._made
+    if not TYPE_CHECKING:  # for type checkers they are what the base says
 
-    @property
-    def _state(self) -> str:  # type: ignore[override]  # the core keeps it
-        # Once there are waiters, the end counts from the moment they are told of it.
-        ended = self._core.done() if self._made is None else self._settled
-        if not ended:
-            return "RUNNING" if self._core.running() else "PENDING"
-        return "CANCELLED_AND_NOTIFIED" if self._core.cancelled() else "FINISHED"
+        @property
+        def _condition(self) -> Condition:
+            if self._made is None:
+                with _making:
+                    mine = self._made is None
+                    if mine:
+                        self._waiters: list[Any] = []
+                        self._settled = False
+                        self._made = Condition()
+                if mine:
+                    self._core.add_done_callback(self._settle)
+            assert self._made is not None
+            return self._made
+
+        @property
+        def _state(self) -> str:
+            # Once there are waiters, the end counts from the moment they are told of it.
+            ended = self._core.done() if self._made is None else self._settled
+            if not ended:
+                return "RUNNING" if self._core.running() else "PENDING"
+            return "CANCELLED_AND_NOTIFIED" if self._core.cancelled() else "FINISHED"
 
     def _settle(self, _: _core.Call) -> None:
         condition = self._made

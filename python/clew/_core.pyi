@@ -173,6 +173,12 @@ class Map:
     def close(self) -> None:
         """Take no more input, cancel what is in flight, drop what is ready."""
 
+    def _take(self) -> tuple[bool, Json]:
+        """Return whether there is a next result, and it. Never blocks. StopIteration at the end."""
+
+    def _on_ready(self, callback: Callable[[None], object]) -> None:
+        """Call back once there is a next result: at once, or on another thread."""
+
 # --- the context of a handler -------------------------------------------------------------------
 
 @final
@@ -218,6 +224,28 @@ class Context:
     def progress(self, done: int, total: int) -> None: ...
     def heartbeat(self, details: Any = None) -> None:
         """Say that the work goes on: raises `Cancelled` when it should not. ``details`` is JSON."""
+
+# --- the event loop of async handlers: for clew._loop alone ---
+
+@final
+class _AsyncJob:
+    """One call on its way through the loop."""
+
+    def begin(self) -> Awaitable[Any] | None:
+        """Return what to await, or None when there is nothing to do."""
+
+    def finish(self, value: Any) -> None: ...
+    def fail(self, exception: BaseException) -> None: ...
+
+@final
+class _AsyncInbox:
+    """What a loop has to look at next."""
+
+    def fileno(self) -> int: ...
+    @property
+    def closed(self) -> bool: ...
+    def take(self) -> tuple[list[_AsyncJob], list[_AsyncJob]]:
+        """Return the jobs to run and the jobs to cancel since the last time."""
 
 # --- runs -------------------------------------------------------------------------------------
 
@@ -482,5 +510,8 @@ def native_functions() -> list[str]:
 def live_runtimes() -> int:
     """Return how many runtimes of this process are open."""
 
-def close_all(drain: bool = False, timeout: Duration = 5.0) -> None:
-    """Close every open runtime; what the interpreter's exit does."""
+def close_all(timeout: Duration = 5.0) -> None:
+    """Close every open runtime without draining; what the interpreter's exit does."""
+
+def _at_exit() -> None:
+    """Close all, then wait until no thread is inside any more. Registered by the module itself."""

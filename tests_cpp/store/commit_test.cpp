@@ -232,7 +232,9 @@ TEST_P(Commit, late_close_tells_the_queued_that_they_were_dropped) {
   threads.join();
   EXPECT_FALSE(in_time);
   EXPECT_EQ(code_of(outcomes.of(1)), Code::closed);
-  if (is_file()) EXPECT_THAT(notes_of(*open()), IsEmpty());
+  if (is_file()) {
+    EXPECT_THAT(notes_of(*open()), IsEmpty());
+  }
 }
 
 TEST_P(Commit, closing_from_many_threads_at_once_closes_once) {

@@ -173,6 +173,7 @@ TEST(Planner, a_retry_waits_as_the_policy_says) {
   EXPECT_THAT(world.called(decision), ElementsAre("a#2"));
   EXPECT_EQ(decision.calls[0].input, json(R"({"n": 1})"));
   EXPECT_TRUE(is_empty(world.give(RetryDue{0, -1})));  // the same wake once more
+  EXPECT_EQ(world.step("a").due, Timestamp{});
 
   EXPECT_EQ(world.fail("a", Code::unavailable, -1, 2).wakes.at(0).due, (Timestamp{301'000}));
   world.now = {400'000};
@@ -461,7 +462,8 @@ TEST(PlannerFold, an_event_that_cannot_follow_is_corrupt_and_changes_nothing) {
       {"step.completed", 1, -1, R"({"attempt": 1, "output": 1})", "the step is pending"},
       {"step.failed", 1, -1, "{}", "lacks \"error\""},
       {"item.started", 1, 0, R"({"attempt": 1})", "its step is pending"},
-      {"item.started", 0, 3, R"({"attempt": 1})", "no such item"},
+      {"item.started", 0, 4, R"({"attempt": 1})", "no such item"},
+      {"item.started", 0, 3, R"({"attempt": 1})", "the next item is 2"},
       {"item.started", 0, -1, R"({"attempt": 1})", "no such item"},
       {"item.started", 0, 1, R"({"attempt": 2})", "the item is running"},
       {"item.skipped", 0, 0, "{}", "the item is running"},
@@ -474,7 +476,7 @@ TEST(PlannerFold, an_event_that_cannot_follow_is_corrupt_and_changes_nothing) {
       {"item.interrupted", 0, 0, R"({"attempt": 2})", "attempt 2 after 1"},
   };
   World world(definition_of(list));
-  world.start(R"({"rows": [1, 2, 3]})");
+  world.start(R"({"rows": [1, 2, 3, 4]})");
   const auto before = show(world.state);
   for (const auto& [type, step, item, data, message] : cases) {
     SCOPED_TRACE(fmt::format("{} {} {} {}", type, step, item, data));

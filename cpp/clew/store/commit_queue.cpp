@@ -209,7 +209,7 @@ void CommitQueue::lead(Lock& lock, Pending& pending) {
     const Unlocked meanwhile(mutex_);
     complete(std::span(&pending, 1), session_.get());
   }
-  is_maintenance_due_ = session_->is_maintenance_due();
+  is_maintenance_due_ = runner_.is_maintenance_due();
   // The writer thread does what nobody waits for, in time.
   if (is_maintenance_due_ || (sync_due_ && !had_unsynced)) work_.notify_one();
   end_turn();
@@ -281,28 +281,21 @@ void CommitQueue::commit_some() {
     complete(group, session_.get());
     group.clear();  // destroys what the writes captured
   }
-  is_maintenance_due_ = session_->is_maintenance_due();
+  is_maintenance_due_ = runner_.is_maintenance_due();
 }
 
 // What nobody waits for: the late sync of relaxed commits, moving the log into the file.
 void CommitQueue::settle() {
-  if (is_sync_due()) sync_now();
-  if (is_maintenance_due_ && !failed_) {
-    Result<void> done;
-    {
-      const Unlocked meanwhile(mutex_);
-      done = session_->maintain();
-    }
-    if (!done) record({.broken = done.error()});
-  }
+  if (is_sync_due()) run_alone(&GroupRunner::sync);
+  if (is_maintenance_due_) run_alone(&GroupRunner::maintain);
   is_maintenance_due_ = false;
 }
 
-void CommitQueue::sync_now() {
+void CommitQueue::run_alone(GroupReport (GroupRunner::*work)()) {
   GroupReport report;
   {
     const Unlocked meanwhile(mutex_);
-    report = runner_.sync();
+    report = (runner_.*work)();
   }
   record(report);
 }
@@ -397,7 +390,7 @@ bool CommitQueue::close(Timestamp deadline) {
     complete(dropped, nullptr);
   }
   take_turn(lock);
-  if (durable_up_to() < written_up_to() && !failed_) sync_now();
+  if (durable_up_to() < written_up_to() && !failed_) run_alone(&GroupRunner::sync);
   phase_ = Phase::closed;
   end_turn();
   synced_.notify_all();

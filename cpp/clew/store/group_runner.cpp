@@ -165,4 +165,11 @@ GroupReport GroupRunner::sync() {
   return report;
 }
 
+GroupReport GroupRunner::maintain() {
+  if (auto done = session_.maintain(); !done) broken_ = done.error();
+  GroupReport report;
+  report.broken = broken_;
+  return report;
+}
+
 }  // namespace clew::store::detail

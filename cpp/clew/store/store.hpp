@@ -1,8 +1,8 @@
 // store/store.hpp: durable state. Read this first.
 //
-//   sql.hpp           Statement, Arg, Row
+//   sql.hpp           Statement, Arg, Row; dialect.hpp: what differs between databases
 //   transaction.hpp   Transaction: the only way to read or change stored state
-//   session.hpp       Session: one connection; SQLite's stands in sqlite_session.cpp
+//   session.hpp       Session: one connection; Backend: makes them (SQLite's: detail/sqlite_*)
 //   commit_queue.cpp  group commit: many writers, one transaction, one sync
 //   migrate.hpp       schema version and migrations
 //   owner.hpp         who is alive; lease.hpp: who may change a thing, with fencing tokens
@@ -86,7 +86,10 @@ class Database {
   // Opens (makes, when absent) and migrates. Blocks. Errors, the file being left as it was:
   // `corrupt` for a damaged file or one that is no database, `unsupported` for a newer schema or
   // another program's database (both named), `unavailable` when it cannot be opened or is locked,
-  // `invalid_input` for a url that is none.
+  // `invalid_input` for a url that is none. Files up to 32 MiB are checked whole for damage, which
+  // takes tens of milliseconds; of larger ones only header, length and schema: damage elsewhere
+  // shows as `corrupt` where it is met, or in check_integrity(). A file that can be read but not
+  // written is `unsupported` unless `read_only` is set.
   static Result<std::unique_ptr<Database>> open(DatabaseOptions options,
                                                 const std::vector<Migration>& migrations, Env& env);
 
@@ -95,12 +98,14 @@ class Database {
   // deadline came first: what was still queued then got `closed`.
   virtual bool close(Timestamp deadline) = 0;
 
-  // Queues a write. Never fails itself; blocks only while the queue is full. After close() `done`
-  // gets `closed` on the calling thread.
+  // Queues a write. Never fails itself; blocks only while the queue is full, and not even then when
+  // called from a completion, which must not wait. After close() `done` gets `closed` on the
+  // calling thread; likewise `unsupported` when read-only and `unavailable` after a failed sync. A
+  // CLEW_CHECK fails when called from within an `apply` or a reader, as for the two below.
   virtual void submit(Write write) = 0;
 
   // Queues a write and waits for its acknowledgement. When the writer is idle the calling thread
-  // does the work itself, without a hand-off.
+  // does the work itself, without a hand-off. Called from a completion a CLEW_CHECK fails.
   virtual Result<CommitInfo> write(Apply apply, Durability durability = Durability::sync) = 0;
 
   // Like submit(), for a caller that may work: when nothing is queued and the writer is idle, the
@@ -108,13 +113,16 @@ class Database {
   virtual void submit_or_commit(Write write) = 0;
 
   // Runs `use` on a snapshot of what is committed; later commits are not seen by it. Blocks no
-  // writer. `use` must not write.
+  // writer (but in memory, where readers and writers take turns). `use` must not write. A read
+  // within a read stands on the same snapshot. Waits while `readers_max` others read. Error:
+  // `closed`; those of `use`.
   virtual Result<void> read(Function<Result<void>(Transaction&)> use) = 0;
 
   // The last commit that is written, and the last that is synced.
   virtual CommitNumber written_up_to() const = 0;
   virtual CommitNumber durable_up_to() const = 0;
-  // Blocks until everything up to `number` is synced; `timeout` at `deadline`.
+  // Blocks until everything up to `number` is synced, and has it synced now if it is written;
+  // `timeout` at `deadline`, `unavailable` after a failed sync.
   virtual Result<void> await_durable(CommitNumber number, Timestamp deadline) = 0;
 
   // What the database's own integrity check finds; empty when sound. Blocks, reads everything.

@@ -47,7 +47,7 @@ class CommitQueue {
   void commit_some() CLEW_REQUIRES(mutex_);
   void commit_group(std::span<Pending> group) CLEW_REQUIRES(mutex_);
   void settle() CLEW_REQUIRES(mutex_);
-  void sync_now() CLEW_REQUIRES(mutex_);
+  void run_alone(GroupReport (GroupRunner::*work)()) CLEW_REQUIRES(mutex_);
   bool is_sync_due() CLEW_REQUIRES(mutex_);
   void record(const GroupReport& report) CLEW_REQUIRES(mutex_);
   // `session` when the calling thread has the turn at it.

@@ -43,6 +43,8 @@ class GroupRunner {
 
   // Makes relaxed commits durable. The report says up to where.
   GroupReport sync();
+  bool is_maintenance_due() const { return !broken_ && session_.is_maintenance_due(); }
+  GroupReport maintain();
 
  private:
   enum class Attempt : std::uint8_t { over, run_alone };

@@ -151,10 +151,13 @@ Result<std::unique_ptr<SqliteSession>> SqliteBackend::connect_readable(const Sql
     return error(Code::unavailable, "{} is empty or missing and must only be read", path_)
         .with("path", path_);
   }
-  auto session = connect(SQLITE_OPEN_READONLY, false, file.has_log);
+  // Opened for writing where the system permits it, though nothing is written: only then does the
+  // last to close take away the companion files that reading needs.
+  auto session = connect(SQLITE_OPEN_READWRITE, false, file.has_log);
   auto known = session ? examine_further(**session) : Result<void>(session.error());
-  if (!known && known.error().code() == Code::unavailable && !file.has_log) {
-    // A folder that takes no companion files; with nothing in a log the file alone is all.
+  if (!known && known.error().code() != Code::corrupt && !file.has_log) {
+    // A folder that takes no companion files. With nothing in a log the file alone is all there is,
+    // unless somebody who may write there begins to.
     is_immutable_ = true;
     session = connect(SQLITE_OPEN_READONLY, false, false);
     known = session ? examine_further(**session) : Result<void>(session.error());

@@ -1,0 +1,85 @@
+"""The stub says what the module has, name by name."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import clew
+from clew import _core
+
+STUB = Path(clew.__file__).with_name("_core.pyi")
+# Of every class, whatever it is.
+COMMON = {"__init__", "__module__", "__doc__", "__new__"}
+
+
+def stub_names() -> dict[str, Any]:
+    """The names of the stub; for a class, its members."""
+    names: dict[str, Any] = {}
+    for node in ast.parse(STUB.read_text()).body:
+        if isinstance(node, ast.ClassDef):
+            names[node.name] = {n.name for n in node.body if isinstance(n, ast.FunctionDef)}
+        elif isinstance(node, ast.FunctionDef):
+            names[node.name] = None
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            if ast.unparse(node.annotation) != "TypeAlias":
+                names[node.target.id] = None
+    return names
+
+
+def module_names() -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    for name, value in vars(_core).items():
+        if name.startswith("__") and name != "__version__":
+            continue
+        names[name] = set(vars(value)) if inspect.isclass(value) else None
+    return names
+
+
+def test_the_module_and_its_stub_have_the_same_names() -> None:
+    assert set(module_names()) == set(stub_names())
+
+
+@pytest.mark.parametrize("name", [name for name, members in stub_names().items() if members])
+def test_a_class_and_its_stub_have_the_same_members(name: str) -> None:
+    stub = stub_names()[name]
+    real = {m for m in module_names()[name] if not m.startswith("_pybind11")}
+    assert real - COMMON == stub - COMMON
+
+
+def parameters(node: ast.FunctionDef) -> list[str]:
+    arguments = node.args
+    return [a.arg for a in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]]
+
+
+def documented(function: Any) -> list[str]:
+    """The parameter names that pybind11 writes into the first line of the documentation."""
+    line = (function.__doc__ or "").splitlines()[0]
+    tree = ast.parse(f"def {line.replace('/, ', '').replace(' = Ellipsis', ' = ...')}: ...").body[0]
+    assert isinstance(tree, ast.FunctionDef)
+    return parameters(tree)
+
+
+def stub_functions() -> list[tuple[str, ast.FunctionDef]]:
+    found = []
+    for node in ast.parse(STUB.read_text()).body:
+        if isinstance(node, ast.FunctionDef):
+            found.append((node.name, node))
+        elif isinstance(node, ast.ClassDef):
+            for inner in node.body:
+                is_plain = isinstance(inner, ast.FunctionDef) and not inner.decorator_list
+                if is_plain and not inner.name.startswith("__"):
+                    found.append((f"{node.name}.{inner.name}", inner))
+    return found
+
+
+@pytest.mark.parametrize(("name", "node"), stub_functions(), ids=[n for n, _ in stub_functions()])
+def test_parameters_have_the_names_of_the_stub(name: str, node: ast.FunctionDef) -> None:
+    real: Any = _core
+    for part in name.split("."):
+        real = getattr(real, part)
+    assert documented(real) == parameters(node)
