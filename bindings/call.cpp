@@ -10,19 +10,16 @@ bool is_python(const Invocation& invocation) {
   return invocation.executor() != nullptr && invocation.executor()->name() == "python";
 }
 
-// Runs the call on this thread if that is wise and possible. With the GIL.
-void try_here(Core& core, Dispatcher& dispatcher, const InvocationPtr& invocation) {
-  if (!invocation->may_run_here()) return;
-  if (is_python(*invocation)) {
-    dispatcher.run_here(invocation);  // Ctrl-C interrupts the handler itself
-    return;
-  }
+// Runs the call on this thread if that is wise and possible; true when it has ended then. With the
+// GIL. Ctrl-C interrupts a Python handler by itself; on the main thread anything else must be brief.
+bool run_here(Core& core, Dispatcher& dispatcher, const InvocationPtr& invocation) {
+  if (!invocation->may_run_here()) return false;
+  if (is_python(*invocation)) return dispatcher.run_here(invocation);
   const bool main = on_main_thread();
-  if (main && !core.is_brief(*invocation->capability())) return;
-  without_gil([&] { dispatcher.run_here(invocation); });
-  if (main && invocation->ended()) {
-    core.note_duration(*invocation->capability(), invocation->trace().run_ns);
-  }
+  if (main && !core.is_brief(*invocation->capability())) return false;
+  const bool ended = without_gil([&] { return dispatcher.run_here(invocation); });
+  if (ended && main) core.note_duration(*invocation->capability(), invocation->trace().run_ns);
+  return ended;
 }
 
 // Waits with slices on a latch, lending the slot that this thread may be in.
@@ -68,8 +65,7 @@ py::object output_of(const Outcome& outcome) {
 py::object execute(Core& core, Request request) {
   auto& dispatcher = core.runtime_unless_forked().dispatcher();
   const auto invocation = dispatcher.admit(std::move(request));
-  if (!invocation->ended()) try_here(core, dispatcher, invocation);
-  if (!invocation->ended()) {
+  if (!invocation->ended() && !run_here(core, dispatcher, invocation)) {
     without_gil([&] { dispatcher.launch(invocation); });
     std::shared_ptr<Latch> latch;
     try {
@@ -98,9 +94,8 @@ bool wait_for(Core& core, const InvocationPtr& invocation, std::shared_ptr<Latch
     return true;
   }
   // A thread in a slot that waits for a call nobody has begun had better run it.
-  if (forever && invocation->may_run_here() && core.runtime_unless_forked().pool().in_slot()) {
-    if (without_gil([&] { return dispatcher.run_here(invocation); })) return true;
-  }
+  const bool in_slot = core.runtime_unless_forked().pool().in_slot();
+  if (forever && in_slot && run_here(core, dispatcher, invocation)) return true;
   return wait_on_latch(core, invocation, latch, timeout);
 }
 

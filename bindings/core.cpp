@@ -95,6 +95,9 @@ void Core::end_close() {
   });
   known_ = {};
   brief_.clear();
+  for (const auto& weak : handlers_) {
+    if (const auto handler = weak.lock()) handler->release();
+  }
   live().with([this](Live& all) {
     std::erase_if(all.open, [this](const auto& other) { return other.lock().get() == this; });
   });

@@ -89,7 +89,8 @@ GilRelease::GilRelease() {
 }
 
 GilRelease::~GilRelease() {
-  if (Py_IsInitialized() == 0) sleep_for_ever();
+  // Only the thread that ends the interpreter may go on now: Python would end any other half-way.
+  if (Py_IsInitialized() == 0 && PyThread_get_thread_ident() != main_thread) sleep_for_ever();
   PyEval_RestoreThread(state_);
   inside.fetch_sub(1);
   if (deferred().any.load(std::memory_order_relaxed)) drop_deferred();

@@ -50,10 +50,10 @@ class Arguments {
 
 PythonHandler::PythonHandler(py::object function, py::object decode, py::object encode,
                              HandlerOptions options)
-    : function_(std::move(function)),
+    : options_(std::move(options)),
+      function_(std::move(function)),
       decode_(unless_none(std::move(decode))),
-      encode_(unless_none(std::move(encode))),
-      options_(std::move(options)) {
+      encode_(unless_none(std::move(encode))) {
   if (takes_context()) context_name_ = PyRef(to_shared_str(options_.context));
 }
 
@@ -71,6 +71,7 @@ Result<Value> PythonHandler::run(const InvocationPtr& invocation, const CorePtr&
 }
 
 py::object PythonHandler::call(const InvocationPtr& invocation, const CorePtr& core) const {
+  if (!function_) raise(Error(Code::closed, "the runtime is closed"));
   const Value& input = invocation->input();
   const auto context = takes_context() ? make_context(invocation, core, is_async()) : py::object();
   const auto function = function_.object();  // kept while it runs
@@ -144,6 +145,10 @@ Result<Value> PythonHandler::result_of(py::handle returned) const {
     raised.restore();
     return error_of_python(Code::execution_failed);
   }
+}
+
+void PythonHandler::release() const {
+  for (auto* ref : {&function_, &decode_, &encode_, &last_names_}) ref->reset();
 }
 
 int PythonHandler::traverse(visitproc visit, void* arg) const {

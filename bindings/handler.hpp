@@ -20,7 +20,7 @@ struct HandlerOptions {
   std::string fingerprint;  // tells a changed function from an unchanged one
 };
 
-// A Python function and what stands around it. Immutable, shared; may be dropped on any thread.
+// A Python function and what stands around it. Shared; may be dropped on any thread.
 class PythonHandler final : public Handler {
  public:
   // GIL. `decode` and `encode` may be None.
@@ -44,18 +44,21 @@ class PythonHandler final : public Handler {
   Result<Value> run(const InvocationPtr& invocation, const std::shared_ptr<Core>& core) const;
 
   py::handle function() const { return function_.handle(); }
+  // Lets go of the function for good: nobody may call it any more. Traces may keep the handler.
+  void release() const;
   int traverse(visitproc visit, void* arg) const;
 
  private:
   py::object call_plain(const Value& input, py::handle context) const;
   py::object names_for(PyObject* const* names, std::size_t count) const;
 
-  PyRef function_;
-  PyRef decode_;  // empty: none
-  PyRef encode_;
+  const HandlerOptions options_;
+  // Guarded by the GIL.
+  mutable PyRef function_;
+  mutable PyRef decode_;  // empty: none
+  mutable PyRef encode_;
   PyRef context_name_;
-  HandlerOptions options_;
-  // The names of the last call as a tuple: calls mostly have the same ones. Guarded by the GIL.
+  // The names of the last call as a tuple: calls mostly have the same ones.
   mutable PyRef last_names_;
 };
 

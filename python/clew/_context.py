@@ -59,6 +59,9 @@ def _submit(
 
 
 if not TYPE_CHECKING:
+    Context.__doc__ = (
+        "What a handler may ask about its call. Valid while the handler runs, from any thread."
+    )
     Context.log = property(
         _log, doc="A logger whose records carry trace_id, run_id, step and capability."
     )

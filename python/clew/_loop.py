@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
@@ -38,8 +39,8 @@ async def _serve(inbox: _core._AsyncInbox) -> None:
     def look() -> None:
         jobs, cancelled = inbox.take()
         for job in jobs:
-            task = tasks[job] = loop.create_task(_run(job))
-            task.add_done_callback(lambda _, job=job: tasks.pop(job, None))
+            tasks[job] = loop.create_task(_run(job))
+            tasks[job].add_done_callback(partial(_forget, tasks, job))
         for job in cancelled:
             if job in tasks:
                 tasks[job].cancel()
@@ -55,6 +56,10 @@ async def _serve(inbox: _core._AsyncInbox) -> None:
         for task in list(tasks.values()):
             task.cancel()
         await asyncio.wait(list(tasks.values()), timeout=0.1)
+
+
+def _forget(tasks: dict[_core._AsyncJob, asyncio.Task[None]], job: _core._AsyncJob, _: Any) -> None:
+    tasks.pop(job, None)
 
 
 async def _run(job: _core._AsyncJob) -> None:

@@ -292,6 +292,18 @@ TEST(SchemaReferences, follow_trees_and_stay_in_the_document) {
   EXPECT_FALSE(strict->is_valid(json(R"({"kids": 1})")));
 }
 
+// A pointer may lead into a part with an $id of its own; what stands there is relative to that
+// part.
+TEST(SchemaReferences, keep_the_base_of_the_place_they_lead_to) {
+  const auto schema = compiled(
+      R"({"$id": "https://clew.test/root", "$ref": "#/$defs/part/$defs/x",
+          "$defs": {"y": {"type": "null"},
+                    "part": {"$id": "https://clew.test/part",
+                             "$defs": {"x": {"$ref": "#/$defs/y"}, "y": {"type": "string"}}}}})");
+  EXPECT_TRUE(schema->is_valid("text"));
+  EXPECT_FALSE(schema->is_valid(nullptr));
+}
+
 TEST(SchemaReferences, that_never_end_are_refused) {
   for (const auto* text :
        {R"({"$ref": "#"})", R"({"allOf": [{"$ref": "#"}]})", R"({"not": {"$ref": "#"}})",

@@ -68,6 +68,27 @@ TEST_F(FullQueue, block_lets_every_waiter_in) {
   EXPECT_EQ(ran.items().size(), 7U);
 }
 
+TEST(FullQueueOfMany, room_for_many_lets_many_in_at_once) {
+  ManualClock clock;
+  const auto pool = start_pool({.threads = 1, .queue_max = 3}, clock);
+  Gate first;
+  Gate second;
+  occupy(*pool, first);
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(pool->submit({.call = [](Turn) {}}));
+  ASSERT_TRUE(pool->submit({.call = [&second](Turn) { second.wait(); }}));
+  std::vector<std::future<Result<void>>> waiting;
+  for (int i = 0; i < 3; ++i) {
+    waiting.push_back(
+        std::async(std::launch::async, [&pool] { return pool->submit({.call = [](Turn) {}}); }));
+  }
+  ASSERT_TRUE(clock.await_waiters(3));
+  first.open();  // then the queue moves on by three and stands still
+  for (auto& submitted : waiting) EXPECT_TRUE(submitted.get().has_value());
+  EXPECT_EQ(pool->queue_depth(), 3);
+  second.open();
+  EXPECT_TRUE(stop_drained(*pool));
+}
+
 TEST_F(FullQueue, block_gives_up_at_its_deadline_and_not_before) {
   fill(FullPolicy::block);
   auto waiting = std::async(std::launch::async, [this] { return submit("late"); });

@@ -176,7 +176,8 @@ def test_a_nested_call_knows_its_parent(runtime: _core.Runtime, add: Register) -
         return None
 
     def outer(ctx: _core.Context) -> list[str]:
-        return [ctx.trace_id, ctx.submit("t.inner").id, runtime.submit("t.inner").id]
+        inside = [ctx.submit("t.inner"), runtime.submit("t.inner")]
+        return [ctx.trace_id, *(call.id for call in inside if call.wait())]
 
     add(inner)
     outer_id, *inner_ids = runtime.execute(add(outer, context="ctx"))

@@ -6,6 +6,7 @@ import gc
 import threading
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,7 +84,8 @@ def test_a_subclass_in_a_cycle_is_collected_too() -> None:
     assert gone() is None
 
 
-def test_a_replaced_function_goes(runtime: _core.Runtime) -> None:
+def test_a_replaced_function_goes_once_its_traces_are_written(tmp_path: Path) -> None:
+    runtime = _core.Runtime(str(tmp_path / "work.db"), workers=1)
     witness = Witness()
     gone = weakref.ref(witness)
     contract = {"id": "t.f", "version": "1.0.0"}
@@ -92,8 +94,10 @@ def test_a_replaced_function_goes(runtime: _core.Runtime) -> None:
     del witness
     runtime.register(contract, function_with(Witness()), fingerprint="b")
     runtime.execute("t.f")
+    assert len(runtime.traces()[0]) == 2
     gc.collect()
     assert gone() is None
+    runtime.close()
 
 
 def test_inputs_and_outputs_leave_nothing_behind(runtime: _core.Runtime, add: Register) -> None:

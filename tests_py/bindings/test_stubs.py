@@ -14,7 +14,7 @@ from clew import _core
 
 STUB = Path(clew.__file__).with_name("_core.pyi")
 # Of every class, whatever it is.
-COMMON = {"__init__", "__module__", "__doc__", "__new__"}
+COMMON = {"__init__", "__module__", "__doc__", "__new__", "__del__"}
 
 
 def stub_names() -> dict[str, Any]:

@@ -1,0 +1,236 @@
+"""Durable runs as the extension shows them, and definitions as data."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import clew
+from clew import _core
+
+Register = Callable[..., str]
+
+TWO_STEPS = """
+workflow: t.two
+version: 1.0.0
+steps:
+  first:
+    call: t.double
+    with: {n: "{{ input.n }}"}
+  second:
+    call: t.double
+    with: {n: "{{ steps.first.output }}"}
+output: "{{ steps.second.output }}"
+"""
+
+
+def load(text: str) -> _core.Definition:
+    definition, problems = _core.load_text(text)
+    assert problems == []
+    assert definition is not None
+    return definition
+
+
+@pytest.fixture
+def doubling(runtime: _core.Runtime) -> _core.Runtime:
+    runtime.register({"id": "t.double", "version": "1.0.0"}, lambda n: 2 * n)
+    return runtime
+
+
+def test_a_definition_is_data() -> None:
+    definition = load(TWO_STEPS)
+    assert (definition.name, definition.version) == ("t.two", "1.0.0")
+    assert [step["name"] for step in definition.steps()] == ["first", "second"]
+    assert [step["after"] for step in definition.steps()] == [[], ["first"]]
+    assert [step["line"] > 0 for step in definition.steps()] == [True, True]
+    again, _ = _core.load_value(definition.document)
+    assert again is not None
+    assert again.digest == definition.digest
+
+
+def test_problems_name_path_and_line() -> None:
+    definition, problems = _core.load_text(TWO_STEPS.replace("call: t.double", "cal: t.double", 1))
+    assert definition is None
+    assert problems
+    assert set(problems[0]) == {"path", "line", "message", "suggestion"}
+    assert problems[0]["line"] > 0
+
+
+def test_a_run_from_start_to_end(doubling: _core.Runtime) -> None:
+    run = doubling.start(load(TWO_STEPS), {"n": 3}, id="run-1", tags=["a", "b"], priority=2)
+    assert run.result(30) == 12
+    assert run.done()
+    assert run.status == "completed"
+    info = run.info()
+    assert (info["id"], info["workflow"], info["version"]) == ("run-1", "t.two", "1.0.0")
+    assert (info["input"], info["output"], info["error"]) == ({"n": 3}, 12, None)
+    assert (info["tags"], info["priority"]) == (["a", "b"], 2)
+    assert (info["steps_done"], info["steps_total"]) == (2, 2)
+    assert info["ended"] - info["created"] >= timedelta(0)
+    steps = run.steps()
+    assert [(s["id"], s["status"], s["attempts"], s["output"]) for s in steps] == [
+        ("first", "completed", 1, 6),
+        ("second", "completed", 1, 12),
+    ]
+    events = run.events()
+    assert [e["seq"] for e in events] == list(range(1, len(events) + 1))
+    assert (events[0]["type"], events[-1]["type"]) == ("run.started", "run.completed")
+    assert run.events(after=len(events)) == []
+    assert [e["seq"] for e in run.events(after=1, limit=2)] == [2, 3]
+    traces, _ = doubling.traces(run="run-1")
+    assert {(t["step"], t["run"]) for t in traces} == {("first", "run-1"), ("second", "run-1")}
+    assert doubling.run("run-1").result() == 12
+    page, cursor = doubling.runs(tag="b")
+    assert [r["id"] for r in page] == ["run-1"]
+    assert cursor is None
+
+
+def test_a_failed_run_raises_with_the_cause(runtime: _core.Runtime) -> None:
+    original = ValueError("bad")
+
+    def fails(n: int) -> None:
+        raise original
+
+    runtime.register({"id": "t.double", "version": "1.0.0"}, fails)
+    run = runtime.start(load(TWO_STEPS), {"n": 3})
+    with pytest.raises(clew.ExecutionFailed) as caught:
+        run.result(30)
+    assert caught.value.__cause__ is original
+    assert run.info()["failed_step"] == "first"
+    assert run.info()["error"]["code"] == "execution_failed"
+    assert run.steps()[1]["status"] == "skipped"
+
+
+def test_waiting_has_an_end(runtime: _core.Runtime) -> None:
+    gate = threading.Event()
+    runtime.register({"id": "t.double", "version": "1.0.0"}, lambda n: gate.wait(20) and 2 * n)
+    run = runtime.start(load(TWO_STEPS), {"n": 1})
+    assert not run.wait("20ms")
+    assert not run.done()
+    with pytest.raises(clew.Timeout):
+        run.result(0.02)
+    last = run.events()[-1]["seq"]
+    assert run.wait_events(0, timeout=5)
+    gate.set()
+    assert run.wait_events(last, timeout=10)
+    assert run.result(30) == 4
+
+
+def test_a_cancelled_run_says_so(runtime: _core.Runtime) -> None:
+    started = threading.Event()
+
+    def heeds(n: int, ctx: _core.Context) -> None:
+        started.set()
+        while True:
+            ctx.check_cancelled()
+            threading.Event().wait(0.001)
+
+    runtime.register({"id": "t.double", "version": "1.0.0"}, heeds, context="ctx")
+    run = runtime.start(load(TWO_STEPS), {"n": 1})
+    assert started.wait(10)
+    run.cancel("enough")
+    with pytest.raises(clew.Cancelled):
+        run.result(30)
+    assert run.status == "cancelled"
+    with pytest.raises(clew.Conflict):
+        run.cancel()
+
+
+def test_callbacks_and_asynchronous_starts(doubling: _core.Runtime) -> None:
+    told: list[Any] = []
+    ended = threading.Event()
+
+    def started(run: _core.Run | None, error: BaseException | None) -> None:
+        told.append((run is not None, error))
+        if run is not None:
+            run.on_ended(lambda r: (told.append(r.result(0)), ended.set()))
+
+    doubling.start_async(load(TWO_STEPS), {"n": 5}, started)
+    assert ended.wait(30)
+    assert told == [(True, None), 20]
+    refused = threading.Event()
+    doubling.start_async("t.absent", {}, lambda run, error: (told.append(error), refused.set()))
+    assert refused.wait(30)
+    assert isinstance(told[-1], clew.NotFound)
+
+
+async def test_a_run_is_awaitable(doubling: _core.Runtime) -> None:
+    definition = load(TWO_STEPS)
+    runs = [doubling.start(definition, {"n": n}) for n in range(20)]
+    assert await asyncio.gather(*runs) == [4 * n for n in range(20)]
+    assert await runs[3] == 12
+
+
+def test_published_workflows_start_by_reference(doubling: _core.Runtime) -> None:
+    doubling.publish_workflow(load(TWO_STEPS))
+    assert doubling.find_workflow("t.two@^1").version == "1.0.0"
+    assert doubling.start("t.two", {"n": 1}).result(30) == 4
+    with pytest.raises(clew.NotFound):
+        doubling.start("t.three", {})
+    with pytest.raises(TypeError):
+        doubling.publish_workflow(None)  # type: ignore[arg-type]  # on purpose
+
+
+def test_a_check_finds_what_is_missing(runtime: _core.Runtime) -> None:
+    problems = runtime.check(load(TWO_STEPS))
+    assert problems
+    assert "t.double" in problems[0]["message"]
+
+
+def test_virtual_time_drives_retries() -> None:
+    clock = _core.ManualClock()
+    runtime = _core.Runtime(workers=2, clock=clock)
+    tries: list[int] = []
+
+    def flaky(n: int) -> int:
+        tries.append(1)
+        if len(tries) < 3:
+            raise ValueError("not yet")
+        return 2 * n
+
+    contract = {"id": "t.double", "version": "1.0.0", "retry": {"attempts": 5, "initial": "1h"}}
+    runtime.register(contract, flaky)
+    run = runtime.start(load(TWO_STEPS), {"n": 1})
+    for _ in range(2):
+        assert not run.wait(0.02)
+        deadline = clock.next_deadline()
+        assert deadline is not None
+        clock.advance("2h")
+    assert run.result(30) == 4
+    assert len(tries) == 4
+    runtime.close()
+
+
+def test_the_next_runtime_on_a_file_goes_on(tmp_path: Path) -> None:
+    store = str(tmp_path / "work.db")
+    gate = threading.Event()
+    done: list[int] = []
+    first = _core.Runtime(store, workers=2)
+
+    def stuck(n: int, ctx: _core.Context) -> int:
+        done.append(n)
+        if n == 2:
+            gate.set()
+            while not ctx.cancelled:
+                threading.Event().wait(0.001)
+            ctx.check_cancelled()
+        return 2 * n
+
+    first.register({"id": "t.double", "version": "1.0.0"}, stuck, context="ctx")
+    run = first.start(load(TWO_STEPS), {"n": 1}, id="r")
+    assert gate.wait(10)
+    first.close(drain=False)
+    with pytest.raises(clew.Closed):
+        run.result()
+    second = _core.Runtime(store, workers=2)
+    second.register({"id": "t.double", "version": "1.0.0"}, lambda n: done.append(n) or 2 * n)
+    assert second.run("r").result(30) == 4
+    assert done == [1, 2, 2]
+    assert second.verify() == []
+    second.close()
