@@ -23,7 +23,6 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 MOLD := -DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=mold -DCMAKE_MODULE_LINKER_FLAGS=-fuse-ld=mold
 CONFIGURE := cmake -G Ninja -S . -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g1" $(MOLD)
-BUILD := nice cmake --build
 CTEST := ctest --output-on-failure --no-label-summary --no-tests=error -j $(JOBS)
 PYTEST := $(PYTHON) -m pytest
 
@@ -34,14 +33,14 @@ help:  ## Show this list
 setup:  ## Install system packages and make .venv
 	@.ci/setup
 
-demo: module  ## Run the demonstration
-	$(PYTHON) examples/demo.py
+demo: module  ## Index the standard library, with a worker killed half-way
+	$(PYTHON) examples/library_index/run.py
 
 module: setup  ## Build the Python module for development (build/dev) and install it into .venv
 	@$(STAGE) module $(MAKE) raw-module
 
 build: module  ## The same, and the C++ tests
-	@$(STAGE) build $(BUILD) build/dev
+	@$(STAGE) build cmake --build build/dev
 
 wheel: setup  ## Build the release wheel into dist/
 	@$(STAGE) wheel .ci/wheel
@@ -51,7 +50,7 @@ bench: wheel  ## Run the benchmarks on the release wheel, in an environment of i
 	build/bench/bin/python benchmarks/run.py
 
 docs: module  ## Run every example that the documentation shows
-	@$(STAGE) docs $(PYTEST) --doctest-modules --doctest-glob='*.md' README.md docs python/clew
+	@$(STAGE) docs $(PYTEST) tests_py/docs tests_py/examples
 
 clean:  ## Remove what builds made; .venv and caches stay
 	rm -rf build dist
@@ -109,7 +108,7 @@ format:  ## Lay out all sources
 # What the stages above run; their output goes to build/logs.
 # Not rebuilt at import: tests start many processes, and none of them should look for changes.
 raw-module:
-	nice pip install -q --no-build-isolation --no-deps -e . -Ceditable.rebuild=false \
+	pip install -q --no-build-isolation --no-deps -e . -Ceditable.rebuild=false \
 	  -Ccmake.define.CLEW_TESTS=ON $(MOLD:-D%=-Ccmake.define.%)
 
 raw-lint:
@@ -121,7 +120,7 @@ raw-lint:
 
 raw-sanitize:
 	$(CONFIGURE) -B build/$(NAME) -DCMAKE_CXX_COMPILER=$(CLANG) -DCLEW_SANITIZE=$(SANITIZER) -DCLEW_TEST_LAYERS="$(LAYERS)"
-	$(BUILD) build/$(NAME)
+	nice cmake --build build/$(NAME)
 	$(CTEST) --test-dir build/$(NAME)
 
 raw-locks:

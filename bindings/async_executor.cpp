@@ -234,6 +234,7 @@ class AsyncExecutor final : public CapabilityExecutor {
 
   static void serve(const std::shared_ptr<Shared>& shared) {
     (void)with_gil([&] {
+      const Serving serving(shared->core.lock().get());
       try {
         py::module_::import("clew._loop").attr("serve")(
             std::shared_ptr<Inbox>(shared, &shared->inbox));

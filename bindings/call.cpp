@@ -131,14 +131,7 @@ py::object Call::exception(std::optional<Duration> timeout) {
 void Call::add_done_callback(py::object callback) {
   auto held = std::make_shared<PyRef>(std::move(callback));
   auto notify = [self = shared_from_this(), held] {
-    (void)with_gil([&] {
-      try {
-        held->handle()(self);
-      } catch (py::error_already_set& raised) {
-        raised.restore();
-        PyErr_WriteUnraisable(held->get());
-      }
-    });
+    call_back(self->core_.get(), *held, [&](py::handle function) { function(self); });
   };
   // When it has ended already, the callback runs here and now, with the GIL.
   invocation_->on_ended(std::move(notify));

@@ -23,6 +23,8 @@ Guarded<Live>& live() {
   return *instance;
 }
 
+thread_local const Core* served = nullptr;
+
 Error foreign_process() {
   return Error(Code::closed,
                "this runtime belongs to the process from which this one was forked: open another");
@@ -106,7 +108,8 @@ void Core::end_close() {
 
 bool Core::close(bool drain, Duration timeout) {
   if (generation_ != fork_generation()) return true;
-  if (runtime_->pool().in_slot() && !closed_.is_set()) {
+  const bool inside = runtime_->pool().in_slot() || (on_own_thread() && Serving::is(this));
+  if (inside && !closed_.is_set()) {
     raise(Error(Code::conflict, "a handler cannot close the runtime that runs it"));
   }
   begin_close(drain, timeout);
@@ -118,8 +121,8 @@ bool Core::close(bool drain, Duration timeout) {
 void Core::close_quietly(Duration timeout) noexcept {
   if (generation_ != fork_generation() || runtime_ == nullptr) return;
   begin_close(false, timeout);
-  if (runtime_->pool().in_slot()) {
-    // A handler dropped the last reference: its thread cannot wait for itself.
+  if (runtime_->pool().in_slot() || on_own_thread()) {
+    // A handler or callback dropped the last reference: its thread cannot wait for itself.
     live().with([self = shared_from_this()](Live& all) { all.orphans.push_back(self); });
     return;
   }
@@ -170,6 +173,10 @@ void prepare_exit(py::module_& m) {
   }
   py::module_::import("atexit").attr("register")(hook);
 }
+
+Serving::Serving(const Core* core) : before_(std::exchange(served, core)) {}
+Serving::~Serving() { served = before_; }
+bool Serving::is(const Core* core) { return served == core; }
 
 // ---- references
 

@@ -44,7 +44,8 @@ class Core : public std::enable_shared_from_this<Core> {
   const RuntimeOptions& options() const { return options_; }
 
   // GIL. Stops everything in the runtime's order; see Runtime::close(). Later calls wait for the
-  // first. Heeds Ctrl-C: the closing then goes on behind. `conflict` from inside a handler.
+  // first. Heeds Ctrl-C: the closing then goes on behind. `conflict` from inside a handler or a
+  // callback on one of its own threads.
   bool close(bool drain, Duration timeout);
   // The same for destructors and the interpreter's exit: never throws, does not heed Ctrl-C.
   void close_quietly(Duration timeout) noexcept;
@@ -96,6 +97,35 @@ class Core : public std::enable_shared_from_this<Core> {
 };
 
 using CorePtr = std::shared_ptr<Core>;
+
+// Marks that this thread runs Python code on behalf of a runtime, outside every slot: such code
+// cannot wait for that runtime's end.
+class Serving {
+ public:
+  explicit Serving(const Core* core);
+  ~Serving();
+  Serving(const Serving&) = delete;
+  Serving& operator=(const Serving&) = delete;
+  static bool is(const Core* core);
+
+ private:
+  const Core* before_;
+};
+
+// Calls back into Python from a thread of `core`, with the GIL: what `call` raises goes to
+// sys.unraisablehook. Nothing happens once the interpreter's shutdown began.
+template <typename Call>
+void call_back(const Core* core, const PyRef& function, Call&& call) {
+  (void)with_gil([&] {
+    const Serving serving(core);
+    try {
+      call(function.handle());
+    } catch (py::error_already_set& raised) {
+      raised.restore();
+      PyErr_WriteUnraisable(function.get());
+    }
+  });
+}
 
 // Hooks into the interpreter's exit. The module is being imported.
 void prepare_exit(py::module_& m);

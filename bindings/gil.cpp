@@ -54,6 +54,7 @@ class ThreadPin {
     state_ = PyGILState_GetThisThreadState();
     born_ = generation.load();
   }
+  bool is_pinned() const { return state_ != nullptr; }
 
  private:
   PyThreadState* state_ = nullptr;
@@ -115,17 +116,6 @@ GilHold::GilHold() {
 GilHold::~GilHold() {
   if (!taken_) return;
   PyEval_SaveThread();
-  inside.fetch_sub(1);
-}
-
-void hold_for_batch() {
-  inside.fetch_add(1);
-  if (ending.load()) return;
-  this_thread.acquire();
-}
-
-void release_after_batch() {
-  if (PyGILState_Check() == 1) PyEval_SaveThread();
   inside.fetch_sub(1);
 }
 
@@ -193,6 +183,8 @@ bool interruptible_wait(Latch& latch, std::optional<Duration> timeout) {
 }
 
 bool on_main_thread() { return PyThread_get_thread_ident() == main_thread; }
+
+bool on_own_thread() { return this_thread.is_pinned(); }
 
 Timestamp end_of_slice(Clock& clock, Timestamp until) {
   return std::min(until, clock.now() + slice_length);

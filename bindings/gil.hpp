@@ -94,11 +94,6 @@ auto with_gil(F&& work) {
   }
 }
 
-// What a pool's worker keeps the GIL by, over several tasks: see exec/exec.hpp. Confined to a thread.
-// begin() takes the GIL, end() lets go of it; in between GilHold is free.
-void hold_for_batch();
-void release_after_batch();
-
 // Owns a reference to a Python object. It may be dropped on any thread, under any lock: without the
 // GIL the object is handed to whoever holds it next. After the interpreter has ended it is leaked.
 // Copying needs the GIL; share it through a shared_ptr elsewhere.
@@ -157,6 +152,9 @@ bool interruptible_wait(Latch& latch, std::optional<Duration> timeout);
 
 // Whether this is the thread to which signals are delivered.
 bool on_main_thread();
+// Whether C++ made this thread, so that some runtime waits for it when it closes. Known once the
+// thread has held the GIL.
+bool on_own_thread();
 // The instant at which a slice that begins now is over.
 Timestamp end_of_slice(Clock& clock, Timestamp until);
 // Throws what a signal handler raised. Needs the GIL.

@@ -349,14 +349,8 @@ py::object Map::deliver() {
 
 void Map::on_ready(py::object callback) {
   auto held = std::make_shared<PyRef>(std::move(callback));
-  state_->on_ready([held] {
-    (void)with_gil([&] {
-      try {
-        held->handle()(py::none());
-      } catch (py::error_already_set& raised) {
-        raised.discard_as_unraisable("a map's callback");
-      }
-    });
+  state_->on_ready([core = core_.get(), held] {
+    call_back(core, *held, [](py::handle function) { function(py::none()); });
   });
 }
 

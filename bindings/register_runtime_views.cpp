@@ -54,16 +54,11 @@ void start_async(const Self& self, py::handle workflow, py::handle input, py::ob
   auto& runtime = self.core()->runtime();
   auto held = std::make_shared<PyRef>(std::move(callback));
   auto answer = [core = self.core(), held](Result<workflow::RunPtr> started) {
-    (void)with_gil([&] {
-      try {
-        if (started) {
-          held->handle()(to_run(core, std::move(*started)), py::none());
-        } else {
-          held->handle()(py::none(), to_exception(started.error()));
-        }
-      } catch (py::error_already_set& raised) {
-        raised.restore();
-        PyErr_WriteUnraisable(held->get());
+    call_back(core.get(), *held, [&](py::handle function) {
+      if (started) {
+        function(to_run(core, std::move(*started)), py::none());
+      } else {
+        function(py::none(), to_exception(started.error()));
       }
     });
   };

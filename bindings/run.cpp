@@ -71,14 +71,7 @@ Result<Value> Run::result(std::optional<Duration> timeout) {
 void Run::on_ended(py::object callback) {
   auto held = std::make_shared<PyRef>(std::move(callback));
   auto notify = [self = shared_from_this(), held] {
-    (void)with_gil([&] {
-      try {
-        held->handle()(self);
-      } catch (py::error_already_set& raised) {
-        raised.restore();
-        PyErr_WriteUnraisable(held->get());
-      }
-    });
+    call_back(self->core_.get(), *held, [&](py::handle function) { function(self); });
   };
   without_gil([&] { run().on_ended(std::move(notify)); });
 }

@@ -15,6 +15,7 @@ import msgspec
 
 from . import _core
 from ._check import invalid, preview
+from ._context import Context
 from ._errors import InvalidInput
 
 __all__ = ["Signature", "read_signature", "schema_of"]
@@ -97,7 +98,7 @@ def _looked_up(
     name: str, hint: Any, global_names: dict[str, Any], local_names: Mapping[str, Any]
 ) -> Any:
     if isinstance(hint, str) and hint in ("Context", "clew.Context") and name != "return":
-        return _core.Context  # imported for type checkers only, perhaps
+        return Context  # imported for type checkers only, perhaps
 
     class Holder:
         pass
@@ -117,7 +118,7 @@ def _context_parameter(signature: inspect.Signature, hints: dict[str, Any]) -> s
     found: list[str] = []
     for name in signature.parameters:
         hint = hints.get(name)
-        if hint is _core.Context or _core.Context in typing.get_args(hint):
+        if hint is Context or Context in typing.get_args(hint):
             found.append(name)
     if len(found) > 1:
         raise invalid(found[1], "clew.Context", "at most one parameter that takes the context")

@@ -134,10 +134,10 @@ inline Result<workflow::RunPtr> start(Runtime& runtime, workflow::DefinitionPtr 
 
 // Waits for the end; the ten seconds only bound a broken test.
 inline Result<Value> result_of(const workflow::RunPtr& run) {
-  const auto soon = Timestamp{std::chrono::duration_cast<Duration>(
-                                  std::chrono::system_clock::now().time_since_epoch())
-                                  .count() +
-                              60'000'000};
+  const auto soon = Timestamp{
+      std::chrono::duration_cast<Duration>(std::chrono::system_clock::now().time_since_epoch())
+          .count() +
+      60'000'000};
   CLEW_TRY(run->wait(soon));
   return run->result();
 }

@@ -345,7 +345,8 @@ TEST_F(Recovery, a_step_is_retried_as_often_as_its_policy_says) {
     return Value(tries.load());
   });
   const auto definition = define(
-      "{workflow: a.b, version: 1.0.0, steps: {s: {call: crash.flaky, retry: {attempts: 3, initial: 1ms}}},"
+      "{workflow: a.b, version: 1.0.0, steps: {s: {call: crash.flaky, retry: {attempts: 3, "
+      "initial: 1ms}}},"
       " output: '{{ steps.s.output }}'}");
   const auto run = start(*runtime, definition);
   ASSERT_TRUE(run);
@@ -362,7 +363,8 @@ TEST_F(Recovery, a_step_is_retried_as_often_as_its_policy_says) {
 
 TEST_F(Recovery, a_thousand_runs_at_once_all_end_and_every_invariant_holds) {
   auto runtime = open(over(folder_));
-  add(*runtime, "crash.gate", [](Invocation&, const Value& input) -> Result<Value> { return input; });
+  add(*runtime, "crash.gate",
+      [](Invocation&, const Value& input) -> Result<Value> { return input; });
   add(*runtime, "crash.leaf", [](Invocation&, const Value&) -> Result<Value> { return Value(2); });
   const auto definition = define(gated);
   std::vector<workflow::RunPtr> runs;

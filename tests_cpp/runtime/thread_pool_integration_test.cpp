@@ -7,8 +7,8 @@
 namespace clew {
 namespace {
 
-using testing::ElementsAre;
 using testing::Each;
+using testing::ElementsAre;
 
 class ThreadPoolIntegration : public EachStore {};
 INSTANTIATE_TEST_SUITE_P(Stores, ThreadPoolIntegration, testing::Values("memory", "file"),
@@ -132,9 +132,8 @@ TEST_P(ThreadPoolIntegration, trace_capability_id_matches_executed_capability) {
 }
 
 TEST_P(ThreadPoolIntegration, failed_execution_recorded_in_trace) {
-  add(*runtime_, "test.fails", [](Invocation&, const Value&) -> Result<Value> {
-    throw std::runtime_error("deliberate");
-  });
+  add(*runtime_, "test.fails",
+      [](Invocation&, const Value&) -> Result<Value> { throw std::runtime_error("deliberate"); });
   for (const bool inside : {true, false}) {
     const auto call = runtime_->dispatcher().admit(request("test.fails"));
     if (inside) {

@@ -29,7 +29,7 @@ def test_twins_have_the_same_names_and_signatures(blocking: type, twin: type) ->
     ours, theirs = public(blocking), public(twin)
     assert set(ours) - WITHOUT == set(theirs) - {"of"}
     for name in set(ours) - WITHOUT:
-        if callable(ours[name]):
+        if callable(ours[name]) and (name != "__init__" or blocking is clew.Runtime):
             one, other = inspect.signature(ours[name]), inspect.signature(theirs[name])
             assert list(one.parameters.values()) == list(other.parameters.values()), name
 

@@ -190,13 +190,25 @@ def test_a_run_goes_on_in_the_next_runtime_on_the_store(
     clew_no_leaks: None, tmp_path: Path
 ) -> None:
     store = tmp_path / "work.db"
-    with clew.Runtime(store) as one:
-        run = one.start(ONE_STEP)
-        run_id = run.id
+    entered = threading.Event()
+
+    @clew.capability("text.words", version="1.2.0")
+    def endless(doc: str, ctx: clew.Context) -> int:
+        entered.set()
+        pause = threading.Event()
+        while True:
+            ctx.check_cancelled()
+            pause.wait(0.005)
 
     @clew.capability("text.words", version="1.2.0")
     def words(doc: str) -> int:
         return len(doc.split())
+
+    one = clew.Runtime(store)
+    one.register(endless)
+    run_id = one.start(ONE_STEP, {}).id
+    assert entered.wait(30)
+    one.close(drain=False)
 
     with clew.Runtime(store) as two:
         two.register(words)

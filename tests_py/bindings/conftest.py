@@ -1,4 +1,4 @@
-"""What the tests of the extension module share: runtimes of the core, without the package's comfort."""
+"""What the tests of the extension module share: bare runtimes of the core."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-
 from clew import _core
 
 

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 import clew
+import pytest
+from bindings.support import nap
 from clew import _core
 
 Register = Callable[..., str]
@@ -57,9 +57,7 @@ def test_exits_do_not_end_the_loop(
 
 
 @pytest.mark.parametrize("how", ["cancel", "timeout", "close"])
-def test_stopping_a_call_cancels_its_task(
-    how: str, runtime: _core.Runtime, add: Register
-) -> None:
+def test_stopping_a_call_cancels_its_task(how: str, runtime: _core.Runtime, add: Register) -> None:
     started, ended = threading.Event(), threading.Event()
 
     async def waits() -> None:
@@ -165,7 +163,7 @@ async def test_cancelling_the_wait_cancels_the_call(runtime: _core.Runtime, add:
         started.set()
         while True:
             ctx.check_cancelled()
-            time.sleep(0.001)
+            nap(0.001)
 
     call = runtime.submit(add(waits, context="ctx"))
 
@@ -199,7 +197,7 @@ def test_a_loop_that_is_gone_is_no_trouble(runtime: _core.Runtime, native: Regis
 
 async def test_a_map_is_an_asynchronous_iterator(runtime: _core.Runtime, add: Register) -> None:
     def double(n: int) -> int:
-        time.sleep(0.001)
+        nap(0.001)
         return 2 * n
 
     ref = add(double)

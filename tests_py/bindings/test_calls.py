@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-import pytest
-
 import clew
+import pytest
+from bindings.support import nap
 from clew import _core
 
 Register = Callable[..., str]
@@ -27,7 +26,7 @@ def test_arguments_go_by_keyword(runtime: _core.Runtime, add: Register) -> None:
     assert runtime.execute(ref, {"x": 3, "first": 1, "second": 2}) == [1, 2, {"x": 3}]
     many = {f"k{i}": i for i in range(40)}
     assert runtime.execute(ref, {"first": 0, **many}) == [0, "default", many]
-    with pytest.raises(clew.ExecutionFailed, match="TypeError.*missing"):
+    with pytest.raises(clew.ExecutionFailed, match=r"TypeError.*missing"):
         runtime.execute(ref)
 
 
@@ -57,7 +56,9 @@ def test_a_reference_must_be_one(runtime: _core.Runtime, ref: Any) -> None:
         runtime.execute(ref)
 
 
-def test_a_reference_may_be_an_object_that_has_one(runtime: _core.Runtime, native: Register) -> None:
+def test_a_reference_may_be_an_object_that_has_one(
+    runtime: _core.Runtime, native: Register
+) -> None:
     class Named:
         __clew_ref__ = native("echo")
 
@@ -203,7 +204,7 @@ def test_a_limit_per_capability_holds(runtime: _core.Runtime, add: Register) -> 
         with lock:
             now += 1
             most = max(most, now)
-        time.sleep(0.002)
+        nap(0.002)
         with lock:
             now -= 1
 
@@ -241,7 +242,7 @@ def test_cancel_while_it_runs(runtime: _core.Runtime, add: Register) -> None:
         while True:
             ctx.check_cancelled()
             ctx.heartbeat({"still": "here"})
-            time.sleep(0.001)
+            nap(0.001)
 
     call = runtime.submit(add(heeds, context="ctx"))
     assert started.wait(10)

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-import pytest
-
 import clew
+import pytest
 from clew import _core
 
 Register = Callable[..., str]

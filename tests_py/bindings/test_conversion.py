@@ -10,12 +10,11 @@ import json
 import math
 from typing import Any, ClassVar
 
+import clew
 import pytest
+from clew import _core
 from hypothesis import given
 from hypothesis import strategies as st
-
-import clew
-from clew import _core
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 scalars = (
@@ -162,7 +161,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("value", "path", "kind"), REFUSED, ids=[k + "-" + p for _, p, k in REFUSED])
+@pytest.mark.parametrize(
+    ("value", "path", "kind"), REFUSED, ids=[k + "-" + p for _, p, k in REFUSED]
+)
 def test_what_is_no_json_is_refused_with_its_path(value: Any, path: str, kind: str) -> None:
     with pytest.raises(clew.InvalidInput) as caught:
         _core.roundtrip(value)

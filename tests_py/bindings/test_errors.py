@@ -6,9 +6,8 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 import clew
+import pytest
 from clew import _core, _errors
 
 CODES = {
@@ -48,7 +47,9 @@ def test_each_code_has_its_class(
 
 
 def test_there_are_no_other_classes() -> None:
-    assert {cls.__name__ for cls in _errors.BY_CODE.values()} == {name for name, _ in CODES.values()}
+    assert {cls.__name__ for cls in _errors.BY_CODE.values()} == {
+        name for name, _ in CODES.values()
+    }
     assert list(_errors.BY_CODE) == list(CODES)
 
 

@@ -6,14 +6,13 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
-import pytest
-
 import clew
+import pytest
+from bindings.support import nap
 from clew import _core
 
 CONTRACT = {"version": "1.0.0", "permitted_targets": ["pool"]}
@@ -111,7 +110,7 @@ def test_a_limit_holds_there_as_well(runtime: _core.Runtime) -> None:
         with lock:
             now += 1
             most = max(most, now)
-        time.sleep(0.002)
+        nap(0.002)
         with lock:
             now -= 1
 
@@ -149,7 +148,7 @@ def test_what_cannot_be_carried_fails_the_call(
 ) -> None:
     runtime.add_executor("procs", processes, ["pool"])
     runtime.register({"id": "t.local", **CONTRACT}, lambda: 1)
-    with pytest.raises(clew.ExecutionFailed, match="[Pp]ickl"):
+    with pytest.raises(clew.ExecutionFailed, match=r"[Pp]ickl"):
         runtime.execute("t.local")
 
 

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 import clew
+import pytest
+from bindings.support import nap
 from clew import _core
 
 Register = Callable[..., str]
@@ -28,7 +28,7 @@ class Ticker:
     def _run(self) -> None:
         while not self._stop:
             self.count += 1
-            time.sleep(0.0005)
+            nap(0.0005)
 
     def __enter__(self) -> Ticker:
         self._thread.start()
@@ -68,9 +68,7 @@ def test_other_threads_go_on_meanwhile(
         assert ticker.count - before > 20
 
 
-def test_handlers_in_python_overlap_where_they_wait(
-    runtime: _core.Runtime, add: Register
-) -> None:
+def test_handlers_in_python_overlap_where_they_wait(runtime: _core.Runtime, add: Register) -> None:
     together = threading.Barrier(4, timeout=10)
 
     def meets() -> int:
@@ -156,7 +154,7 @@ def test_ctrl_c_ends_every_wait(use: str, runtime: _core.Runtime, native: Regist
 
     native("sleep")
     outer = lambda ctx: ctx.call("n.sleep", {"for": "20s"})  # noqa: E731 - one line says it
-    runtime.register({"id": "t.sleep", "version": "1.0.0"}, lambda: time.sleep(20))
+    runtime.register({"id": "t.sleep", "version": "1.0.0"}, lambda: nap(20))
     runtime.register({"id": "t.asleep", "version": "1.0.0"}, asleep, kind="async")
     runtime.register({"id": "t.outer", "version": "1.0.0"}, outer, context="ctx")
     with Interrupt() as interrupt, pytest.raises(KeyboardInterrupt):

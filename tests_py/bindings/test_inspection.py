@@ -8,9 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import clew
+import pytest
 from clew import _core
 
 Register = Callable[..., str]

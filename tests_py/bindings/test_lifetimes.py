@@ -9,9 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import clew
+import pytest
 from clew import _core
 
 Register = Callable[..., str]
@@ -62,12 +61,15 @@ def test_a_cycle_through_a_handler_is_collected() -> None:
     runtime = _core.Runtime(workers=1)
     gone = weakref.ref(runtime)
 
-    def handler() -> int:
-        return id(runtime)
+    def cyclic(runtime: _core.Runtime) -> None:
+        def handler() -> int:
+            return id(runtime)
 
-    runtime.register({"id": "t.f", "version": "1.0.0"}, handler)
+        runtime.register({"id": "t.f", "version": "1.0.0"}, handler)
+
+    cyclic(runtime)
     assert runtime.execute("t.f") == id(runtime)
-    del runtime, handler
+    del runtime
     gc.collect()
     assert gone() is None
 

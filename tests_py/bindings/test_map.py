@@ -6,13 +6,12 @@ import itertools
 import os
 import random
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import pytest
-
 import clew
+import pytest
+from bindings.support import nap
 from clew import _core
 
 Register = Callable[..., str]
@@ -70,7 +69,7 @@ def test_no_more_run_at_once_than_allowed(
         with lock:
             now += 1
             most = max(most, now)
-        time.sleep(0.001)
+        nap(0.001)
         with lock:
             now -= 1
 
@@ -87,7 +86,7 @@ def test_a_limit_of_the_contract_holds_too(runtime: _core.Runtime, add: Register
         with lock:
             now += 1
             most = max(most, now)
-        time.sleep(0.001)
+        nap(0.001)
         with lock:
             now -= 1
 
@@ -111,9 +110,7 @@ def test_unordered_results_come_as_they_are_ready(runtime: _core.Runtime, add: R
     assert list(results) == [0]
 
 
-def test_the_first_failure_ends_the_map_at_its_place(
-    runtime: _core.Runtime, add: Register
-) -> None:
+def test_the_first_failure_ends_the_map_at_its_place(runtime: _core.Runtime, add: Register) -> None:
     ran: list[int] = []
 
     def picky(n: int) -> int:
@@ -196,9 +193,11 @@ def test_a_map_ends_when_its_runtime_closes(runtime: _core.Runtime, add: Registe
     def slow(ctx: _core.Context) -> None:
         started.set()
         while not ctx.cancelled:
-            time.sleep(0.001)
+            nap(0.001)
 
-    results = runtime.map(add(slow, context="ctx"), ({} for _ in range(100)), return_exceptions=True)
+    results = runtime.map(
+        add(slow, context="ctx"), ({} for _ in range(100)), return_exceptions=True
+    )
     assert started.wait(10)
     closer = threading.Thread(target=runtime.close, args=(False,))
     closer.start()
@@ -210,7 +209,7 @@ def test_a_map_ends_when_its_runtime_closes(runtime: _core.Runtime, add: Registe
 
 def test_other_calls_have_a_turn_beside_a_long_map(add: Register) -> None:
     runtime = _core.Runtime(workers=1)
-    runtime.register({"id": "t.f", "version": "1.0.0"}, lambda: time.sleep(0.0005))
+    runtime.register({"id": "t.f", "version": "1.0.0"}, lambda: nap(0.0005))
     runtime.register({"id": "t.other", "version": "1.0.0"}, lambda: "done")
     results = runtime.map("t.f", ({} for _ in itertools.count()))
     stop = threading.Event()
@@ -236,7 +235,7 @@ def test_random_maps_lose_nothing(runtime: _core.Runtime, add: Register) -> None
 
     def work(n: int, nap: float, fails: bool) -> int:
         if nap:
-            time.sleep(nap)
+            nap(nap)
         if fails:
             raise ValueError(str(n))
         return n

@@ -7,9 +7,8 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import clew
+import pytest
 from clew import _core
 
 STUB = Path(clew.__file__).with_name("_core.pyi")
@@ -25,9 +24,8 @@ def stub_names() -> dict[str, Any]:
             names[node.name] = {n.name for n in node.body if isinstance(n, ast.FunctionDef)}
         elif isinstance(node, ast.FunctionDef):
             names[node.name] = None
-        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            if ast.unparse(node.annotation) != "TypeAlias":
-                names[node.target.id] = None
+        elif isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation) != "TypeAlias":
+            names[ast.unparse(node.target)] = None
     return names
 
 

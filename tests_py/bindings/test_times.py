@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-import pytest
-
 import clew
+import pytest
 from clew import _core
 
 UTC = timezone.utc
@@ -31,7 +30,8 @@ def test_durations(given: Any, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [-1, "1x", "", None, True, [], float("nan"), timedelta(-1), timedelta.max, 1e300, "-1s"]
+    "given",
+    [-1, "1x", "", None, True, [], float("nan"), timedelta(-1), timedelta.max, 1e300, "-1s"],
 )
 def test_what_is_no_duration_is_refused(given: Any) -> None:
     with pytest.raises(clew.InvalidInput) as caught:

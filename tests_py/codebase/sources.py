@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-NOT_OURS = {"build", "dist", ".git", ".venv", ".cache", "__pycache__", "node_modules"}
+NOT_OURS = {
+    "build",
+    "dist",
+    ".git",
+    ".venv",
+    ".cache",
+    ".hypothesis",
+    "__pycache__",
+    "node_modules",
+}
 CPP_FOLDERS = ("cpp", "bindings", "tests_cpp", "benchmarks", "examples")
 PYTHON_FOLDERS = ("python", "tests_py", "benchmarks", "examples", "cpp/cmake")
 

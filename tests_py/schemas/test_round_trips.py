@@ -206,7 +206,7 @@ def test_defaults_are_the_functions_own(clew_runtime: clew.Runtime) -> None:
 
 def test_an_annotation_beats_nothing_and_an_override_beats_an_annotation() -> None:
     @clew.capability("test.over", version="1.0.0", inputs={"type": "object"}, outputs=Point)
-    def handler(a: memoryview, b: Point):  # type: ignore[no-untyped-def]  # that is the point
+    def handler(a: range, b: Point):  # type: ignore[no-untyped-def]  # that is the point
         return a, b
 
     assert handler.descriptor.inputs == {"type": "object"}

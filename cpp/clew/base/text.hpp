@@ -28,7 +28,8 @@ inline std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 // The candidate that somebody who wrote `word` most likely meant, or empty: at most a third of its
 // letters may differ.
-inline std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates) {
+inline std::string_view nearest(std::string_view word,
+                                std::span<const std::string_view> candidates) {
   std::string_view best;
   std::size_t best_distance = word.size() / 3 + 1;
   for (const auto candidate : candidates) {

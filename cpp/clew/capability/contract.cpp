@@ -111,7 +111,8 @@ void read_retry(const Value& value, std::string_view path, Problems& problems, R
 }
 
 void check_schema(const Value& value, std::string_view path, Problems& problems, Value& into) {
-  if (auto compiled = Schema::compile(value, path); !compiled) return problems.add(compiled.error());
+  if (auto compiled = Schema::compile(value, path); !compiled)
+    return problems.add(compiled.error());
   into = value;
 }
 
@@ -187,9 +188,12 @@ Value strings_value(const std::vector<std::string>& strings) {
 
 std::string_view name(Effect effect) {
   switch (effect) {
-    case Effect::pure: return "pure";
-    case Effect::idempotent: return "idempotent";
-    case Effect::once: return "once";
+    case Effect::pure:
+      return "pure";
+    case Effect::idempotent:
+      return "idempotent";
+    case Effect::once:
+      return "once";
   }
   check_failed("effect has a name", {});
 }
@@ -226,7 +230,8 @@ bool is_retried_by_default(Code code) {
     case Code::ambiguous:
     case Code::closed:
     case Code::unsupported:
-    case Code::stale_lease: return false;
+    case Code::stale_lease:
+      return false;
     case Code::rejected:
     case Code::no_eligible_target:
     case Code::execution_failed:
@@ -234,7 +239,8 @@ bool is_retried_by_default(Code code) {
     case Code::resource_exhausted:
     case Code::corrupt:
     case Code::unavailable:
-    case Code::internal: return true;
+    case Code::internal:
+      return true;
   }
   return false;
 }
@@ -259,9 +265,8 @@ Result<Contract> Contract::from_document(const Value& document) {
 }
 
 Value Contract::to_document() const {
-  std::vector<Member> members = {{"id", Value(id)},
-                                 {"version", Value(version.to_string())},
-                                 {"effect", Value(name(effect))}};
+  std::vector<Member> members = {
+      {"id", Value(id)}, {"version", Value(version.to_string())}, {"effect", Value(name(effect))}};
   const auto add = [&](bool present, std::string key, Value value) {
     if (present) members.push_back({std::move(key), std::move(value)});
   };

@@ -60,8 +60,8 @@ class Dispatcher {
 
   // Refuses new calls from outside with `closed`; calls within calls and steps go on.
   virtual void begin_stop() = 0;
-  // Refuses every new call with `closed`. Then cancels, or with `drain` waits for, what is in flight.
-  // True when nothing is in flight any more at `deadline`.
+  // Refuses every new call with `closed`. Then cancels, or with `drain` waits for, what is in
+  // flight. True when nothing is in flight any more at `deadline`.
   virtual bool stop(bool drain, Timestamp deadline) = 0;
   virtual DispatchStats stats() const = 0;
 

@@ -30,7 +30,8 @@ class CapabilityExecutor {
   virtual ExecutorLoad load() const = 0;
 
   // Takes the call over: sooner or later it calls begin(), runs the handler and calls finish(), on
-  // a thread of its own. An error means that it did not take it. Never blocks, but for a full queue.
+  // a thread of its own. An error means that it did not take it. Never blocks, but for a full
+  // queue.
   virtual Result<void> start(const InvocationPtr& invocation) = 0;
 
   // Runs the call on the calling thread, in a slot that the caller has entered, and finishes it.

@@ -57,8 +57,8 @@ KeyLimit Invocation::limit() const {
 bool Invocation::begin() {
   if (begun_.exchange(true, std::memory_order_acq_rel)) return false;
   if (deadline_ != Timestamp::never() && core_->env.clock().now() >= deadline_) {
-    end(CallOutcome::timeout, error(Code::timeout, "{} was still queued at its deadline",
-                                    capability()->contract.id));
+    end(CallOutcome::timeout,
+        error(Code::timeout, "{} was still queued at its deadline", capability()->contract.id));
     return false;
   }
   begun_ns_.store(core_->env.clock().ticks_ns(), std::memory_order_relaxed);
@@ -120,7 +120,9 @@ void Invocation::announce() {
   }
   if (parked_.load(std::memory_order_seq_cst) > 0) {
     ParkingPlace& place = place_of(this);
-    { const Lock lock(place.mutex); }  // a sleeper is either before its look or in its wait
+    {
+      const Lock lock(place.mutex);
+    }  // a sleeper is either before its look or in its wait
     place.condition.notify_all();
   }
   for (auto& callback : callbacks) callback();
@@ -129,12 +131,15 @@ void Invocation::announce() {
 void Invocation::expire() {
   const bool ran = begun_.exchange(true, std::memory_order_acq_rel);
   const Contract& contract = capability()->contract;
-  end(CallOutcome::timeout,
+  const bool mine = end(
+      CallOutcome::timeout,
       ran && contract.effect == Effect::once
           ? error(Code::unknown_outcome,
                   "{} was running at its deadline: whether it took effect is unknown", contract.id)
           : error(Code::timeout, "{} was still {} at its deadline", contract.id,
                   ran ? "running" : "queued"));
+  // Another thread is just ending it: its outcome is a few instructions away.
+  if (!mine) park(Timestamp::never());
   cancel_requested_.store(true, std::memory_order_release);
   signal_cancel();
 }

@@ -104,8 +104,9 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   // Calls `callback` once when the call has ended: at once on this thread when it has already,
   // otherwise on the thread that ends it. It must be short and must not block.
   void on_ended(Function<void()> callback);
-  // The caller's deadline has come: ends the call as timed out unless it has ended. A running
-  // handler is told to stop. For an effect that happens `once` the outcome is unknown then.
+  // The caller's deadline has come: ends the call as timed out unless somebody else ends it. The
+  // call has ended when this returns. A running handler is told to stop. For an effect that happens
+  // `once` the outcome is unknown then.
   void expire();
   CapabilityExecutor* executor() const { return executor_.get(); }
 
@@ -113,10 +114,10 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   friend class DispatcherImpl;
   enum class Ending : std::uint8_t { open, taken };
   bool end(CallOutcome kind, Result<Value> result);  // false: somebody else did
-  void announce();  // tells everybody who waits
+  void announce();                                   // tells everybody who waits
   bool park(Timestamp until);
   void signal_cancel();
-  void keep_timer(TimerId timer);                  // cancelled when the call ends
+  void keep_timer(TimerId timer);  // cancelled when the call ends
   void keep_subscription(CancelSubscription follows);
 
   std::shared_ptr<DispatchCore> core_;

@@ -63,7 +63,7 @@ Error nobody(const Capability& capability, const Placement& placement, const std
 Placement::Placement() : current_(std::make_shared<const List>()) {}
 
 Result<void> Placement::add(std::shared_ptr<CapabilityExecutor> executor) {
-  const std::lock_guard lock(writers_.native());
+  const Lock lock(writers_);
   auto next = std::make_shared<List>(*current_.load());
   const auto place = std::ranges::lower_bound(*next, executor->name(), {},
                                               [](const auto& each) { return each->name(); });

@@ -121,7 +121,7 @@ Result<Registration> Registry::add(Contract contract, std::shared_ptr<const Hand
                               next_key_.fetch_add(1, std::memory_order_relaxed)));
   Registration done{made->contract.id, made->version_text, made->digest};
 
-  const std::lock_guard lock(writers_.native());
+  const Lock lock(writers_);
   auto next = std::make_shared<RegistrySnapshot>(*current_.load());
   auto& versions = next->by_id[made->contract.id];
   const auto place = place_of(versions, made->contract.version);
@@ -146,7 +146,7 @@ Result<Registration> Registry::add(Contract contract, std::shared_ptr<const Hand
 }
 
 void Registry::clear() {
-  const std::lock_guard lock(writers_.native());
+  const Lock lock(writers_);
   current_.publish(std::make_shared<const RegistrySnapshot>());
 }
 

@@ -24,17 +24,22 @@ Value to_value(const store::Cell& cell) {
 
 Result<store::Arg> to_arg(const Value& value, std::size_t index) {
   switch (value.kind()) {
-    case Value::Kind::null: return store::Arg(nullptr);
-    case Value::Kind::boolean: return store::Arg(value.as_bool());
-    case Value::Kind::integer: return store::Arg(value.as_int());
-    case Value::Kind::real: return store::Arg(value.as_real());
-    case Value::Kind::string: return store::Arg(value.as_string());
+    case Value::Kind::null:
+      return store::Arg(nullptr);
+    case Value::Kind::boolean:
+      return store::Arg(value.as_bool());
+    case Value::Kind::integer:
+      return store::Arg(value.as_int());
+    case Value::Kind::real:
+      return store::Arg(value.as_real());
+    case Value::Kind::string:
+      return store::Arg(value.as_string());
     case Value::Kind::array:
-    case Value::Kind::object: break;
+    case Value::Kind::object:
+      break;
   }
   return invalid_input(fmt::format("params[{}]", index), value, "a scalar");
 }
-
 
 }  // namespace
 
@@ -79,12 +84,12 @@ Value stats_of(const store::Database& database, const ThreadPool& pool,
   for (const auto& [key, count] : database.stats().to_map()) stored.push_back({key, Value(count)});
   using Entry = std::pair<std::string_view, Value>;
   return Value::object({
-      Entry{"calls", Value::object({Entry{"total", calls.calls}, Entry{"success", calls.success},
-                                    Entry{"failure", calls.failure}, Entry{"timeout", calls.timeout},
-                                    Entry{"cancelled", calls.cancelled},
-                                    Entry{"rejected", calls.rejected},
-                                    Entry{"in_flight", calls.in_flight},
-                                    Entry{"inline", calls.inline_calls}})},
+      Entry{"calls",
+            Value::object({Entry{"total", calls.calls}, Entry{"success", calls.success},
+                           Entry{"failure", calls.failure}, Entry{"timeout", calls.timeout},
+                           Entry{"cancelled", calls.cancelled}, Entry{"rejected", calls.rejected},
+                           Entry{"in_flight", calls.in_flight},
+                           Entry{"inline", calls.inline_calls}})},
       Entry{"pool",
             Value::object({Entry{"capacity", slots.capacity}, Entry{"running", slots.running},
                            Entry{"running_max", slots.running_max}, Entry{"queued", slots.queued},

@@ -48,8 +48,8 @@ class RuntimeImpl final : public Runtime {
 
   Result<void> open() {
     CLEW_TRY(arm_faults_from_environment());
-    env_ = options_.clock != nullptr ? std::make_unique<ClockedEnv>(*options_.clock)
-                                     : make_real_env();
+    env_ =
+        options_.clock != nullptr ? std::make_unique<ClockedEnv>(*options_.clock) : make_real_env();
     CLEW_TRY(pool_, make_thread_pool(pool_options(), env_->clock()));  // refuses bad bounds first
     store::DatabaseOptions database;
     database.url = options_.store;
@@ -62,8 +62,7 @@ class RuntimeImpl final : public Runtime {
     dispatcher_ = make_dispatcher({*env_, registry_, *pool_, *timers_, *traces_});
     CLEW_TRY(dispatcher_->add_executor(make_native_executor(*pool_)));
     workflow::EngineOptions engine;
-    engine.owner_name =
-        options_.name.empty() ? fmt::format("clew-{}", ::getpid()) : options_.name;
+    engine.owner_name = options_.name.empty() ? fmt::format("clew-{}", ::getpid()) : options_.name;
     engine.lease_ttl = options_.lease_ttl;
     engine.durability = options_.durability;
     CLEW_TRY(engine_,

@@ -27,7 +27,7 @@ struct RuntimeOptions {
   store::Durability durability = store::Durability::sync;
   Duration relaxed_window = std::chrono::milliseconds(20);
   Replace replace = Replace::function;  // what a registration may take the place of
-  bool start = true;        // adopt and go on with runs whose owner is gone
+  bool start = true;                    // adopt and go on with runs whose owner is gone
   int queue_max = 65536;
   TraceRetention traces;
   Duration lease_ttl = std::chrono::seconds(10);

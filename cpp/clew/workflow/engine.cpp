@@ -150,8 +150,8 @@ void EngineImpl::commit_start(const LiveRunPtr& run, std::shared_ptr<Batch> batc
     CLEW_TRY(plan->lease, store::make_lease(tx, {run_kind, *plan->number}, owner_.load()));
     return write_batch(tx, parts_, *plan->number, plan->lease, *batch);
   };
-  auto done = [this, run, batch, plan, input = std::move(input), started = std::move(started)](
-                  Result<store::CommitInfo> result) mutable {
+  auto done = [this, run, batch, plan, input = std::move(input),
+               started = std::move(started)](Result<store::CommitInfo> result) mutable {
     if (!result || !plan->number) {
       started(result ? same_run(run->id(), *run->definition_, input)
                      : Result<RunPtr>(result.error()));
@@ -230,12 +230,11 @@ void EngineImpl::stimulate(const LiveRunPtr& run, const Stimulus& stimulus,
     if (run->gone_) {
       refused = *run->gone_;
     } else if (is_terminal(run->state_.status)) {
-      refused = error(Code::conflict, "run \"{}\" has ended as {}", run->id(),
-                      name(run->state_.status))
-                    .with("status", name(run->state_.status));
+      refused =
+          error(Code::conflict, "run \"{}\" has ended as {}", run->id(), name(run->state_.status))
+              .with("status", name(run->state_.status));
     } else {
-      gather(*run, decide(*run->definition_, run->state_, run->traits_, stimulus, now),
-             run->next_);
+      gather(*run, decide(*run->definition_, run->state_, run->traits_, stimulus, now), run->next_);
       if (const auto* finished = std::get_if<AttemptFinished>(&stimulus);
           finished != nullptr && !finished->result) {
         run->cause_ = finished->result.error().cause();
@@ -310,7 +309,9 @@ void EngineImpl::committed(const LiveRunPtr& run, const std::shared_ptr<Batch>& 
 
 void EngineImpl::commit_over() {
   if (committing_.fetch_sub(1) == 1 && stopping_.load()) {
-    { const Lock lock(mutex_); }
+    {
+      const Lock lock(mutex_);
+    }
     idle_.notify_all();
   }
 }
@@ -361,8 +362,8 @@ void EngineImpl::launch(const LiveRunPtr& run, CallCommand command) {
   request.idempotency_key = command.item < 0
                                 ? fmt::format("{}/{}", run->id(), step.name)
                                 : fmt::format("{}/{}/{}", run->id(), step.name, command.item);
-  request.tag = std::make_shared<const StepTag>(
-      StepTag{run->id(), step.name, command.item, command.attempt});
+  request.tag =
+      std::make_shared<const StepTag>(StepTag{run->id(), step.name, command.item, command.attempt});
   const auto call = parts_.dispatcher.admit(std::move(request));
   bool wanted = true;
   {
@@ -372,7 +373,8 @@ void EngineImpl::launch(const LiveRunPtr& run, CallCommand command) {
   }
   command.input = Value();
   if (!wanted) call->cancel("its run has ended");
-  call->on_ended([this, run, command = std::move(command), call] { call_ended(run, command, call); });
+  call->on_ended(
+      [this, run, command = std::move(command), call] { call_ended(run, command, call); });
   if (!call->ended()) parts_.dispatcher.launch(call);
 }
 
@@ -395,7 +397,9 @@ void EngineImpl::call_ended(const LiveRunPtr& run, const CallCommand& command,
               &call->trace());
   }
   if (active_calls_.load() == 0 && stopping_.load()) {
-    { const Lock lock(mutex_); }
+    {
+      const Lock lock(mutex_);
+    }
     idle_.notify_all();
   }
   launch_ready();
@@ -524,10 +528,10 @@ Result<DefinitionPtr> EngineImpl::find_definition(const std::string& text) {
     int eligible = 0;
     for (const auto& published : versions) {
       CLEW_TRY(auto version, Version::parse(published.version));
-      const bool fits = reference.kind == Reference::Kind::bare ||
-                        (reference.kind == Reference::Kind::exact
-                             ? version == reference.version
-                             : reference.range.matches(version));
+      const bool fits =
+          reference.kind == Reference::Kind::bare ||
+          (reference.kind == Reference::Kind::exact ? version == reference.version
+                                                    : reference.range.matches(version));
       if (!fits) continue;
       ++eligible;
       if (!best || *best < version) {
@@ -572,16 +576,16 @@ Result<std::vector<std::pair<std::string, std::string>>> EngineImpl::verify() {
 
 Value EngineImpl::stats() {
   const Lock lock(mutex_);
-  std::vector<Member> members = {{"started", Value(started_.load())},
-                                 {"adopted", Value(adopted_.load())},
-                                 {"ended", Value(ended_.load())},
-                                 {"lost", Value(lost_.load())},
-                                 {"live", Value(static_cast<std::int64_t>(live_.size()))},
-                                 {"waiting_for_handlers",
-                                  Value(static_cast<std::int64_t>(unbound_.size()))},
-                                 {"calls_in_flight", Value(active_calls_.load())},
-                                 {"calls_ready", Value(static_cast<std::int64_t>(ready_.size()))},
-                                 {"durability", Value(word(options_.durability))}};
+  std::vector<Member> members = {
+      {"started", Value(started_.load())},
+      {"adopted", Value(adopted_.load())},
+      {"ended", Value(ended_.load())},
+      {"lost", Value(lost_.load())},
+      {"live", Value(static_cast<std::int64_t>(live_.size()))},
+      {"waiting_for_handlers", Value(static_cast<std::int64_t>(unbound_.size()))},
+      {"calls_in_flight", Value(active_calls_.load())},
+      {"calls_ready", Value(static_cast<std::int64_t>(ready_.size()))},
+      {"durability", Value(word(options_.durability))}};
   if (!last_error_.empty()) members.push_back({"last_error", Value(last_error_)});
   return Value::object(std::move(members));
 }

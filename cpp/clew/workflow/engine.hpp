@@ -67,8 +67,8 @@ struct RunInfo {
   std::string waiting_for;  // why it does not go on, such as a handler that is not bound
   Timestamp created;
   std::optional<Timestamp> ended;
-  int steps_done = 0;  // calls completed, elements of a for_each counted each
-  int steps_total = 0; // as far as known
+  int steps_done = 0;   // calls completed, elements of a for_each counted each
+  int steps_total = 0;  // as far as known
 };
 
 // One durable run. Thread-safe; reads see what is committed or about to be. It need not be owned by

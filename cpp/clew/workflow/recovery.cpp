@@ -170,15 +170,15 @@ bool EngineImpl::bind(LiveRun& run, const Value& pins, std::string& missing) {
   std::vector<StepTraits> traits;
   for (const auto& step : run.definition_->steps) {
     const Value* pin = pins.find(step.name);
-    const auto reference = pin != nullptr && pin->is_string() ? std::string(pin->as_string())
-                                                              : step.call_text;
+    const auto reference =
+        pin != nullptr && pin->is_string() ? std::string(pin->as_string()) : step.call_text;
     auto capability = registry->resolve(reference);
     if (!capability) {
       missing = reference;
       return false;
     }
-    traits.push_back({(*capability)->contract.effect,
-                      step.retry.value_or((*capability)->contract.retry)});
+    traits.push_back(
+        {(*capability)->contract.effect, step.retry.value_or((*capability)->contract.retry)});
     capabilities.push_back(std::move(capability).value());
   }
   run.capabilities_ = std::move(capabilities);
@@ -208,9 +208,7 @@ bool EngineImpl::stop(bool drain, Timestamp deadline) {
   {
     Lock lock(mutex_);
     if (!drain) ready_.clear();  // what was never handed out is made again by the next owner
-    const auto busy = [&] {
-      return committing_.load() > 0 || (drain && active_calls_.load() > 0);
-    };
+    const auto busy = [&] { return committing_.load() > 0 || (drain && active_calls_.load() > 0); };
     while (busy() || (drain && !ready_.empty())) {
       if (parts_.env.clock().wait_until(idle_, lock, deadline)) break;
     }

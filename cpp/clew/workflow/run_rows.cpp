@@ -112,8 +112,8 @@ Result<RunRow> decode(const Row& row) {
   CLEW_TRY(run.info.tags, strings(tags));
   CLEW_TRY(const auto priority, row.integer(11));
   run.info.priority = static_cast<int>(priority);
-  run.durability = text_or_empty(row, 12) == "relaxed" ? store::Durability::relaxed
-                                                       : store::Durability::sync;
+  run.durability =
+      text_or_empty(row, 12) == "relaxed" ? store::Durability::relaxed : store::Durability::sync;
   CLEW_TRY(run.info.created.us, row.integer(13));
   if (!row.is_null(14)) {
     Timestamp ended;
@@ -139,10 +139,10 @@ Result<std::optional<RunRow>> find_one(Transaction& tx, const Statement& stateme
 
 // Every type that an event of a run may have; a RunEvent's type points into this list.
 constexpr std::array<std::string_view, 19> types = {
-    "run.started",    "run.completed",  "run.failed",       "run.cancelled",  "run.unknown",
-    "step.started",   "step.completed", "step.retrying",    "step.failed",    "step.interrupted",
-    "step.skipped",   "step.cancelled", "item.started",     "item.completed", "item.retrying",
-    "item.failed",    "item.cancelled", "item.interrupted", "item.skipped"};
+    "run.started",  "run.completed",  "run.failed",       "run.cancelled",  "run.unknown",
+    "step.started", "step.completed", "step.retrying",    "step.failed",    "step.interrupted",
+    "step.skipped", "step.cancelled", "item.started",     "item.completed", "item.retrying",
+    "item.failed",  "item.cancelled", "item.interrupted", "item.skipped"};
 
 Error corrupt_event(const store::StreamEvent& event, std::string_view what) {
   return error(Code::corrupt, "event {} ({}) of a run {}", event.seq, event.type, what)
@@ -252,8 +252,8 @@ Result<std::vector<Published>> published_versions(Transaction& tx, const std::st
 
 Result<void> publish_definition(Transaction& tx, const Definition& definition, Timestamp now) {
   CLEW_TRY(keep_definition(tx, definition));
-  CLEW_TRY(const auto added, tx.run(publish_sql, definition.name, definition.version_text,
-                                    definition.digest, now));
+  CLEW_TRY(const auto added,
+           tx.run(publish_sql, definition.name, definition.version_text, definition.digest, now));
   if (added > 0) return {};
   CLEW_TRY(const auto versions, published_versions(tx, definition.name));
   const auto same = std::ranges::find(versions, definition.version_text, &Published::version);
@@ -312,8 +312,7 @@ Result<EventInfo> to_event_info(const store::StreamEvent& event) {
   return info;
 }
 
-Result<LoadedState> load_state(Transaction& tx, const Definition& definition,
-                               std::int64_t number) {
+Result<LoadedState> load_state(Transaction& tx, const Definition& definition, std::int64_t number) {
   constexpr int page = 4096;
   LoadedState loaded{initial_state(definition), Value()};
   RunState& state = loaded.state;

@@ -15,47 +15,38 @@ struct Invariant {
 };
 
 const Invariant invariants[] = {
-    {"events.dense", "the events of a run are numbered from 1 without gaps",
-     Statement(R"sql(
+    {"events.dense", "the events of a run are numbered from 1 without gaps", Statement(R"sql(
         SELECT r.id FROM runs r JOIN events e ON e.stream = r.run GROUP BY r.id
         HAVING MIN(e.seq) <> 1 OR MAX(e.seq) <> COUNT(*))sql")},
-    {"runs.started", "the first event of every run is run.started",
-     Statement(R"sql(
+    {"runs.started", "the first event of every run is run.started", Statement(R"sql(
         SELECT r.id FROM runs r LEFT JOIN events e ON e.stream = r.run AND e.seq = 1
          WHERE e.type IS NULL OR e.type <> 'run.started')sql")},
-    {"runs.ended_once", "a run has one ending event if and only if it has ended",
-     Statement(R"sql(
+    {"runs.ended_once", "a run has one ending event if and only if it has ended", Statement(R"sql(
         SELECT r.id FROM runs r LEFT JOIN events e ON e.stream = r.run
            AND e.type IN ('run.completed', 'run.failed', 'run.cancelled', 'run.unknown')
          GROUP BY r.id, r.status
         HAVING COUNT(e.seq) <> CASE WHEN r.status = 'running' THEN 0 ELSE 1 END)sql")},
-    {"runs.status", "the status of a run is that of its ending event",
-     Statement(R"sql(
+    {"runs.status", "the status of a run is that of its ending event", Statement(R"sql(
         SELECT r.id FROM runs r JOIN events e ON e.stream = r.run
          WHERE e.type IN ('run.completed', 'run.failed', 'run.cancelled', 'run.unknown')
            AND e.type <> 'run.' || r.status)sql")},
-    {"runs.silent_after_end", "nothing happens in a run after its end",
-     Statement(R"sql(
+    {"runs.silent_after_end", "nothing happens in a run after its end", Statement(R"sql(
         SELECT r.id FROM runs r JOIN events e ON e.stream = r.run
           JOIN events l ON l.stream = r.run AND l.seq > e.seq
          WHERE e.type IN ('run.completed', 'run.failed', 'run.cancelled', 'run.unknown'))sql")},
-    {"runs.definition", "the definition of every run is kept",
-     Statement(R"sql(
+    {"runs.definition", "the definition of every run is kept", Statement(R"sql(
         SELECT r.id FROM runs r LEFT JOIN workflows w ON w.digest = r.digest
          WHERE w.digest IS NULL)sql")},
-    {"runs.lease", "every run has one lease record",
-     Statement(R"sql(
+    {"runs.lease", "every run has one lease record", Statement(R"sql(
         SELECT r.id FROM runs r LEFT JOIN leases l ON l.kind = 'run' AND l.number = r.run
          WHERE l.number IS NULL)sql")},
-    {"steps.completed_once", "no step or element completes twice",
-     Statement(R"sql(
+    {"steps.completed_once", "no step or element completes twice", Statement(R"sql(
         SELECT r.id FROM runs r JOIN events e ON e.stream = r.run
          WHERE e.type IN ('step.completed', 'item.completed')
          GROUP BY r.id, e.subject, e.type,
                   CASE e.type WHEN 'item.completed' THEN e.data ELSE '' END
         HAVING COUNT(*) > 1)sql")},
-    {"published.kept", "every published workflow is kept",
-     Statement(R"sql(
+    {"published.kept", "every published workflow is kept", Statement(R"sql(
         SELECT p.name FROM published p LEFT JOIN workflows w ON w.digest = p.digest
          WHERE w.digest IS NULL)sql")},
 };

@@ -65,18 +65,22 @@ Result<Value> result_of(const std::string& run, RunStatus status, const Value& o
     return cause != nullptr ? failure.with_cause(cause) : failure;
   };
   const std::string why = error ? error->message() : std::string("no reason was given");
-  const std::string where = failed_step.empty() ? std::string("run")
-                                                : fmt::format("step \"{}\"", failed_step);
+  const std::string where =
+      failed_step.empty() ? std::string("run") : fmt::format("step \"{}\"", failed_step);
   switch (status) {
-    case RunStatus::completed: return output;
+    case RunStatus::completed:
+      return output;
     case RunStatus::failed:
       return fail(Code::execution_failed, fmt::format("{} failed: {}", where, why));
-    case RunStatus::cancelled: return fail(Code::cancelled, fmt::format("run was cancelled: {}", why));
+    case RunStatus::cancelled:
+      return fail(Code::cancelled, fmt::format("run was cancelled: {}", why));
     case RunStatus::unknown:
-      return fail(Code::unknown_outcome, fmt::format("{} may or may not have taken effect: {}", where, why));
+      return fail(Code::unknown_outcome,
+                  fmt::format("{} may or may not have taken effect: {}", where, why));
     case RunStatus::pending:
     case RunStatus::running:
-    case RunStatus::waiting: break;
+    case RunStatus::waiting:
+      break;
   }
   return fail(Code::timeout, fmt::format("run {} has not ended", run));
 }

@@ -68,13 +68,13 @@ class StoredRun final : public Run, public std::enable_shared_from_this<StoredRu
   Result<bool> wait(Timestamp until) override {
     bool live_ended = false;
     CLEW_TRY(const auto ended, look_until(until, [&]() -> Result<bool> {
-      if (auto live = engine_.find_live(id_)) {
-        CLEW_TRY(live_ended, live->wait(until));
-        return true;
-      }
-      CLEW_TRY(const auto row, current());
-      return is_terminal(row.info.status);
-    }));
+               if (auto live = engine_.find_live(id_)) {
+                 CLEW_TRY(live_ended, live->wait(until));
+                 return true;
+               }
+               CLEW_TRY(const auto row, current());
+               return is_terminal(row.info.status);
+             }));
     if (live_ended) return true;
     if (!ended) return false;
     CLEW_TRY(const auto row, current());
@@ -85,10 +85,11 @@ class StoredRun final : public Run, public std::enable_shared_from_this<StoredRu
     if (auto live = engine_.find_live(id_)) return live->on_ended(std::move(callback));
     const auto row = current();
     if (!row || is_terminal(row->info.status)) return callback();
-    engine_.parts().timers.at(engine_.parts().env.clock().now() + look_every,
-                              [self = shared_from_this(), callback = std::move(callback)]() mutable {
-                                self->on_ended(std::move(callback));
-                              });
+    engine_.parts().timers.at(
+        engine_.parts().env.clock().now() + look_every,
+        [self = shared_from_this(), callback = std::move(callback)]() mutable {
+          self->on_ended(std::move(callback));
+        });
   }
 
   Result<Value> result() override {

@@ -43,7 +43,9 @@ struct DispatchCore {
   void leave() {
     if (in_flight.fetch_sub(1, std::memory_order_seq_cst) == 1 &&
         closing.load(std::memory_order_seq_cst)) {
-      { const Lock lock(idle_mutex); }
+      {
+        const Lock lock(idle_mutex);
+      }
       idle.notify_all();
     }
   }

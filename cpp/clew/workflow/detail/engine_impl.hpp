@@ -44,8 +44,8 @@ class EngineImpl final : public Engine {
   Result<DefinitionPtr> load_definition(store::Transaction& tx, const std::string& digest);
   // Takes what has happened to a run into account: decides, applies, commits, and then does what
   // follows. `acknowledge` is called once that is committed.
-  void stimulate(const LiveRunPtr& run, const Stimulus& stimulus, const TraceRecord* trace = nullptr,
-                 Acknowledge acknowledge = nullptr);
+  void stimulate(const LiveRunPtr& run, const Stimulus& stimulus,
+                 const TraceRecord* trace = nullptr, Acknowledge acknowledge = nullptr);
 
  private:
   // --- engine.cpp ---

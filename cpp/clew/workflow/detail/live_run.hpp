@@ -64,7 +64,7 @@ class LiveRun final : public Run, public std::enable_shared_from_this<LiveRun> {
   EngineImpl& engine_;
   RunRow row_;
   const DefinitionPtr definition_;
-  store::Lease lease_;  // set before anything else sees the run
+  store::Lease lease_;                       // set before anything else sees the run
   std::vector<CapabilityPtr> capabilities_;  // by step; set once bound
   std::vector<StepTraits> traits_;
 

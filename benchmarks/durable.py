@@ -1,0 +1,146 @@
+"""Durable steps and starts, against one commit a row.
+
+Hypothesis: what a durable step costs is its sync. One run that goes step by step pays one for each,
+as naive code does: 0.8 times its speed at least, 1.1 the aim. Runs side by side share theirs, and 64
+commits in one sync cost a fraction each: 5 and 12 times as fast with 64 runs, 10 and 25 with 256,
+and 3 and 6 for starts that 64 callers wait for. DBOS, which does this work on SQLite with a
+transaction for each step, is 20 times slower at least, 80 the aim.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import clew
+from peers import (
+    CHAIN,
+    dbos_runs,
+    dbos_sequential,
+    dbos_starts,
+    huey_starts,
+    langgraph_runs,
+    langgraph_sequential,
+)
+from report import Peer, Row, Run, Side, timed
+
+CALLERS = 64
+
+
+@clew.capability("bench.step", version="1.0.0", effect="pure")
+def step(number: int) -> int:
+    """Return its number."""
+    return number
+
+
+@cache
+def chain(length: int, call: str) -> clew.Workflow:
+    """Return a workflow of so many steps, each after the one before."""
+    steps = {}
+    for number in range(length):
+        steps[f"s{number}"] = {"call": call, "with": {"number": number}}
+        if number:
+            steps[f"s{number}"]["after"] = f"s{number - 1}"
+    return clew.load({"workflow": "bench.chain", "version": f"1.0.{length}", "steps": steps})
+
+
+@contextmanager
+def clew_sequential(folder: Path) -> Iterator[Run]:
+    """One run of as many native steps as there are units."""
+    with clew.Runtime(folder / "clew.db") as rt:
+        rt.register_native("echo")
+
+        def work(count: int) -> float:
+            workflow = chain(count, "native.echo@1.0.0")
+            return timed(lambda: rt.start(workflow).result())
+
+        yield work
+
+
+def clew_runs(in_flight: int) -> Side:
+    """Return the side that has so many runs of `CHAIN` Python steps in flight."""
+
+    @contextmanager
+    def side(folder: Path) -> Iterator[Run]:
+        with clew.Runtime(folder / "clew.db") as rt, ThreadPoolExecutor(in_flight) as callers:
+            rt.register(step)
+            workflow = chain(CHAIN, "bench.step@1.0.0")
+
+            def one(_: int) -> None:
+                rt.start(workflow).result()
+
+            yield lambda count: timed(lambda: list(callers.map(one, range(-(-count // CHAIN)))))
+
+    return side
+
+
+@contextmanager
+def clew_starts(folder: Path) -> Iterator[Run]:
+    """`CALLERS` threads start runs; each waits until its start is on the disk.
+
+    The runs are worked off meanwhile; what is left of them afterwards is not counted.
+    """
+    with clew.Runtime(folder / "clew.db") as rt, ThreadPoolExecutor(CALLERS) as callers:
+        rt.register(step)
+        workflow = chain(1, "bench.step@1.0.0")
+        runs: list[clew.Run] = []
+
+        def work(count: int) -> float:
+            runs.clear()
+            seconds = timed(
+                lambda: runs.extend(callers.map(lambda _: rt.start(workflow), range(count)))
+            )
+            for run in runs:
+                run.result()
+            return seconds
+
+        yield work
+
+
+@contextmanager
+def naive(folder: Path) -> Iterator[Run]:
+    """One connection, WAL, ``synchronous=FULL``; a row for each step, committed by itself."""
+    database = sqlite3.connect(folder / "naive.db", isolation_level=None)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("PRAGMA synchronous=FULL")
+    database.execute("CREATE TABLE steps (id INTEGER PRIMARY KEY, name TEXT, output TEXT)")
+    act: Callable[[int], int] = step
+
+    def work(count: int) -> None:
+        for number in range(count):
+            row = (f"s{number}", f'{{"number": {act(number)}}}')
+            database.execute("INSERT INTO steps (name, output) VALUES (?, ?)", row)
+
+    try:
+        yield lambda count: timed(lambda: work(count))
+    finally:
+        database.close()
+
+
+def _naive(floor: float, aim: float) -> Peer:
+    return Peer("sqlite3, a commit a row", naive, floor, aim)
+
+
+def _dbos(side: Side) -> Peer:
+    return Peer("DBOS on SQLite", side, 20, 80, "dbos")
+
+
+def _langgraph(side: Side) -> Peer:
+    return Peer("LangGraph, SQLite saver", side, module="langgraph.checkpoint.sqlite")
+
+
+ROWS = (
+    Row("durable steps, one run", "steps", 100, 5, clew_sequential,
+        (_naive(0.8, 1.1), _dbos(dbos_sequential), _langgraph(langgraph_sequential))),
+    Row("durable Python steps, 64 runs × 10", "steps", 640, 40, clew_runs(64),
+        (_naive(5, 12), _dbos(dbos_runs), _langgraph(langgraph_runs))),
+    Row("durable Python steps, 256 runs in flight", "steps", 2560, 40, clew_runs(256),
+        (_naive(10, 25),)),
+    Row("durable starts, 64 callers", "starts", 640, 16, clew_starts,
+        (_naive(3, 6), _dbos(dbos_starts),
+         Peer("Huey on SQLite, enqueued", huey_starts, module="huey"))),
+)  # fmt: skip

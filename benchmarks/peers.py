@@ -1,0 +1,177 @@
+"""What others need for the same work. Imported only when a row is measured against them.
+
+Hypothesis: they sync, or at least commit, once or more for each step, so that no number of workers
+lifts them above what the disk syncs a second (the facts below the table say how many that is).
+Each is set to be as durable as Clew where it can be; where it cannot, its comment says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypedDict
+
+from report import Run, Side, timed
+
+CHAIN = 10  # steps of a run, where runs are side by side
+CALLERS = 64
+
+
+@contextmanager
+def joblib_map(folder: Path) -> Iterator[Run]:
+    """A parallel map over four threads; it keeps nothing."""
+    from joblib import Parallel, delayed
+
+    def nothing() -> None:
+        pass
+
+    with Parallel(n_jobs=4, backend="threading") as parallel:
+        yield lambda count: timed(lambda: parallel(delayed(nothing)() for _ in range(count)))
+
+
+@contextmanager
+def _dbos(folder: Path) -> Iterator[tuple[Any, Any]]:
+    """DBOS, launched, and its workflow of so many steps. It is one a process: rows take turns."""
+    from dbos import DBOS
+
+    DBOS(
+        config={
+            "name": "bench",
+            "system_database_url": f"sqlite:///{folder / 'dbos.db'}",
+            "log_level": "CRITICAL",
+            "run_migrations": True,
+        }
+    )
+
+    @DBOS.step()
+    def step(number: int) -> int:
+        return number
+
+    @DBOS.workflow()
+    def chain(length: int) -> None:
+        for number in range(length):
+            step(number)
+
+    DBOS.launch()
+    try:
+        yield DBOS, chain
+    finally:
+        DBOS.destroy(destroy_registry=True)
+
+
+@contextmanager
+def dbos_sequential(folder: Path) -> Iterator[Run]:
+    """One workflow of as many steps as there are units."""
+    with _dbos(folder) as (dbos, chain):
+        yield lambda count: timed(lambda: dbos.start_workflow(chain, count).get_result())
+
+
+@contextmanager
+def dbos_runs(folder: Path) -> Iterator[Run]:
+    """Workflows of `CHAIN` steps, all started at once."""
+    with _dbos(folder) as (dbos, chain):
+
+        def work(count: int) -> None:
+            started = [dbos.start_workflow(chain, CHAIN) for _ in range(-(-count // CHAIN))]
+            for handle in started:
+                handle.get_result()
+
+        yield lambda count: timed(lambda: work(count))
+
+
+@contextmanager
+def dbos_starts(folder: Path) -> Iterator[Run]:
+    """Callers start workflows of one step; only the starts are counted, as for Clew."""
+    with _dbos(folder) as (dbos, chain), ThreadPoolExecutor(CALLERS) as callers:
+        handles: list[Any] = []
+
+        def work(count: int) -> float:
+            handles.clear()
+            seconds = timed(
+                lambda: handles.extend(
+                    callers.map(lambda _: dbos.start_workflow(chain, 1), range(count))
+                )
+            )
+            for handle in handles:
+                handle.get_result()
+            return seconds
+
+        yield work
+
+
+class _State(TypedDict):
+    number: int
+
+
+def _langgraph(length: int, saver: Any) -> Any:
+    from langgraph.graph import END, START, StateGraph
+
+    graph = StateGraph(_State)
+    names = [f"s{number}" for number in range(length)]
+    for name in names:
+        graph.add_node(name, lambda state: {"number": state["number"] + 1})
+    for before, after in zip([START, *names], [*names, END], strict=True):
+        graph.add_edge(before, after)
+    return graph.compile(checkpointer=saver)
+
+
+def _langgraph_side(length: int | None) -> Side:
+    """Return a side: runs of so many steps one after another; None: one run of all units.
+
+    A checkpoint is written before the next step begins (``durability="sync"``). Its saver has one
+    connection behind a lock, so more threads would not help it.
+    """
+
+    @contextmanager
+    def side(folder: Path) -> Iterator[Run]:
+        from langgraph.checkpoint.sqlite import SqliteSaver
+
+        with SqliteSaver.from_conn_string(str(folder / "graph.db")) as saver:
+            saver.conn.execute("PRAGMA synchronous=FULL")
+            graphs: dict[int, Any] = {}
+            threads = iter(range(10**9))
+
+            def work(count: int) -> float:
+                size = length or count
+                graph = graphs.setdefault(size, None) or _langgraph(size, saver)
+                graphs[size] = graph
+
+                def one(_: int) -> None:
+                    config = {
+                        "configurable": {"thread_id": str(next(threads))},
+                        "recursion_limit": size + 10,
+                    }
+                    graph.invoke({"number": 0}, config, durability="sync")
+
+                return timed(lambda: [one(number) for number in range(-(-count // size))])
+
+            yield work
+
+    return side
+
+
+langgraph_sequential = _langgraph_side(None)
+langgraph_runs = _langgraph_side(CHAIN)
+
+
+@contextmanager
+def huey_starts(folder: Path) -> Iterator[Run]:
+    """Callers enqueue tasks with a sync each; nothing works them off."""
+    from huey import SqliteHuey
+
+    huey = SqliteHuey("bench", filename=str(folder / "huey.db"), fsync=True)
+
+    @huey.task()
+    def step(number: int) -> int:
+        return number
+
+    with ThreadPoolExecutor(CALLERS) as callers:
+
+        def work(count: int) -> float:
+            seconds = timed(lambda: list(callers.map(step, range(count))))
+            huey.flush()
+            return seconds
+
+        yield work
