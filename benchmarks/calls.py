@@ -15,7 +15,7 @@ from pathlib import Path
 
 import clew
 from peers import joblib_map
-from report import Peer, Row, Run, timed
+from report import Peer, Row, Run, Side, timed
 
 WORKERS = 4
 BATCH = 1000  # submitted before the first is waited for: below every queue's bound
@@ -40,40 +40,41 @@ def _runtime() -> Iterator[clew.Runtime]:
 
 
 @contextmanager
-def native_blocking(folder: Path) -> Iterator[Run]:
+def native_blocking(_folder: Path) -> Iterator[Run]:
     """One caller waits for each call."""
     with _runtime() as rt:
         yield lambda count: timed(lambda: [rt.execute(NATIVE, {}) for _ in range(count)])
 
 
 @contextmanager
-def native_pipelined(folder: Path) -> Iterator[Run]:
+def native_pipelined(_folder: Path) -> Iterator[Run]:
     """Calls are submitted in batches, then waited for."""
     with _runtime() as rt:
 
-        def batch(size: int) -> None:
-            for call in [rt.submit(NATIVE, {}) for _ in range(size)]:
-                call.result()
+        def work(count: int) -> None:
+            for size in _batches(count):
+                for call in [rt.submit(NATIVE, {}) for _ in range(size)]:
+                    call.result()
 
-        yield lambda count: timed(lambda: [batch(size) for size in _batches(count)])
+        yield lambda count: timed(lambda: work(count))
 
 
 @contextmanager
-def python_blocking(folder: Path) -> Iterator[Run]:
+def python_blocking(_folder: Path) -> Iterator[Run]:
     """The same as `native_blocking`, of a Python function."""
     with _runtime() as rt:
         yield lambda count: timed(lambda: [rt.execute(nothing, {}) for _ in range(count)])
 
 
 @contextmanager
-def python_map(folder: Path) -> Iterator[Run]:
+def python_map(_folder: Path) -> Iterator[Run]:
     """One map over so many inputs."""
     with _runtime() as rt:
         yield lambda count: timed(lambda: list(rt.map(nothing, ({} for _ in range(count)))))
 
 
 @contextmanager
-def pool_blocking(folder: Path) -> Iterator[Run]:
+def pool_blocking(_folder: Path) -> Iterator[Run]:
     """``submit().result()``, one by one."""
     with ThreadPoolExecutor(WORKERS) as pool:
         yield lambda count: timed(
@@ -82,24 +83,25 @@ def pool_blocking(folder: Path) -> Iterator[Run]:
 
 
 @contextmanager
-def pool_pipelined(folder: Path) -> Iterator[Run]:
+def pool_pipelined(_folder: Path) -> Iterator[Run]:
     """Batches, as `native_pipelined`."""
     with ThreadPoolExecutor(WORKERS) as pool:
 
-        def batch(size: int) -> None:
-            for future in [pool.submit(nothing_at_all) for _ in range(size)]:
-                future.result()
+        def work(count: int) -> None:
+            for size in _batches(count):
+                for future in [pool.submit(nothing_at_all) for _ in range(size)]:
+                    future.result()
 
-        yield lambda count: timed(lambda: [batch(size) for size in _batches(count)])
+        yield lambda count: timed(lambda: work(count))
 
 
 def _batches(count: int) -> list[int]:
     return [min(BATCH, count - at) for at in range(0, count, BATCH)]
 
 
-def _pool(side: object, floor: float, aim: float) -> Peer:
+def _pool(side: Side, floor: float, aim: float) -> Peer:
     name = "ThreadPoolExecutor" + (", pipelined" if side is pool_pipelined else "")
-    return Peer(name, side, floor, aim, "concurrent.futures")  # type: ignore[arg-type]  # a Side
+    return Peer(name, side, floor, aim, "concurrent.futures")
 
 
 ROWS = (

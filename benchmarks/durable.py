@@ -1,9 +1,9 @@
 """Durable steps and starts, against one commit a row.
 
-Hypothesis: what a durable step costs is its sync. One run that goes step by step pays one for each,
-as naive code does: 0.8 times its speed at least, 1.1 the aim. Runs side by side share theirs, and 64
-commits in one sync cost a fraction each: 5 and 12 times as fast with 64 runs, 10 and 25 with 256,
-and 3 and 6 for starts that 64 callers wait for. DBOS, which does this work on SQLite with a
+Hypothesis: what a durable step costs is its sync. One run that goes step by step pays one for
+each, as naive code does: 0.8 times its speed at least, 1.1 the aim. Runs side by side share theirs,
+and 64 commits in one sync cost a fraction each: 5 and 12 times as fast with 64 runs, 10 and 25 with
+256, and 3 and 6 for starts that 64 callers wait for. DBOS, which does this work on SQLite with a
 transaction for each step, is 20 times slower at least, 80 the aim.
 """
 

@@ -7,9 +7,11 @@ Each is set to be as durable as Clew where it can be; where it cannot, its comme
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -20,7 +22,7 @@ CALLERS = 64
 
 
 @contextmanager
-def joblib_map(folder: Path) -> Iterator[Run]:
+def joblib_map(_folder: Path) -> Iterator[Run]:
     """A parallel map over four threads; it keeps nothing."""
     from joblib import Parallel, delayed
 
@@ -130,24 +132,23 @@ def _langgraph_side(length: int | None) -> Side:
 
         with SqliteSaver.from_conn_string(str(folder / "graph.db")) as saver:
             saver.conn.execute("PRAGMA synchronous=FULL")
-            graphs: dict[int, Any] = {}
-            threads = iter(range(10**9))
+            graph_of = cache(lambda size: _langgraph(size, saver))
+            threads = itertools.count()
 
-            def work(count: int) -> float:
-                size = length or count
-                graph = graphs.setdefault(size, None) or _langgraph(size, saver)
-                graphs[size] = graph
-
-                def one(_: int) -> None:
+            def work(graph: Any, size: int, count: int) -> None:
+                for _ in range(-(-count // size)):
                     config = {
                         "configurable": {"thread_id": str(next(threads))},
                         "recursion_limit": size + 10,
                     }
                     graph.invoke({"number": 0}, config, durability="sync")
 
-                return timed(lambda: [one(number) for number in range(-(-count // size))])
+            def run(count: int) -> float:
+                size = length or count
+                graph = graph_of(size)
+                return timed(lambda: work(graph, size, count))
 
-            yield work
+            yield run
 
     return side
 

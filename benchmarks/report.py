@@ -1,8 +1,8 @@
 """How rows are measured and shown.
 
-Hypothesis: on a shared machine two programs can be compared only side by side. Each round runs every
-side once, in turn (A B C, A B C, …); a ratio is taken within its round, and the median of the rounds
-counts, so that a slow minute of the machine strikes both sides alike.
+Hypothesis: on a shared machine two programs can be compared only side by side. Each round runs
+every side once, in turn (A B C, A B C, …); a ratio is taken within its round, and the median of the
+rounds counts, so that a slow minute of the machine strikes both sides alike.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is paid once: the import, the memory of the demonstration, and what the disk takes for a sync.
+"""What is paid once: the import, the demonstration's memory, and what the disk takes for a sync.
 
 Hypothesis: ``import clew`` costs less than 60 ms above a bare interpreter, and the demonstration
 (1,000 files and more) stays below 150 MiB. The sync says what every durable number above rests on.

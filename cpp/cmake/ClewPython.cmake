@@ -10,7 +10,8 @@ file(GLOB binding_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bindings/*.cpp
 # NO_EXTRAS: pybind11's own link-time optimisation would dominate every rebuild; CLEW_LTO has its own.
 pybind11_add_module(_core MODULE NO_EXTRAS ${binding_sources})
 target_include_directories(_core PRIVATE ${PROJECT_SOURCE_DIR})
-target_compile_definitions(_core PRIVATE CLEW_VERSION="${PROJECT_VERSION}")
+set_source_files_properties(${PROJECT_SOURCE_DIR}/bindings/module.cpp PROPERTIES COMPILE_DEFINITIONS
+                            CLEW_VERSION="${PROJECT_VERSION}")
 target_link_libraries(_core PRIVATE clew_testkit)
 # A register file instantiates much of pybind11: two of them side by side in one batch need more
 # memory and time than they save, and a caster that one file forgets would go unnoticed.

@@ -1,9 +1,9 @@
 """What really happened, in one append-only file, and the proof that nothing happened twice.
 
-A handler writes ``ran`` as its first act. A follower of the run's events writes ``done`` once it has
-seen the completion, which the store commits before it shows it. Both go to the same file with
-O_APPEND, so their order in it is the order in which they happened, whichever process wrote them:
-a ``ran`` below the ``done`` of the same step is a step that was repeated after its acknowledgement.
+A handler writes ``ran`` as its first act. A follower of the run's events writes ``done`` once it
+has seen the completion, which the store commits before it shows it. Both go to the same file with
+O_APPEND, so their order in it is the order in which they happened, whichever process wrote them: a
+``ran`` below the ``done`` of the same step is a step repeated after its acknowledgement.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -63,7 +64,7 @@ def run_worker(given: argparse.Namespace, kill_after: int | None) -> Lap:
             if done == kill_after:
                 worker.kill()
                 break
-    if kill_after is None and worker.returncode != 0:
+    if worker.returncode != (0 if kill_after is None else -signal.SIGKILL):
         sys.exit(f"the worker ended with {worker.returncode}; its store is in {given.work}")
     return Lap(done, time.perf_counter() - began, summary)
 

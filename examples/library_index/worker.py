@@ -57,14 +57,19 @@ def register(rt: clew.Runtime, journal: Journal) -> None:
         rt.register(capability)
 
 
-def acknowledge(run: clew.Run, journal: Journal, after: int) -> None:
-    """Follow the run to its end. An event is shown once it is on the disk."""
-    for event in run.events(after=after, follow=True):
+def acknowledge(run: clew.Run, journal: Journal, after: int, *, follow: bool) -> int:
+    """Note what has completed; with `follow` until the run ends. Returns the last event's number.
+
+    An event is shown once it is on the disk.
+    """
+    for event in run.events(after=after, follow=follow):
+        after = event.seq
         # A step over a list has an event of its own after those of its items.
         is_list = event.type == "step.completed" and event.step == "measure"
         if event.type in ("item.completed", "step.completed") and not is_list:
             journal.write("done", str(event.step), event.item, event.seq)
             print("done", event.step, flush=True)
+    return after
 
 
 def slowest(rt: clew.Runtime, files: list[str], count: int = 10) -> list[list[Any]]:
@@ -93,8 +98,9 @@ def main() -> None:
     with clew.Runtime(given.work / "index.db", workers=given.workers, limits=LIMITS) as rt:
         register(rt, journal)
         run = rt.start(HERE / "index.yaml", inputs, id=RUN)
-        acknowledge(run, journal, seen)
-        output = run.result()
+        seen = acknowledge(run, journal, seen, follow=True)
+        output = run.result()  # the end is on the disk: nothing comes after what is read now
+        acknowledge(run, journal, seen, follow=False)
         steps = {step.id: step.output for step in run.steps()}
         summary = {
             **output,

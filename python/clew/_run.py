@@ -12,6 +12,8 @@ from ._records import Event, RunInfo, Step
 
 __all__ = ["Run"]
 
+Duration = float | timedelta | str
+
 _PAGE = 1000
 _SEQ_MAX = 2**62
 
@@ -46,7 +48,7 @@ class Run:
         """Return whether it has ended."""
         return self._core.done()
 
-    def result(self, timeout: float | timedelta | str | None = None) -> Any:
+    def result(self, timeout: Duration | None = None) -> Any:
         """Wait for the output. Shows progress on a terminal or in a notebook meanwhile.
 
         The bar goes to standard error, and only when that is a terminal; ``CLEW_PROGRESS=0`` turns

@@ -28,7 +28,7 @@ __all__ = [
 def fault_points() -> list[str]:
     """Return the names of all points where a test can make Clew fail, sorted.
 
-    ``CLEW_FAULT=<name>:kill`` and the like arm one in a child process from its start.
+    ``CLEW_FAULT=name=kill@1`` arms one in a child process from its start; ``error`` fails it.
     """
     return _core.fault_points()
 

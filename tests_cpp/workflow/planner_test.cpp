@@ -217,11 +217,9 @@ TEST(Planner, jitter_shortens_the_wait) {
   policy.jitter = 0.5;
   World world(definition_of(chain), policy);
   world.start(R"({"n": 1})");
-  const auto decision = decide(*world.definition, world.state, world.traits,
-                               AttemptFinished{0, -1, 1, Error(Code::timeout, "late")}, world.now,
-                               [](int step, int item, int attempt) {
-                                 return step == 0 && item == -1 && attempt == 2 ? 0.5 : 0.0;
-                               });
+  const auto decision =
+      decide(*world.definition, world.state, world.traits,
+             AttemptFinished{0, -1, 1, Error(Code::timeout, "late")}, world.now, 0.5);
   EXPECT_EQ(decision.wakes.at(0).due, (Timestamp{1'000 + 75'000}));
 }
 

@@ -187,6 +187,7 @@ CALLS = [
     Bad("run unknown", lambda rt: rt.run("nowhere"), None, clew.NotFound),
     Bad("start a number", lambda rt: rt.start(3), "source"),
     Bad("start without a file", lambda rt: rt.start("no/such.yaml"), "path", clew.NotFound),
+    Bad("start without suffix", lambda rt: rt.start("no/such"), "path", clew.NotFound),
     Bad("start unpublished", lambda rt: rt.start("no.such@^1"), None, clew.NotFound),
     Bad("start tags", lambda rt: rt.start(WORKFLOW, {"doc": ""}, tags="a"), "tags"),
     Bad("start priority", lambda rt: rt.start(WORKFLOW, {"doc": ""}, priority="a"), "priority"),

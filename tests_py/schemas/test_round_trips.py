@@ -204,6 +204,18 @@ def test_defaults_are_the_functions_own(clew_runtime: clew.Runtime) -> None:
         clew_runtime.execute(handler, {"a": 1, "z": "text"})
 
 
+def test_members_beyond_the_named_are_converted_too(clew_runtime: clew.Runtime) -> None:
+    seen: list[Any] = []
+
+    @clew.capability("test.more", version="1.0.0")
+    def handler(a: int, **more: Colour) -> None:
+        seen.append((a, more))
+
+    clew_runtime.register(handler)
+    clew_runtime.execute("test.more", {"a": 1, "b": "red"})
+    assert seen == [(1, {"b": Colour.RED})]
+
+
 def test_an_annotation_beats_nothing_and_an_override_beats_an_annotation() -> None:
     @clew.capability("test.over", version="1.0.0", inputs={"type": "object"}, outputs=Point)
     def handler(a: range, b: Point):  # type: ignore[no-untyped-def]  # that is the point

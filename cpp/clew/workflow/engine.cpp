@@ -43,7 +43,10 @@ Result<void> write_batch(store::Transaction& tx, const EngineParts& parts, std::
 }  // namespace
 
 EngineImpl::EngineImpl(EngineParts parts, EngineOptions options, store::OwnerId owner)
-    : parts_(parts), options_(std::move(options)), owner_(owner) {}
+    : parts_(parts),
+      options_(std::move(options)),
+      jitter_(parts.env.random("workflow.jitter")),
+      owner_(owner) {}
 
 EngineImpl::~EngineImpl() { stop(false, parts_.env.clock().now()); }
 
@@ -393,8 +396,10 @@ void EngineImpl::call_ended(const LiveRunPtr& run, const CallCommand& command,
     // Not a failure of the step: whoever goes on with the run makes the call again.
     parts_.traces.record(call->trace());
   } else {
+    TraceRecord trace = call->trace();
+    take_digests(trace);  // here, so that the writer's thread has only rows to write
     stimulate(run, AttemptFinished{command.step, command.item, command.attempt, outcome.result},
-              &call->trace());
+              &trace);
   }
   if (active_calls_.load() == 0 && stopping_.load()) {
     {

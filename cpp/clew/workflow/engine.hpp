@@ -71,8 +71,9 @@ struct RunInfo {
   int steps_total = 0;  // as far as known
 };
 
-// One durable run. Thread-safe; reads see what is committed or about to be. It need not be owned by
-// this process: then reads come from the store, and waiting notices other processes' commits.
+// One durable run. Thread-safe. Reads see only what is committed; counts of steps may run ahead by
+// what is being committed. It need not be owned by this process: then reads come from the store,
+// and waiting notices other processes' commits.
 class Run {
  public:
   virtual ~Run() = default;

@@ -25,13 +25,16 @@ Result<RunInfo> LiveRun::info() {
   if (other) return other->info();
   const Lock lock(mutex_);
   RunInfo info = row_.info;
-  info.status = state_.status;
-  info.output = state_.output;
-  info.error = state_.error;
-  info.failed_step = state_.failed_step;
-  info.waiting_for = waiting_for_;
-  if (!waiting_for_.empty() && !is_terminal(info.status)) info.status = RunStatus::waiting;
-  if (is_terminal(info.status)) info.ended = state_.ended;
+  if (end_committed_) {  // an end that is not committed has not happened
+    info.status = state_.status;
+    info.output = state_.output;
+    info.error = state_.error;
+    info.failed_step = state_.failed_step;
+    info.ended = state_.ended;
+  } else {
+    info.status = waiting_for_.empty() ? RunStatus::running : RunStatus::waiting;
+    info.waiting_for = waiting_for_;
+  }
   count_steps(*definition_, state_, info);
   return info;
 }
@@ -44,8 +47,19 @@ Result<RunStatus> LiveRun::status() {
 Result<std::vector<StepInfo>> LiveRun::steps() {
   CLEW_TRY(const auto other, elsewhere());
   if (other) return other->steps();
-  const Lock lock(mutex_);
-  return step_infos(*definition_, state_);
+  {
+    const Lock lock(mutex_);
+    if (committed_seq_ == state_.last_seq) return step_infos(*definition_, state_);
+  }
+  // The memory is ahead of the disk. What is not committed may yet be lost, so it is not shown.
+  if (engine_.closed()) return error(Code::closed, "the runtime is closed");
+  std::vector<StepInfo> infos;
+  CLEW_TRY(engine_.parts().database.read([&](store::Transaction& tx) -> Result<void> {
+    CLEW_TRY(const auto loaded, load_state(tx, *definition_, row_.number));
+    infos = step_infos(*definition_, loaded.state);
+    return {};
+  }));
+  return infos;
 }
 
 Result<std::vector<EventInfo>> LiveRun::events(std::int64_t after, int limit) {

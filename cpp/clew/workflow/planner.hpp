@@ -155,16 +155,16 @@ struct StepTraits {
 };
 
 // Pure. A stimulus that does not fit the state (a late result of an ended run, a wake for a step
-// that is not waiting) gives an empty decision. `unit(step, item, attempt)` supplies jitter in
-// [0, 1). The costs of deciding about one item do not grow with the number of items.
-// Rules: RULINGS "Graphs" and "Retries"; on_failure is `stop`: after a step's final failure nothing
-// new starts, what runs is cancelled, what never began is skipped. An interrupted call of a `once`
-// capability ends the run `unknown`, naming the step; so does a result with Code::unknown_outcome.
-// A step whose outcome is unknown is `failed` with that error, so that in an ended run every step
-// has ended. An expression that errors fails its step. An empty for_each completes with [].
-// A RetryDue that comes early gives its wake again.
+// that is not waiting) gives an empty decision. `unit` in [0, 1) is the chance that jitter
+// takes: at most one retry follows from a stimulus. The costs of deciding about one item do not
+// grow with the number of items. Rules: RULINGS "Graphs" and "Retries"; on_failure is `stop`: after
+// a step's final failure nothing new starts, what runs is cancelled, what never began is skipped.
+// An interrupted call of a `once` capability ends the run `unknown`, naming the step; so does a
+// result with Code::unknown_outcome. A step whose outcome is unknown is `failed` with that error,
+// so that in an ended run every step has ended. An expression that errors fails its step. An empty
+// for_each completes with []. A RetryDue that comes early gives its wake again.
 Decision decide(const Definition& definition, const RunState& state,
                 const std::vector<StepTraits>& traits, const Stimulus& stimulus, Timestamp now,
-                double (*unit)(int step, int item, int attempt) = nullptr);
+                double unit = 0.0);
 
 }  // namespace clew::workflow

@@ -35,7 +35,7 @@ using Members = std::vector<Member>;
 class Decider {
  public:
   Decider(const Definition& definition, const RunState& state,
-          const std::vector<StepTraits>& traits, Timestamp now, double (*unit)(int, int, int))
+          const std::vector<StepTraits>& traits, Timestamp now, double unit)
       : definition_(definition),
         state_(state),
         traits_(traits),
@@ -266,8 +266,7 @@ class Decider {
 
   void retry(Call call, int attempt, const Error& error) {
     const int next = attempt + 1;
-    const double unit = unit_ != nullptr ? unit_(call.step, call.item, next) : 0.0;
-    const auto delay = traits_[static_cast<std::size_t>(call.step)].retry.delay_before(next, unit);
+    const auto delay = traits_[static_cast<std::size_t>(call.step)].retry.delay_before(next, unit_);
     const Timestamp due = now_ + delay;
     emit("retrying", call, {{"attempt", attempt}, {"error", error.to_value()}, {"due_us", due.us}});
     if (delay <= Duration(0)) {
@@ -425,7 +424,7 @@ class Decider {
   const RunState& state_;
   const std::vector<StepTraits>& traits_;
   const Timestamp now_;
-  double (*const unit_)(int, int, int);
+  const double unit_;
 
   Decision decision_;
   Value input_;                  // of the run
@@ -440,7 +439,7 @@ class Decider {
 
 Decision decide(const Definition& definition, const RunState& state,
                 const std::vector<StepTraits>& traits, const Stimulus& stimulus, Timestamp now,
-                double (*unit)(int step, int item, int attempt)) {
+                double unit) {
   CLEW_CHECK(traits.size() == definition.steps.size());
   CLEW_CHECK(state.steps.size() == definition.steps.size());
   return Decider(definition, state, traits, now, unit).decide(stimulus);

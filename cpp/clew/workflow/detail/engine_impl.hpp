@@ -76,6 +76,7 @@ class EngineImpl final : public Engine {
 
   EngineParts parts_;
   EngineOptions options_;
+  Random& jitter_;
   std::atomic<store::OwnerId> owner_;
   std::atomic<bool> stopping_{false};  // nothing new begins
   std::atomic<bool> closed_{false};
