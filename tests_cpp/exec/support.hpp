@@ -21,9 +21,14 @@
 
 namespace clew::testing {
 
-// Opened once, for all who wait. May die as soon as one of them has seen it open.
+// Opened once, for all who wait. May die as soon as one of them has seen it open; opens when it
+// dies, so that a failed test ends.
 class Gate {
  public:
+  Gate() = default;
+  Gate(const Gate&) = delete;
+  Gate& operator=(const Gate&) = delete;
+  ~Gate() { open(); }
   void open() {
     const auto state = state_;
     const Lock lock(state->mutex);
@@ -49,10 +54,10 @@ class Gate {
   std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
-// Waits for a state that has no signal of its own. False after ten seconds.
+// Waits for a state that has no signal of its own. False after a minute.
 template <typename Predicate>
 bool await(Predicate&& is_true) {
-  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (!is_true()) {
     if (std::chrono::steady_clock::now() > give_up) return false;
     std::this_thread::yield();

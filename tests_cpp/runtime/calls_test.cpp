@@ -79,45 +79,67 @@ TEST_P(Calls, every_refusal_leaves_one_trace_and_enters_no_handler) {
   EXPECT_EQ(entered.load(), 0);
 }
 
-TEST_P(Calls, a_deadline_returns_at_once_and_slots_are_right_afterwards) {
-  Gate gate;
+// A runtime in virtual time, so that a deadline comes when the test says so.
+class Deadlines : public testing::Test {
+ protected:
+  Deadlines() {
+    RuntimeOptions options;
+    options.workers = 2;
+    options.clock = &clock_;
+    runtime_ = open(options);
+  }
+
+  // A call of `id` with a deadline in 50 ms, once its handler is running.
+  InvocationPtr running_call(const std::string& id) {
+    auto asked = request(id);
+    asked.timeout = std::chrono::milliseconds(50);
+    auto call = runtime_->submit(std::move(asked));
+    gate_.await_waiting(1);
+    return call;
+  }
+
+  ManualClock clock_;
+  Gate gate_;
+  std::unique_ptr<Runtime> runtime_;
+};
+
+TEST_F(Deadlines, a_deadline_returns_at_once_and_slots_are_right_afterwards) {
   std::atomic<bool> told{false};
   add(*runtime_, "test.slow", [&](Invocation& call, const Value&) -> Result<Value> {
-    gate.wait();
+    gate_.wait();
     told = call.cancelled();
     return Value("late");
   });
-  auto asked = request("test.slow");
-  asked.timeout = std::chrono::milliseconds(50);
-  const auto outcome = runtime_->execute(std::move(asked));
-  EXPECT_EQ(outcome.kind, CallOutcome::timeout);
-  EXPECT_EQ(outcome.result.error().code(), Code::timeout);
+  const auto call = running_call("test.slow");
+  clock_.advance(std::chrono::milliseconds(49));
+  EXPECT_FALSE(call->ended());
+  clock_.advance(std::chrono::milliseconds(1));
+  runtime_->dispatcher().wait(call, Timestamp::never());
+  EXPECT_EQ(call->outcome().kind, CallOutcome::timeout);
+  EXPECT_EQ(call->outcome().result.error().code(), Code::timeout);
   EXPECT_EQ(runtime_->pool().stats().running, 1);  // the handler still holds its slot
 
-  gate.open();
-  add(*runtime_, "test.echo", echo);
+  gate_.open();
   EXPECT_TRUE(runtime_->close(true, std::chrono::seconds(10)));
   EXPECT_TRUE(told.load());
+  EXPECT_EQ(call->outcome().kind, CallOutcome::timeout);  // the late result changed nothing
   EXPECT_EQ(runtime_->pool().stats().running, 0);
   EXPECT_EQ(runtime_->pool().stats().completed, 1);
 }
 
-TEST_P(Calls, a_timeout_of_a_once_capability_is_an_unknown_outcome) {
-  Gate gate;
+TEST_F(Deadlines, a_timeout_of_a_once_capability_is_an_unknown_outcome) {
   auto once = contract("test.once");
   once.effect = Effect::once;
   add(*runtime_, once, [&](Invocation&, const Value&) -> Result<Value> {
-    gate.wait();
+    gate_.wait();
     return Value();
   });
-  auto asked = request("test.once");
-  asked.timeout = std::chrono::milliseconds(30);
-  const auto call = runtime_->submit(std::move(asked));
-  gate.await_waiting(1);
+  const auto call = running_call("test.once");
+  clock_.advance(std::chrono::milliseconds(50));
   runtime_->dispatcher().wait(call, Timestamp::never());
   EXPECT_EQ(call->outcome().kind, CallOutcome::timeout);
   EXPECT_EQ(call->outcome().result.error().code(), Code::unknown_outcome);
-  gate.open();
+  gate_.open();
 }
 
 TEST_P(Calls, a_deadline_counts_the_time_in_the_queue) {
