@@ -108,7 +108,7 @@ format:  ## Lay out all sources
 # What the stages above run; their output goes to build/logs.
 # Not rebuilt at import: tests start many processes, and none of them should look for changes.
 raw-module:
-	pip install -q --no-build-isolation --no-deps -e . -Ceditable.rebuild=false \
+	pip install -q --no-build-isolation -e . -Ceditable.rebuild=false \
 	  -Ccmake.define.CLEW_TESTS=ON $(MOLD:-D%=-Ccmake.define.%)
 
 raw-lint:

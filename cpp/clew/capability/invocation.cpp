@@ -67,6 +67,10 @@ bool Invocation::begin() {
 }
 
 bool Invocation::finish(Result<Value> result) {
+  if (deadline_ != Timestamp::never() && core_->env.clock().now() >= deadline_) {
+    expire();  // in the instant of the deadline the deadline wins, however late its timer is
+    return false;
+  }
   if (result && !capability()->outputs->accepts_everything()) {
     if (auto fits = capability()->outputs->check(*result, "output"); !fits) {
       result = Error(Code::execution_failed,

@@ -53,6 +53,10 @@ EngineImpl::~EngineImpl() { stop(false, parts_.env.clock().now()); }
 // ---- starting -------------------------------------------------------------------------------
 
 void EngineImpl::start(StartRequest request, Function<void(Result<RunPtr>)> started) {
+  // Counted from here, so that stop() either refuses it or waits for its commit.
+  committing_.fetch_add(1);
+  const auto over = std::unique_ptr<EngineImpl, void (*)(EngineImpl*)>(
+      this, [](EngineImpl* engine) { engine->commit_over(); });
   if (stopping_.load()) return started(error(Code::closed, "the runtime is closed"));
   if (auto ready = prepare(request); !ready) return started(std::move(ready).error());
   if (!request.id.empty()) {
@@ -85,7 +89,14 @@ Result<void> EngineImpl::prepare(StartRequest& request) {
     return invalid_input("id", request.id, "at most 200 characters");
   }
   if (auto problems = check(*request.definition); !problems.empty()) {
-    const auto code = Code::not_found;
+    const auto registry = parts_.registry.snapshot();
+    auto code = Code::not_found;
+    for (const auto& step : request.definition->steps) {
+      const auto found = registry->resolve(step.call);
+      if (found) continue;
+      code = found.error().code();
+      break;
+    }
     Error first(code, fmt::format("{}: {}", problems.front().path, problems.front().message));
     return first.with("path", problems.front().path)
         .with("suggestion", problems.front().suggestion);
@@ -145,11 +156,11 @@ void EngineImpl::commit_start(const LiveRunPtr& run, std::shared_ptr<Batch> batc
   }
   auto apply = [this, run, batch, plan](store::Transaction& tx) -> Result<void> {
     const auto& row = run->row_;
-    if (plan->keep) CLEW_TRY(keep_definition(tx, *run->definition_));
     CLEW_TRY(plan->number,
              insert_run(tx, {row.info.id, run->definition_.get(), plan->input, plan->tags,
                              row.info.priority, row.durability, row.info.created}));
     if (!plan->number) return {};
+    if (plan->keep) CLEW_TRY(keep_definition(tx, *run->definition_));
     CLEW_TRY(plan->lease, store::make_lease(tx, {run_kind, *plan->number}, owner_.load()));
     return write_batch(tx, parts_, *plan->number, plan->lease, *batch);
   };
@@ -204,12 +215,13 @@ Result<RunPtr> EngineImpl::same_run(const std::string& id, const Definition& def
 void EngineImpl::gather(LiveRun& run, Decision decision, Batch& into) {
   if (stopping_.load()) {
     // Nothing new begins: what would have is decided again by whoever goes on with the run.
+    decision.calls.clear();
     const auto begins = std::ranges::find_if(decision.events, [](const RunEvent& event) {
       return event.type == "step.started" || event.type == "item.started";
     });
     if (begins != decision.events.end()) {
       decision.events.erase(begins, decision.events.end());
-      decision.calls.clear();
+      decision.cancel_calls = false;
       decision.ended = false;
     }
   }
@@ -239,7 +251,7 @@ void EngineImpl::stimulate(const LiveRunPtr& run, const Stimulus& stimulus,
     } else {
       gather(*run, decide(*run->definition_, run->state_, run->traits_, stimulus, now), run->next_);
       if (const auto* finished = std::get_if<AttemptFinished>(&stimulus);
-          finished != nullptr && !finished->result) {
+          finished != nullptr && !finished->result && is_terminal(run->state_.status)) {
         run->cause_ = finished->result.error().cause();
       }
       if (trace != nullptr) run->next_.traces.push_back(*trace);
@@ -340,6 +352,11 @@ void EngineImpl::carry_out(const LiveRunPtr& run, Batch& batch) {
 }
 
 void EngineImpl::launch_ready() {
+  // A call that ends at once comes back here: the loop below goes on instead of nesting.
+  thread_local bool launching = false;
+  if (std::exchange(launching, true)) return;
+  const auto reset =
+      std::unique_ptr<bool, void (*)(bool*)>(&launching, [](bool* on) { *on = false; });
   for (;;) {
     std::pair<LiveRunPtr, CallCommand> next;
     {
@@ -383,6 +400,7 @@ void EngineImpl::launch(const LiveRunPtr& run, CallCommand command) {
 
 void EngineImpl::call_ended(const LiveRunPtr& run, const CallCommand& command,
                             const InvocationPtr& call) {
+  committing_.fetch_add(1);  // until its result is handed over, stop() must wait for it
   {
     const Lock lock(run->mutex_);
     run->in_flight_.erase({command.step, command.item});
@@ -401,12 +419,7 @@ void EngineImpl::call_ended(const LiveRunPtr& run, const CallCommand& command,
     stimulate(run, AttemptFinished{command.step, command.item, command.attempt, outcome.result},
               &trace);
   }
-  if (active_calls_.load() == 0 && stopping_.load()) {
-    {
-      const Lock lock(mutex_);
-    }
-    idle_.notify_all();
-  }
+  commit_over();
   launch_ready();
 }
 
@@ -422,6 +435,8 @@ void EngineImpl::lose(const LiveRunPtr& run, Error why) {
   std::vector<InvocationPtr> calls;
   std::vector<Function<void()>> callbacks;
   std::vector<Acknowledge> acknowledge;
+  std::vector<TraceRecord> traces;
+  forget(run);  // first: who looks for the run elsewhere must not find this one
   {
     const Lock lock(run->mutex_);
     run->gone_ = why;
@@ -429,10 +444,10 @@ void EngineImpl::lose(const LiveRunPtr& run, Error why) {
     for (const auto& [key, call] : run->in_flight_) calls.push_back(call);
     callbacks = std::move(run->callbacks_);
     acknowledge = std::move(run->next_.acknowledge);
-    for (const auto& trace : run->next_.traces) parts_.traces.record(trace);
+    traces = std::move(run->next_.traces);
     run->next_ = {};
   }
-  forget(run);
+  for (auto& trace : traces) parts_.traces.record(std::move(trace));
   lost_.fetch_add(1, std::memory_order_relaxed);
   {
     const Lock lock(mutex_);
@@ -446,8 +461,13 @@ void EngineImpl::lose(const LiveRunPtr& run, Error why) {
 
 void EngineImpl::forget(const LiveRunPtr& run) {
   const Lock lock(mutex_);
-  live_.erase(run->id());
-  unbound_.erase(run->id());
+  if (const auto live = live_.find(run->id()); live != live_.end() && live->second == run) {
+    live_.erase(live);
+  }
+  if (const auto waits = unbound_.find(run->id());
+      waits != unbound_.end() && waits->second.first == run) {
+    unbound_.erase(waits);
+  }
 }
 
 // ---- looking --------------------------------------------------------------------------------

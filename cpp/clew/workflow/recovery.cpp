@@ -27,10 +27,20 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineParts parts, EngineOptions op
   }
   CLEW_TRY(const auto owner, register_owner(parts.database, options.owner_name,
                                             parts.env.clock().now(), options.lease_ttl));
-  return std::unique_ptr<Engine>(std::make_unique<EngineImpl>(parts, std::move(options), owner));
+  auto engine = std::make_unique<EngineImpl>(parts, std::move(options), owner);
+  engine->start_keeper();
+  return std::unique_ptr<Engine>(std::move(engine));
 }
 
 void EngineImpl::begin_recovery() {
+  {
+    const Lock lock(keeper_mutex_);
+    adopts_.store(true);
+  }
+  keeper_wake_.notify_all();
+}
+
+void EngineImpl::start_keeper() {
   keeper_.start("clew-keeper", [this] { keep_alive(); });
 }
 
@@ -38,13 +48,12 @@ void EngineImpl::begin_recovery() {
 void EngineImpl::keep_alive() {
   Clock& clock = parts_.env.clock();
   for (;;) {
-    auto done = renew();
-    if (done) {
-      for (;;) {
-        const auto adopted = adopt_lapsed();
-        if (!adopted) done = adopted.error();
-        if (!adopted || *adopted < adopt_at_once) break;
-      }
+    const bool adopts = adopts_.load();
+    Result<void> done = renew();
+    for (bool more = adopts; done && more && !stopping_.load();) {
+      const auto adopted = adopt_lapsed();
+      more = adopted && *adopted == adopt_at_once;
+      done = adopted ? renew() : Result<void>(adopted.error());  // adopting takes its time
     }
     if (!done && done.error().code() != Code::closed) {
       const Lock lock(mutex_);
@@ -52,7 +61,9 @@ void EngineImpl::keep_alive() {
     }
     const auto next = clock.now() + options_.lease_ttl / 3;
     Lock lock(keeper_mutex_);
-    while (!keeper_stop_ && clock.now() < next) clock.wait_until(keeper_wake_, lock, next);
+    while (!keeper_stop_ && clock.now() < next && adopts == adopts_.load()) {
+      clock.wait_until(keeper_wake_, lock, next);
+    }
     if (keeper_stop_) return;
   }
 }
@@ -113,6 +124,7 @@ Result<int> EngineImpl::adopt_lapsed() {
     return {};
   }));
   for (const auto& lease : taken) {
+    if (stopping_.load()) break;  // remove_owner() leaves the rest to others
     if (auto adopted = adopt(lease); !adopted) {
       const Lock lock(mutex_);
       last_error_ = fmt::format("run number {}: {}", lease.number, adopted.error().to_string());
@@ -132,6 +144,7 @@ Result<void> EngineImpl::adopt(const store::Lease& lease) {
     pins = loaded.pins;
     run = std::make_shared<LiveRun>(*this, std::move(*row), std::move(definition), lease);
     const Lock lock(run->mutex_);
+    run->traits_.resize(run->definition_->steps.size());  // known once bound; cancelling needs none
     run->committed_seq_ = loaded.state.last_seq;
     run->state_ = std::move(loaded.state);
     return {};
@@ -154,8 +167,8 @@ void EngineImpl::resume_or_wait(const LiveRunPtr& run) {
     const auto waiting = unbound_.find(run->id());
     if (waiting == unbound_.end() || waiting->second.first != run) return;
     std::string missing;
-    const bool bound = bind(*run, waiting->second.second, missing);
     const Lock run_lock(run->mutex_);
+    const bool bound = bind(*run, waiting->second.second, missing);
     run->waiting_for_ = bound ? "" : fmt::format("capability {} is not registered", missing);
     if (!bound) return;
     unbound_.erase(waiting);

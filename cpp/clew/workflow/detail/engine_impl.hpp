@@ -37,6 +37,8 @@ class EngineImpl final : public Engine {
   Value stats() override;
   bool stop(bool drain, Timestamp deadline) override;
 
+  void start_keeper();
+
   // --- for runs ---
   EngineParts& parts() { return parts_; }
   bool closed() const { return closed_.load(std::memory_order_acquire); }
@@ -78,6 +80,7 @@ class EngineImpl final : public Engine {
   EngineOptions options_;
   Random& jitter_;
   std::atomic<store::OwnerId> owner_;
+  std::atomic<bool> adopts_{false};    // takes over what nobody owns
   std::atomic<bool> stopping_{false};  // nothing new begins
   std::atomic<bool> closed_{false};
   std::atomic<std::int64_t> active_calls_{0};
