@@ -116,7 +116,7 @@ raw-lint:
 	ruff check $(PY_FOLDERS)
 	ruff format --check $(PY_FOLDERS)
 	mypy
-	$(PYTEST) --noconftest -p no:clew tests_py/codebase
+	$(PYTEST) --noconftest -p no:clew.pytest_plugin tests_py/codebase
 
 raw-sanitize:
 	$(CONFIGURE) -B build/$(NAME) -DCMAKE_CXX_COMPILER=$(CLANG) -DCLEW_SANITIZE=$(SANITIZER) -DCLEW_TEST_LAYERS="$(LAYERS)"

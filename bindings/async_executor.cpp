@@ -1,7 +1,6 @@
 #include "bindings/async_executor.hpp"
 
 #include <pybind11/stl.h>
-
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -236,8 +235,8 @@ class AsyncExecutor final : public CapabilityExecutor {
     (void)with_gil([&] {
       const Serving serving(shared->core.lock().get());
       try {
-        py::module_::import("clew._loop").attr("serve")(
-            std::shared_ptr<Inbox>(shared, &shared->inbox));
+        py::module_::import("clew._loop")
+            .attr("serve")(std::shared_ptr<Inbox>(shared, &shared->inbox));
       } catch (py::error_already_set& raised) {
         raised.discard_as_unraisable("the event loop of a Clew runtime");
       }
@@ -255,7 +254,8 @@ class AsyncExecutor final : public CapabilityExecutor {
 
 }  // namespace
 
-std::shared_ptr<CapabilityExecutor> make_async_executor(ThreadPool& pool, std::weak_ptr<Core> core) {
+std::shared_ptr<CapabilityExecutor> make_async_executor(ThreadPool& pool,
+                                                        std::weak_ptr<Core> core) {
   return std::make_shared<AsyncExecutor>(pool, std::move(core));
 }
 

@@ -11,7 +11,8 @@ bool is_python(const Invocation& invocation) {
 }
 
 // Runs the call on this thread if that is wise and possible; true when it has ended then. With the
-// GIL. Ctrl-C interrupts a Python handler by itself; on the main thread anything else must be brief.
+// GIL. Ctrl-C interrupts a Python handler by itself; on the main thread anything else must be
+// brief.
 bool run_here(Core& core, Dispatcher& dispatcher, const InvocationPtr& invocation) {
   if (!invocation->may_run_here()) return false;
   if (is_python(*invocation)) return dispatcher.run_here(invocation);

@@ -24,8 +24,8 @@ struct CallOptions {
 
 // All of these need the GIL and throw Raised or py::error_already_set.
 
-// Builds the request; `input` may be null: an empty object. The parent is `parent`, or the call that
-// this thread runs.
+// Builds the request; `input` may be null: an empty object. The parent is `parent`, or the call
+// that this thread runs.
 Request make_request(Core& core, py::handle reference, py::handle input, const CallOptions& options,
                      InvocationPtr parent = nullptr);
 

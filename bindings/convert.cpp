@@ -24,7 +24,8 @@ struct Known {
 };
 Known known;
 
-// Where the walk stands: from the innermost step outwards. The path is spelled out only for an error.
+// Where the walk stands: from the innermost step outwards. The path is spelled out only for an
+// error.
 struct Step {
   const Step* outer = nullptr;
   PyObject* key = nullptr;  // or
@@ -89,8 +90,8 @@ class Walk {
   }
 
  private:
-  // Subclasses and objects that stand for data. The walk into what they give is one level deeper, so
-  // that an object that gives itself comes to an end.
+  // Subclasses and objects that stand for data. The walk into what they give is one level deeper,
+  // so that an object that gives itself comes to an end.
   Value convert_rare(PyObject* object, const Step* at, int depth) {
     if (const auto given = py::reinterpret_steal<py::object>(enum_value(object))) {
       bound_depth(depth + 1, at);
@@ -121,8 +122,8 @@ class Walk {
   Value string(PyObject* object, const Step* at) {
     if (PyUnicode_IS_COMPACT_ASCII(object)) {
       const auto size = static_cast<std::size_t>(PyUnicode_GET_LENGTH(object));
-      return charge(
-          Value(std::string_view(static_cast<const char*>(PyUnicode_DATA(object)), size)), at);
+      return charge(Value(std::string_view(static_cast<const char*>(PyUnicode_DATA(object)), size)),
+                    at);
     }
     // Not PyUnicode_AsUTF8: it would keep a copy in the object for as long as that lives.
     const auto bytes = py::reinterpret_steal<py::object>(PyUnicode_AsUTF8String(object));
@@ -175,7 +176,8 @@ class Walk {
     bool plain_keys = true;
     PyObject* borrowed_key = nullptr;
     PyObject* borrowed_value = nullptr;
-    for (Py_ssize_t position = 0; PyDict_Next(object, &position, &borrowed_key, &borrowed_value) != 0;) {
+    for (Py_ssize_t position = 0;
+         PyDict_Next(object, &position, &borrowed_key, &borrowed_value) != 0;) {
       // Owned meanwhile: code that runs in the walk may change the dict.
       const auto key = py::reinterpret_borrow<py::object>(borrowed_key);
       const auto value = py::reinterpret_borrow<py::object>(borrowed_value);
@@ -256,7 +258,8 @@ class Walk {
     }
     const auto bytes = py::reinterpret_steal<py::object>(PyUnicode_AsUTF8String(key));
     if (!bytes) refuse_surrogate(key, at);
-    return {PyBytes_AS_STRING(bytes.ptr()), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.ptr()))};
+    return {PyBytes_AS_STRING(bytes.ptr()),
+            static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.ptr()))};
   }
 
   Value take_items(std::size_t start) {
@@ -269,7 +272,8 @@ class Walk {
     const auto taken = std::span(members_).subspan(start);
     charge_bytes(taken.size() * sizeof(Member), at);
     // Keys of a subclass may be unequal to Python and have the same text.
-    if (!plain_keys && !Value::has_unique_keys(taken)) refuse(object, at, "keys of different texts");
+    if (!plain_keys && !Value::has_unique_keys(taken))
+      refuse(object, at, "keys of different texts");
     auto value = Value::take_object(taken);
     members_.resize(start);
     return value;

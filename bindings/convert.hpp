@@ -24,8 +24,8 @@ inline constexpr std::size_t value_bytes_max = std::size_t{64} << 20U;
 // (objects); numbers that say they are integers (`__index__`). Takes a copy: later changes are not
 // seen. Needs the GIL; may run Python code of the last kinds.
 // Throws Raised(`invalid_input`) with the path below `root`, the value and what was expected: other
-// types, integers beyond 64 bits, NaN and infinities, keys that are no str, lone surrogates, nesting
-// deeper than 128 (cycles too), more than `value_bytes_max`.
+// types, integers beyond 64 bits, NaN and infinities, keys that are no str, lone surrogates,
+// nesting deeper than 128 (cycles too), more than `value_bytes_max`.
 Value to_value(py::handle object, std::string_view root);
 
 // A new reference to the Python form: dict, list, str, int, float, bool or None. Needs the GIL.

@@ -7,8 +7,8 @@
 namespace clew::python {
 namespace {
 
-// Short strings seen lately, as Python objects: a key costs neither an allocation nor its hash again.
-// Guarded by the GIL; what it holds is never freed, so its size is bounded.
+// Short strings seen lately, as Python objects: a key costs neither an allocation nor its hash
+// again. Guarded by the GIL; what it holds is never freed, so its size is bounded.
 class RecentTexts {
  public:
   // A new reference, or null with Python's error set.
@@ -58,8 +58,8 @@ PyObject* checked(PyObject* object) {
 PyObject* convert(const Value& value);
 
 PyObject* convert_array(std::span<const Value> items) {
-  const auto list = py::reinterpret_steal<py::object>(
-      checked(PyList_New(static_cast<Py_ssize_t>(items.size()))));
+  const auto list =
+      py::reinterpret_steal<py::object>(checked(PyList_New(static_cast<Py_ssize_t>(items.size()))));
   for (std::size_t i = 0; i < items.size(); ++i) {
     PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i), convert(items[i]));
   }

@@ -1,6 +1,8 @@
 #include <pybind11/pybind11.h>
-
+// Needs what pybind11 includes of Python first.
+// clang-format off
 #include <datetime.h>
+// clang-format on
 
 #include <chrono>
 #include <cmath>
@@ -35,7 +37,8 @@ Duration to_duration(py::handle object, std::string_view path) {
     const std::int64_t rest = PyDateTime_DELTA_GET_MICROSECONDS(object.ptr());
     // A timedelta has at most 10^9 days: more than 64 bits of microseconds hold.
     if (days < 0 || days > INT64_MAX / day_us - 1) {
-      raise(invalid_input(path, shown(object), "a duration that is not negative and below 290,000 years"));
+      raise(invalid_input(path, shown(object),
+                          "a duration that is not negative and below 290,000 years"));
     }
     return Duration(days * day_us + seconds * second_us + rest);
   }
@@ -61,10 +64,9 @@ Timestamp to_timestamp(py::handle object, std::string_view path) {
   const std::int64_t seconds = PyDateTime_DATE_GET_HOUR(object.ptr()) * 3600 +
                                PyDateTime_DATE_GET_MINUTE(object.ptr()) * 60 +
                                PyDateTime_DATE_GET_SECOND(object.ptr());
-  const std::int64_t shift =
-      PyDateTime_DELTA_GET_DAYS(offset.ptr()) * day_us +
-      PyDateTime_DELTA_GET_SECONDS(offset.ptr()) * second_us +
-      PyDateTime_DELTA_GET_MICROSECONDS(offset.ptr());
+  const std::int64_t shift = PyDateTime_DELTA_GET_DAYS(offset.ptr()) * day_us +
+                             PyDateTime_DELTA_GET_SECONDS(offset.ptr()) * second_us +
+                             PyDateTime_DELTA_GET_MICROSECONDS(offset.ptr());
   return {days * day_us + seconds * second_us + PyDateTime_DATE_GET_MICROSECOND(object.ptr()) -
           shift};
 }

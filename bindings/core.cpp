@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "bindings/convert.hpp"
 #include "bindings/async_executor.hpp"
+#include "bindings/convert.hpp"
 #include "bindings/handler.hpp"
 #include "bindings/python_executor.hpp"
 
@@ -95,6 +95,7 @@ void Core::end_close() {
     const Lock lock(closer_mutex_);
     closer_->join();
   });
+  if (std::exchange(ended_, true)) return;
   known_ = {};
   brief_.clear();
   for (const auto& weak : handlers_) {
@@ -119,7 +120,7 @@ bool Core::close(bool drain, Duration timeout) {
 }
 
 void Core::close_quietly(Duration timeout) noexcept {
-  if (generation_ != fork_generation() || runtime_ == nullptr) return;
+  if (generation_ != fork_generation() || runtime_ == nullptr || ended_) return;
   begin_close(false, timeout);
   if (runtime_->pool().in_slot() || on_own_thread()) {
     // A handler or callback dropped the last reference: its thread cannot wait for itself.
@@ -148,11 +149,10 @@ void Core::close_all(Duration timeout) {
 
 std::size_t Core::live_count() {
   return live().with([](Live& all) {
-    return static_cast<std::size_t>(
-        std::ranges::count_if(all.open, [](const auto& weak) {
-          const auto core = weak.lock();
-          return core && !core->closed();
-        }));
+    return static_cast<std::size_t>(std::ranges::count_if(all.open, [](const auto& weak) {
+      const auto core = weak.lock();
+      return core && !core->closed();
+    }));
   });
 }
 

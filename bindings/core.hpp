@@ -24,8 +24,8 @@ class PythonHandler;
 // Shared by the Runtime object and by every Call, Run, Map and Context of it. The Runtime object
 // closes it when it goes; what is left then answers `closed`. Thread-safe unless it says "GIL".
 //
-// A child made by fork inherits the memory and none of the threads: there every call is refused with
-// `closed`, close() does nothing, and the parts are never destroyed.
+// A child made by fork inherits the memory and none of the threads: there every call is refused
+// with `closed`, close() does nothing, and the parts are never destroyed.
 class Core : public std::enable_shared_from_this<Core> {
  public:
   // GIL. Opens a runtime with the executors for Python and starts it. Throws Raised.
@@ -51,8 +51,8 @@ class Core : public std::enable_shared_from_this<Core> {
   void close_quietly(Duration timeout) noexcept;
 
   // GIL. What a reference means now, or null when the dispatcher shall say what is wrong with it.
-  // `reference` is a str or has `__clew_ref__`; anything else throws Raised(`invalid_input`). `text`
-  // is set whenever null is returned.
+  // `reference` is a str or has `__clew_ref__`; anything else throws Raised(`invalid_input`).
+  // `text` is set whenever null is returned.
   CapabilityPtr resolve(py::handle reference, std::string& text);
 
   // GIL. Handlers whose functions the garbage collector has to know.
@@ -85,6 +85,7 @@ class Core : public std::enable_shared_from_this<Core> {
   std::unique_ptr<Threads> closer_ CLEW_GUARDED_BY(closer_mutex_) = std::make_unique<Threads>();
 
   // Guarded by the GIL.
+  bool ended_ = false;  // closed, and all that Python gave is dropped
   struct Known {
     PyRef reference;
     CapabilityPtr capability;

@@ -53,8 +53,8 @@ std::string text_of(py::handle object) {
 }
 
 std::string type_name(py::handle exception) {
-  const auto type = py::reinterpret_borrow<py::object>(
-      reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())));
+  const auto type =
+      py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())));
   const auto name = attribute(type, "__qualname__");
   const auto module = attribute(type, "__module__");
   const auto plain = name ? text_of(name) : std::string(Py_TYPE(exception.ptr())->tp_name);
@@ -202,8 +202,9 @@ void set_python_error(const Error& error) {
 
 Error error_of_handler(Invocation& invocation) {
   const auto exception = take_current();
-  const bool interrupted = PyErr_GivenExceptionMatches(exception.ptr(), PyExc_KeyboardInterrupt) != 0 &&
-                           on_main_thread() && !was_raised_by_statement(exception);
+  const bool interrupted =
+      PyErr_GivenExceptionMatches(exception.ptr(), PyExc_KeyboardInterrupt) != 0 &&
+      on_main_thread() && !was_raised_by_statement(exception);
   const auto cause = std::make_shared<PyCause>(exception, interrupted);
   if (interrupted) {
     invocation.cancel("interrupted by Ctrl-C");
@@ -215,7 +216,8 @@ Error error_of_handler(Invocation& invocation) {
     return with_all(Error(Code::cancelled, fields->message), fields->context).with_cause(cause);
   }
   if (fields && is_a(exception, Code::unknown_outcome)) {
-    return with_all(Error(Code::unknown_outcome, fields->message), fields->context).with_cause(cause);
+    return with_all(Error(Code::unknown_outcome, fields->message), fields->context)
+        .with_cause(cause);
   }
   const auto type = type_name(exception);
   auto failure = Error(Code::execution_failed, fmt::format("{}: {}", type, text_of(exception)),

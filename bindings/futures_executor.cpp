@@ -77,8 +77,8 @@ class FuturesExecutor final : public CapabilityExecutor,
     auto sent = with_gil([&] { return send(flight); });
     if (!sent) return land(flight, sent.error());
     if (!*sent) return land(flight, sent->error());
-    flight->subscription = CancelSubscription(
-        invocation->cancel_token(), [weak = std::weak_ptr(flight)] {
+    flight->subscription =
+        CancelSubscription(invocation->cancel_token(), [weak = std::weak_ptr(flight)] {
           if (const auto self = weak.lock()) cancel_future(*self);
         });
   }

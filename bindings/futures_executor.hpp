@@ -21,8 +21,8 @@ struct FuturesOptions {
 // owner's to shut down. Takes PythonHandlers that are no `async def` and ask for no context; the
 // function and its arguments must be such as the executor can carry. A contract's max_concurrency
 // holds. Cancelling a call, its deadline and stop() cancel its future. An executor that says it is
-// broken or shut down is left out by placement from then on; the call itself fails as `unavailable`.
-// Needs the GIL.
+// broken or shut down is left out by placement from then on; the call itself fails as
+// `unavailable`. Needs the GIL.
 std::shared_ptr<CapabilityExecutor> make_futures_executor(pybind11::object executor,
                                                           FuturesOptions options);
 

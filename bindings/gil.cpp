@@ -179,7 +179,8 @@ bool Latch::wait(Timestamp until) {
 
 bool interruptible_wait(Latch& latch, std::optional<Duration> timeout) {
   const auto until = timeout ? wall_clock().now() + *timeout : Timestamp::never();
-  return interruptible_wait(wall_clock(), until, [&](Timestamp slice) { return latch.wait(slice); });
+  return interruptible_wait(wall_clock(), until,
+                            [&](Timestamp slice) { return latch.wait(slice); });
 }
 
 bool on_main_thread() { return PyThread_get_thread_ident() == main_thread; }

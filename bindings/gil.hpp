@@ -38,8 +38,8 @@ std::uint64_t fork_generation();
 // The system's clock, for waits of people: Ctrl-C works in virtual time too.
 Clock& wall_clock();
 
-// Lets go of the GIL for a scope. A thread that comes back after the interpreter has ended sleeps for
-// ever instead of touching it.
+// Lets go of the GIL for a scope. A thread that comes back after the interpreter has ended sleeps
+// for ever instead of touching it.
 class GilRelease {
  public:
   GilRelease();
@@ -78,8 +78,8 @@ class GilHold {
   bool taken_ = false;
 };
 
-// Runs `work` with the GIL. Error `closed`, without running it, once shutdown began. `work` must not
-// let a Python exception out unless it was called with the GIL held.
+// Runs `work` with the GIL. Error `closed`, without running it, once shutdown began. `work` must
+// not let a Python exception out unless it was called with the GIL held.
 template <typename F>
 auto with_gil(F&& work) {
   using Returned = std::invoke_result_t<F&>;
@@ -125,7 +125,8 @@ class PyRef {
   PyObject* object_ = nullptr;
 };
 
-// Drops what PyRefs handed over. Needs the GIL. Done by itself soon; call it where somebody may look.
+// Drops what PyRefs handed over. Needs the GIL. Done by itself soon; call it where somebody may
+// look.
 void drop_deferred();
 
 // Set once; any number of threads may wait. Thread-safe.

@@ -78,8 +78,7 @@ py::object PythonHandler::call(const InvocationPtr& invocation, const CorePtr& c
   if (!decode_) return call_plain(input, context);
   auto arguments = this->arguments(*invocation);
   if (context) arguments[context_name_.handle()] = context;
-  auto* const returned =
-      PyObject_VectorcallDict(function.ptr(), nullptr, 0, arguments.ptr());
+  auto* const returned = PyObject_VectorcallDict(function.ptr(), nullptr, 0, arguments.ptr());
   if (returned == nullptr) throw py::error_already_set();
   return py::reinterpret_steal<py::object>(returned);
 }
@@ -138,7 +137,8 @@ Result<Value> PythonHandler::result_of(py::handle returned) const {
     if (!encoded) throw py::error_already_set();
     return to_value(encoded, "output");
   } catch (const Raised& refused) {
-    auto failure = Error(Code::execution_failed, "the result is no JSON: " + refused.error().message());
+    auto failure =
+        Error(Code::execution_failed, "the result is no JSON: " + refused.error().message());
     for (const auto& [key, value] : refused.error().context()) failure = failure.with(key, value);
     return failure;
   } catch (py::error_already_set& raised) {

@@ -13,7 +13,7 @@ namespace clew::python {
 namespace {
 
 constexpr std::size_t window_default = 1024;
-constexpr std::int64_t gil_budget_ns = 500'000;     // then others have a turn
+constexpr std::int64_t gil_budget_ns = 500'000;      // then others have a turn
 constexpr std::int64_t slot_budget_ns = 10'000'000;  // then what else is queued has a turn
 constexpr std::uint64_t nothing = UINT64_MAX;
 
@@ -31,21 +31,23 @@ class Map::State : public std::enable_shared_from_this<State> {
         is_python_(dynamic_cast<const PythonHandler*>(capability_->handler.get()) != nullptr),
         runners_max_(runners_max),
         ordered_(ordered),
-        places_(window) {}
+        places_(window),
+        queue_(window) {
+    for (std::uint64_t slot = window; slot > 0; --slot) free_.push_back(slot - 1);
+  }
 
   // --- the consumer's side ---
 
   void put(Value input) {
-    const auto tail = tail_.load(std::memory_order_relaxed);
-    place(tail).input = std::move(input);
-    tail_.store(tail + 1, std::memory_order_release);
+    place(next_place()).input = std::move(input);
+    tail_.fetch_add(1, std::memory_order_release);
   }
   // The place of an input that has its outcome already.
   void put_ended(Error error) {
-    const auto tail = tail_.load(std::memory_order_relaxed);
-    place(tail).refused = true;
-    place(tail).result = std::move(error);
-    tail_.store(tail + 1, std::memory_order_release);
+    Place& place = this->place(next_place());
+    place.refused = true;
+    place.result = std::move(error);
+    tail_.fetch_add(1, std::memory_order_release);
   }
 
   // Sees to it that what was put is run. Without the GIL.
@@ -77,6 +79,7 @@ class Map::State : public std::enable_shared_from_this<State> {
     auto result = std::exchange(from.result, Value());
     from.ready.store(false, std::memory_order_relaxed);
     from.invocation = nullptr;
+    if (!ordered_) free_.push_back(at);
     return result;
   }
 
@@ -125,13 +128,28 @@ class Map::State : public std::enable_shared_from_this<State> {
   Dispatcher& dispatcher() { return core_->runtime_unless_forked().dispatcher(); }
   ThreadPool& pool() { return core_->runtime_unless_forked().pool(); }
 
+  // The place of the input that is put next. Without order, results leave as they come, so places
+  // get free in any order; with order they go round.
+  std::uint64_t next_place() {
+    const auto tail = tail_.load(std::memory_order_relaxed);
+    if (ordered_) return tail;
+    const auto at = free_.back();
+    free_.pop_back();
+    queue_[tail % queue_.size()].store(at, std::memory_order_relaxed);
+    return at;
+  }
+
+  // Takes the next input to run: its place.
   bool claim(std::uint64_t& at) {
-    at = head_.load(std::memory_order_relaxed);
+    auto head = head_.load(std::memory_order_relaxed);
     do {
-      if (closed_.load(std::memory_order_relaxed) || at == tail_.load(std::memory_order_acquire)) {
+      if (closed_.load(std::memory_order_relaxed) ||
+          head == tail_.load(std::memory_order_acquire)) {
         return false;
       }
-    } while (!head_.compare_exchange_weak(at, at + 1, std::memory_order_acq_rel));
+      // Read before the claim: until then nobody may put another one there.
+      at = ordered_ ? head : queue_[head % queue_.size()].load(std::memory_order_relaxed);
+    } while (!head_.compare_exchange_weak(head, head + 1, std::memory_order_acq_rel));
     return true;
   }
 
@@ -251,7 +269,9 @@ class Map::State : public std::enable_shared_from_this<State> {
   const int runners_max_;  // 0: calls are submitted one by one
   const bool ordered_;
   std::vector<Place> places_;
-  std::uint64_t delivered_ = 0;  // the consumer's
+  std::vector<std::atomic<std::uint64_t>> queue_;  // places in the order of their inputs
+  std::vector<std::uint64_t> free_;                // the consumer's, when not ordered
+  std::uint64_t delivered_ = 0;                    // the consumer's
   alignas(64) std::atomic<std::uint64_t> tail_{0};
   alignas(64) std::atomic<std::uint64_t> head_{0};
   alignas(64) std::atomic<std::uint64_t> awaited_{nothing};
@@ -277,8 +297,8 @@ Map::Map(CorePtr core, CapabilityPtr capability, py::object iterator, const MapO
   }
   const int runners = in_place ? std::min(options.concurrency.value_or(workers), workers) : 0;
   // A deadline counts the time in the queue: then no more are put there than can run soon.
-  const auto submitted = capability->contract.timeout ? static_cast<std::size_t>(2 * workers)
-                                                      : window_default;
+  const auto submitted =
+      capability->contract.timeout ? static_cast<std::size_t>(2 * workers) : window_default;
   window_ = in_place ? window_default : submitted;
   if (options.concurrency) {
     window_ = static_cast<std::size_t>(*options.concurrency) * (in_place ? 2U : 1U);

@@ -19,10 +19,10 @@ struct MapOptions {
 };
 
 // The results of one capability over an iterable. For one consumer at a time; the GIL guards it.
-// Inputs are taken by the consumer's thread, a window ahead of what it has consumed, and run by a few
-// tasks on the pool that each take the next input when they are done: a call costs no queueing and
-// no wake-up of its own. Calls that the pool cannot run in place (async functions, foreign executors,
-// timeouts) are submitted one by one. Each leaves its trace.
+// Inputs are taken by the consumer's thread, a window ahead of what it has consumed, and run by a
+// few tasks on the pool that each take the next input when they are done: a call costs no queueing
+// and no wake-up of its own. Calls that the pool cannot run in place (async functions, foreign
+// executors, timeouts) are submitted one by one. Each leaves its trace.
 class Map {
  public:
   // Takes the first inputs. Throws Raised.

@@ -18,10 +18,10 @@ Result<Value> nothing(Invocation&, const Value&) { return Value(); }
 Result<Value> fail(Invocation&, const Value& input) {
   const Value* code = input.find("code");
   const Value* message = input.find("message");
-  return Error(code != nullptr && code->is_string() ? code_of(code->as_string())
-                                                    : Code::execution_failed,
-               message != nullptr && message->is_string() ? std::string(message->as_string())
-                                                          : "it was told to fail");
+  return Error(
+      code != nullptr && code->is_string() ? code_of(code->as_string()) : Code::execution_failed,
+      message != nullptr && message->is_string() ? std::string(message->as_string())
+                                                 : "it was told to fail");
 }
 
 Result<Value> sleep(Env& env, Invocation& call, const Value& input) {
@@ -45,7 +45,8 @@ const std::map<std::string, Run (*)(Env&)> makers = {
     {"echo", [](Env&) -> Run { return echo; }},
     {"fail", [](Env&) -> Run { return fail; }},
     {"nothing", [](Env&) -> Run { return nothing; }},
-    {"sleep", [](Env& env) -> Run {
+    {"sleep",
+     [](Env& env) -> Run {
        return [&env](Invocation& call, const Value& input) { return sleep(env, call, input); };
      }},
 };

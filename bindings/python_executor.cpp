@@ -15,7 +15,8 @@ constexpr std::size_t bytes_with_gil_max = std::size_t{16} << 10U;
 
 class PythonExecutor final : public CapabilityExecutor {
  public:
-  PythonExecutor(ThreadPool& pool, std::weak_ptr<Core> core) : pool_(pool), core_(std::move(core)) {}
+  PythonExecutor(ThreadPool& pool, std::weak_ptr<Core> core)
+      : pool_(pool), core_(std::move(core)) {}
 
   std::string_view name() const override { return "python"; }
   const std::vector<std::string>& targets() const override { return targets_; }
@@ -86,7 +87,8 @@ class PythonExecutor final : public CapabilityExecutor {
 
 }  // namespace
 
-std::shared_ptr<CapabilityExecutor> make_python_executor(ThreadPool& pool, std::weak_ptr<Core> core) {
+std::shared_ptr<CapabilityExecutor> make_python_executor(ThreadPool& pool,
+                                                         std::weak_ptr<Core> core) {
   return std::make_shared<PythonExecutor>(pool, std::move(core));
 }
 

@@ -33,9 +33,7 @@ void register_call(py::module_& m) {
       .def_property_readonly("capability", capability_of)
       .def("done", &Call::done)
       .def("running",
-           [](const Call& self) {
-             return self.invocation().state() == Invocation::State::running;
-           })
+           [](const Call& self) { return self.invocation().state() == Invocation::State::running; })
       .def("cancelled", &Call::cancelled)
       .def("cancel", &Call::cancel, "reason"_a = "cancelled by the caller")
       .def(

@@ -22,7 +22,8 @@ void register_clock(py::module_& m) {
             without_gil([&] { self.advance(duration); });
           },
           "by"_a)
-      .def("next_deadline", [](const ManualClock& self) { return to_datetime(self.next_deadline()); })
+      .def("next_deadline",
+           [](const ManualClock& self) { return to_datetime(self.next_deadline()); })
       .def("await_waiters", &ManualClock::await_waiters, no_gil, "count"_a = 1);
 }
 

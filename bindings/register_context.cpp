@@ -33,7 +33,8 @@ CallOptions options_of(const py::kwargs& options) {
   return parsed;
 }
 
-Request nested(const Context& context, py::handle ref, py::handle input, const py::kwargs& options) {
+Request nested(const Context& context, py::handle ref, py::handle input,
+               const py::kwargs& options) {
   context.check_cancelled();
   const bool absent = input.is(py::ellipsis());
   return make_request(*context.core(), ref, absent ? py::handle() : input, options_of(options),
@@ -85,10 +86,9 @@ void register_context(py::module_& m) {
       .def_property_readonly("cancelled",
                              [](const Context& self) { return self.invocation().cancelled(); })
       .def("check_cancelled", &Context::check_cancelled)
-      .def_property_readonly("idempotency_key",
-                             [](const Context& self) {
-                               return text_or_none(self.invocation().idempotency_key());
-                             })
+      .def_property_readonly(
+          "idempotency_key",
+          [](const Context& self) { return text_or_none(self.invocation().idempotency_key()); })
       .def_property_readonly(
           "correlation_id",
           [](const Context& self) { return text_or_none(self.invocation().correlation_id()); })

@@ -1,3 +1,5 @@
+#include "bindings/register_runtime.hpp"
+
 #include <pybind11/stl.h>
 
 #include "bindings/call.hpp"
@@ -8,7 +10,6 @@
 #include "bindings/native.hpp"
 #include "bindings/records.hpp"
 #include "bindings/register.hpp"
-#include "bindings/register_runtime.hpp"
 
 namespace clew::python {
 namespace {
@@ -154,8 +155,8 @@ int visit(PyObject* self, visitproc visit, void* arg) {
   return handle.core()->traverse(visit, arg);
 }
 
-// A garbage collector that has found the runtime unreachable ends it before anything is taken apart,
-// so that no handler runs with half of what it refers to.
+// A garbage collector that has found the runtime unreachable ends it before anything is taken
+// apart, so that no handler runs with half of what it refers to.
 void finalize(PyObject* self) {
   if (!py::detail::is_holder_constructed(self)) return;
   const py::error_scope keep_error;
@@ -182,8 +183,8 @@ void define_capabilities(Class& runtime) {
       .def("register_native", register_native, "contract"_a, "function"_a)
       .def("capabilities", capabilities)
       .def(
-          "resolve",
-          [](const Self& self, py::handle ref) { return to_dict(*resolve(self, ref)); }, "ref"_a)
+          "resolve", [](const Self& self, py::handle ref) { return to_dict(*resolve(self, ref)); },
+          "ref"_a)
       .def("add_executor", add_executor, "name"_a, "executor"_a, "targets"_a, py::kw_only(),
            "capacity"_a = py::none());
 }
@@ -196,10 +197,10 @@ void define_calls(Class& runtime) {
           [](const Self& self, py::handle ref, py::handle input, py::object timeout,
              py::object deadline, py::object key, py::object target, py::object correlation_id,
              int priority) {
-            return execute(*self.core(), request_of(self, ref, input, std::move(timeout),
-                                                    std::move(deadline), std::move(key),
-                                                    std::move(target), std::move(correlation_id),
-                                                    priority));
+            return execute(
+                *self.core(),
+                request_of(self, ref, input, std::move(timeout), std::move(deadline),
+                           std::move(key), std::move(target), std::move(correlation_id), priority));
           },
           "ref"_a, "input"_a = py::ellipsis(), py::kw_only(), "timeout"_a = py::none(),
           "deadline"_a = py::none(), "idempotency_key"_a = py::none(), "target"_a = py::none(),
@@ -209,10 +210,10 @@ void define_calls(Class& runtime) {
           [](const Self& self, py::handle ref, py::handle input, py::object timeout,
              py::object deadline, py::object key, py::object target, py::object correlation_id,
              int priority) {
-            return submit(self.core(), request_of(self, ref, input, std::move(timeout),
-                                                  std::move(deadline), std::move(key),
-                                                  std::move(target), std::move(correlation_id),
-                                                  priority));
+            return submit(
+                self.core(),
+                request_of(self, ref, input, std::move(timeout), std::move(deadline),
+                           std::move(key), std::move(target), std::move(correlation_id), priority));
           },
           "ref"_a, "input"_a = py::ellipsis(), py::kw_only(), "timeout"_a = py::none(),
           "deadline"_a = py::none(), "idempotency_key"_a = py::none(), "target"_a = py::none(),

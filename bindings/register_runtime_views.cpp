@@ -183,8 +183,10 @@ void define_inspection(RuntimeClass& runtime) {
            "until"_a = py::none(), "run"_a = py::none(), "limit"_a = 100, "cursor"_a = py::none())
       .def("trace", trace, "id"_a)
       .def("sql", sql, "query"_a, "params"_a = py::tuple())
-      .def("stats", [](const Self& self) { return self.core()->runtime().stats(); }, no_gil)
-      .def("health", [](const Self& self) { return self.core()->runtime().health(); }, no_gil)
+      .def(
+          "stats", [](const Self& self) { return self.core()->runtime().stats(); }, no_gil)
+      .def(
+          "health", [](const Self& self) { return self.core()->runtime().health(); }, no_gil)
       .def("verify", verify)
       .def("now", [](const Self& self) { return self.core()->runtime().env().clock().now(); });
 }

@@ -12,8 +12,9 @@ using py::operator""_a;
 
 void register_values(py::module_& m) {
   m.def("roundtrip", [](const Value& value) { return value; }, "value"_a);
-  m.def("canonical_json", [](const Value& value) { return canonical_json(value); }, no_gil,
-        "value"_a);
+  m.def(
+      "canonical_json", [](const Value& value) { return canonical_json(value); }, no_gil,
+      "value"_a);
   m.def("to_json", [](const Value& value) { return to_json(value); }, no_gil, "value"_a);
   m.def(
       "parse_json",

@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Generator
 from functools import partial
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
@@ -67,7 +68,7 @@ async def _run(job: _core._AsyncJob) -> None:
         coroutine = job.begin()
         if coroutine is None:
             return
-        value = await coroutine
+        value = await coroutine if isawaitable(coroutine) else coroutine
     except BaseException as error:  # noqa: BLE001 - exits too fail the call, never the loop
         job.fail(error)
     else:

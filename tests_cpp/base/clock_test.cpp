@@ -155,7 +155,7 @@ TEST(ManualClock, endless_waits_do_not_count_as_pending) {
 TEST(ManualClock, loses_no_wake_under_load) {
   ManualClock clock({0});
   constexpr int sleepers = 4;
-  constexpr int rounds = 300;
+  constexpr int rounds = 60;
   std::atomic<int> running{sleepers};
   std::vector<std::thread> threads;
   for (int t = 0; t < sleepers; ++t) {

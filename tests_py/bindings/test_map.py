@@ -233,9 +233,9 @@ def test_random_maps_lose_nothing(runtime: _core.Runtime, add: Register) -> None
     print(f"CLEW_SEED={seed}")
     chance = random.Random(seed)
 
-    def work(n: int, nap: float, fails: bool) -> int:
-        if nap:
-            nap(nap)
+    def work(n: int, seconds: float, fails: bool) -> int:
+        if seconds:
+            nap(seconds)
         if fails:
             raise ValueError(str(n))
         return n
@@ -245,7 +245,11 @@ def test_random_maps_lose_nothing(runtime: _core.Runtime, add: Register) -> None
         count = chance.choice([0, 1, 2, 17, 200, 3000])
         naps = chance.choice([0, 0, 0.0002])
         inputs = [
-            {"n": n, "nap": naps if chance.random() < 0.1 else 0, "fails": chance.random() < 0.05}
+            {
+                "n": n,
+                "seconds": naps if chance.random() < 0.1 else 0,
+                "fails": chance.random() < 0.05,
+            }
             for n in range(count)
         ]
         results = list(
