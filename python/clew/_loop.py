@@ -65,7 +65,7 @@ def _forget(tasks: dict[_core._AsyncJob, asyncio.Task[None]], job: _core._AsyncJ
 
 async def _run(job: _core._AsyncJob) -> None:
     try:
-        coroutine = job.begin()
+        coroutine: Any = job.begin()  # a handler may also answer at once
         if coroutine is None:
             return
         value = await coroutine if isawaitable(coroutine) else coroutine
