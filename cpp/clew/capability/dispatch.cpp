@@ -100,6 +100,7 @@ class DispatcherImpl final : public Dispatcher {
     core_->closed.store(true, std::memory_order_seq_cst);
     bool idle = drain ? core_->await_idle(deadline) : core_->in_flight.load() == 0;
     if (!idle) core_->cancel_all.store(true, std::memory_order_seq_cst);
+    core_->stop.cancel("the runtime is closing");  // also for handlers that outlived their deadline
     for (const auto& executor : placement_.executors()) executor->stop();
     return idle;
   }

@@ -163,11 +163,12 @@ CancelToken Invocation::cancel_token() {
     parts.cancel.emplace();
     token = parts.cancel->token();
   }
-  if (parent_) {
-    const auto above = parent_->cancel_token();
-    CancelSubscription obeys(above, [weak = weak_from_this(), above] {
-      if (const auto self = weak.lock()) self->cancel(above.reason());
-    });
+  // A call within a call stops with it, every call with its runtime.
+  const auto above = parent_ ? parent_->cancel_token() : core_->stop.token();
+  CancelSubscription obeys(above, [weak = weak_from_this(), above] {
+    if (const auto self = weak.lock()) self->cancel(above.reason());
+  });
+  {
     const Lock lock(mutex_);
     if (!ended()) rare().obeys = std::move(obeys);
   }

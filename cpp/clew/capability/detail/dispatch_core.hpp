@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "clew/base/cancel.hpp"
 #include "clew/base/env.hpp"
 #include "clew/base/mutex.hpp"
 #include "clew/capability/trace.hpp"
@@ -22,6 +23,7 @@ struct DispatchCore {
   Timers& timers;
   std::atomic<bool> closing{false};     // nothing from outside enters
   std::atomic<bool> closed{false};      // nothing enters
+  CancelSource stop;                    // the tokens of all calls follow it
   std::atomic<bool> cancel_all{false};  // every running handler should stop
   std::atomic<std::int64_t> in_flight{0};
   std::atomic<std::int64_t> inline_calls{0};
