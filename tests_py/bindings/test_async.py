@@ -171,6 +171,7 @@ async def test_cancelling_the_wait_cancels_the_call(runtime: _core.Runtime, add:
         return await call
 
     task = asyncio.create_task(wait())
+    await asyncio.sleep(0)  # the task has begun to wait
     while not started.is_set():
         await asyncio.sleep(0.001)
     task.cancel()
