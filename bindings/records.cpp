@@ -121,6 +121,7 @@ py::dict to_dict(const workflow::RunInfo& info) {
              for (const auto& tag : info.tags) tags.append(py::str(tag));
              return tags;
            }())
+      .text_or_none("key", info.key)
       .number("priority", info.priority)
       .text_or_none("waiting_for", info.waiting_for)
       .add("created", to_datetime(info.created))

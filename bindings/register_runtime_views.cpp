@@ -15,7 +15,7 @@ using workflow::Definition;
 // ---- workflows
 
 workflow::StartRequest start_request(py::handle workflow, py::handle input, py::handle id,
-                                     int priority, std::vector<std::string> tags,
+                                     py::handle key, int priority, std::vector<std::string> tags,
                                      py::handle durability) {
   workflow::StartRequest request;
   if (py::isinstance<Definition>(workflow)) {
@@ -25,6 +25,7 @@ workflow::StartRequest start_request(py::handle workflow, py::handle input, py::
   }
   if (!input.is(py::ellipsis())) request.input = to_value(input, "input");
   request.id = text_or_empty(id, "id");
+  request.key = text_or_empty(key, "key");
   request.priority = priority;
   request.tags = std::move(tags);
   if (const auto word = text_or_empty(durability, "durability"); !word.empty()) {
@@ -41,16 +42,18 @@ std::shared_ptr<Run> to_run(const CorePtr& core, workflow::RunPtr run) {
 }
 
 std::shared_ptr<Run> start(const Self& self, py::handle workflow, py::handle input, py::handle id,
-                           int priority, std::vector<std::string> tags, py::handle durability) {
-  const auto request = start_request(workflow, input, id, priority, std::move(tags), durability);
+                           py::handle key, int priority, std::vector<std::string> tags,
+                           py::handle durability) {
+  const auto request =
+      start_request(workflow, input, id, key, priority, std::move(tags), durability);
   auto& runtime = self.core()->runtime();
   return to_run(self.core(), unwrap(without_gil([&] { return runtime.start(request); })));
 }
 
 void start_async(const Self& self, py::handle workflow, py::handle input, py::object callback,
-                 py::handle id, int priority, std::vector<std::string> tags,
+                 py::handle id, py::handle key, int priority, std::vector<std::string> tags,
                  py::handle durability) {
-  auto request = start_request(workflow, input, id, priority, std::move(tags), durability);
+  auto request = start_request(workflow, input, id, key, priority, std::move(tags), durability);
   auto& runtime = self.core()->runtime();
   auto held = std::make_shared<PyRef>(std::move(callback));
   auto answer = [core = self.core(), held](Result<workflow::RunPtr> started) {
@@ -139,10 +142,10 @@ py::list verify(const Self& self) {
 void define_workflows(RuntimeClass& runtime) {
   runtime
       .def("start", start, "workflow"_a, "input"_a = py::ellipsis(), py::kw_only(),
-           "id"_a = py::none(), "priority"_a = 0, "tags"_a = py::tuple(),
+           "id"_a = py::none(), "key"_a = py::none(), "priority"_a = 0, "tags"_a = py::tuple(),
            "durability"_a = py::none())
       .def("start_async", start_async, "workflow"_a, "input"_a, "callback"_a, py::kw_only(),
-           "id"_a = py::none(), "priority"_a = 0, "tags"_a = py::tuple(),
+           "id"_a = py::none(), "key"_a = py::none(), "priority"_a = 0, "tags"_a = py::tuple(),
            "durability"_a = py::none())
       .def(
           "run",

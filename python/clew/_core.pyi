@@ -262,11 +262,11 @@ class Run:
         "pending", "running", "waiting", "completed", "failed", "cancelled", "unknown"
     ]: ...
     def info(self) -> dict[str, Any]:
-        """Return ``id, workflow, version, status, input, output, error, failed_step, tags, priority,
-        waiting_for, created, ended, steps_done, steps_total``.
+        """Return ``id, workflow, version, status, input, output, error, failed_step, tags, key,
+        priority, waiting_for, created, ended, steps_done, steps_total``.
 
-        ``error`` is None or a dict of ``code, message, context, retryable``; ``failed_step`` and
-        ``waiting_for`` are None when there is nothing to say.
+        ``error`` is None or a dict of ``code, message, context, retryable``; ``failed_step``, ``key``
+        and ``waiting_for`` are None when there is nothing to say.
         """
     def steps(self) -> list[dict[str, Any]]:
         """Return ``id, status, attempts, output, error, started, ended, items, items_done, reason``
@@ -426,6 +426,7 @@ class Runtime:
         input: Any = ...,
         *,
         id: str | None = None,
+        key: str | None = None,
         priority: int = 0,
         tags: Sequence[str] = (),
         durability: Literal["sync", "relaxed"] | None = None,
@@ -439,6 +440,7 @@ class Runtime:
         callback: Callable[[Run | None, BaseException | None], object],
         *,
         id: str | None = None,
+        key: str | None = None,
         priority: int = 0,
         tags: Sequence[str] = (),
         durability: Literal["sync", "relaxed"] | None = None,

@@ -280,6 +280,7 @@ class RunInfo(_Shown):
     error: dict[str, Any] | None = field(hash=False)
     failed_step: str | None
     tags: tuple[str, ...]
+    key: str | None
     priority: int
     waiting_for: str | None
     created: datetime

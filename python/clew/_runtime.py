@@ -323,7 +323,9 @@ class Runtime:
         input: Any = ...,  # noqa: A002 - the word of contracts
         *,
         id: str | None = None,  # noqa: A002 - the word of users
+        key: str | None = None,
         priority: int = 0,
+        budget: None = None,
         tags: Sequence[str] | None = None,
         durability: Literal["sync", "relaxed"] | None = None,
     ) -> Run:
@@ -334,17 +336,19 @@ class Runtime:
                 one such as ``"library.index@^1"``.
             input: The input object; absent, it is empty.
             id: Its id. The same id with the same input gives the same run. Default: a new one.
+            key: The same for a key of the workflow's, such as an order's number; the id is new.
             priority: Higher goes first.
+            budget: Not offered yet: only None.
             tags: Words to find it by.
             durability: Default: the runtime's.
 
         Raises:
-            Conflict: A run of that id has another input or workflow.
+            Conflict: A run of that id or key has another input or workflow.
             InvalidInput: The workflow has problems, or the input does not fit its schema.
             NotFound: No such file or published workflow.
         """
         self._require_open()
-        options = _start_options(id, priority, tags, durability)
+        options = _start_options(id, key, priority, budget, tags, durability)
         return Run(self._core.start(definition_of(workflow), input, **options))
 
     def publish_workflow(self, workflow: Workflow | Source) -> Workflow:
@@ -588,7 +592,16 @@ def _limit_options(limits: Any) -> dict[str, Any]:
     return options
 
 
-def _start_options(id: Any, priority: Any, tags: Any, durability: Any) -> dict[str, Any]:  # noqa: A002 - the word of users
+def _start_options(
+    id: Any,  # noqa: A002 - the word of users
+    key: Any,
+    priority: Any,
+    budget: Any,
+    tags: Any,
+    durability: Any,
+) -> dict[str, Any]:
+    if budget is not None:
+        raise _errors.Unsupported("budgets of runs are not offered yet", {"path": "budget"})
     if tags is not None and not isinstance(tags, (list, tuple)):
         raise invalid("tags", tags, "a list of strings")
     checked = [_check.text(f"tags[{index}]", tag) for index, tag in enumerate(tags or ())]
@@ -596,6 +609,7 @@ def _start_options(id: Any, priority: Any, tags: Any, durability: Any) -> dict[s
         _check.word("durability", durability, ("sync", "relaxed"))
     return {
         "id": _check.optional_text("id", id),
+        "key": _check.optional_text("key", key),
         "priority": _check.integer("priority", priority, -_INT_MAX, _INT_MAX),
         "tags": checked,
         "durability": durability,

@@ -279,7 +279,9 @@ class Runtime:
         input: Any = ...,  # noqa: A002 - the word of contracts
         *,
         id: str | None = None,  # noqa: A002 - the word of users
+        key: str | None = None,
         priority: int = 0,
+        budget: None = None,
         tags: Sequence[str] | None = None,
         durability: Literal["sync", "relaxed"] | None = None,
     ) -> Run:
@@ -288,7 +290,7 @@ class Runtime:
         Occupies no thread. A run whose wait is cancelled may have started: give it an ``id``.
         """
         self._runtime._require_open()
-        options = _runtime._start_options(id, priority, tags, durability)
+        options = _runtime._start_options(id, key, priority, budget, tags, durability)
         definition = definition_of(workflow)
         answer: list[tuple[_core.Run | None, BaseException | None]] = []
 

@@ -396,6 +396,29 @@ TEST(Planner, an_interrupted_call_that_must_not_be_repeated_ends_the_run_unknown
   EXPECT_EQ(world.state.failed_step, "b");
 }
 
+TEST(Planner, a_withdrawn_attempt_does_not_count_and_is_made_on_resuming) {
+  for (const bool is_list : {false, true}) {
+    World world(definition_of(is_list ? list : pair), three_tries(), Effect::once);
+    world.start(R"({"rows": [1, 2, 3, 4]})");
+    const int item = is_list ? 0 : -1;
+    const auto state = [&]() -> const CallState& {
+      return is_list ? world.step("a").items[0] : world.step("a");
+    };
+    EXPECT_TRUE(is_empty(world.give(Withdrawn{0, item, 2})));  // that one has not begun
+    const auto decision = world.give(Withdrawn{0, item, 1});
+    EXPECT_THAT(world.shown(decision),
+                ElementsAre(is_list ? "item.withdrawn a[0]" : "step.withdrawn a"));
+    EXPECT_THAT(decision.calls, IsEmpty());
+    EXPECT_EQ(state().status, StepStatus::waiting);
+    EXPECT_EQ(state().attempts, 0);
+    EXPECT_TRUE(is_empty(world.give(Withdrawn{0, item, 1})));
+    const auto again = world.give(RetryDue{0, item});
+    EXPECT_THAT(world.called(again), ElementsAre(is_list ? "a[0]" : "a"));
+    EXPECT_EQ(again.calls[0].attempt, 1);
+    EXPECT_EQ(state().attempts, 1);
+  }
+}
+
 TEST(Planner, a_waiting_or_completed_call_of_a_once_capability_resumes) {
   World world(definition_of(pair), three_tries(), Effect::once);
   world.start();

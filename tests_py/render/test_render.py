@@ -163,6 +163,7 @@ INFO = {
     "steps_total": 6,
     "status": "running",
     "waiting_for": None,
+    "key": None,
 }
 
 

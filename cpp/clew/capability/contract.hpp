@@ -84,7 +84,8 @@ struct Capability {
   std::shared_ptr<const Handler> handler;
   std::string digest;        // hex SHA-256 of the contract document's canonical form
   std::string version_text;  // contract.version as text
-  std::uint64_t key = 0;     // unique in this process: names the capability in limits
+  // Names the capability in limits; in one registry, that of what it replaced and of no other.
+  std::uint64_t key = 0;
   std::shared_ptr<const Schema> inputs;
   std::shared_ptr<const Schema> outputs;
 };

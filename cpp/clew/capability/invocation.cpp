@@ -49,7 +49,8 @@ KeyLimit Invocation::limit() const {
   const int max = capability()->contract.max_concurrency;
   if (max == 0) return {};
   for (const Invocation* above = parent_.get(); above != nullptr; above = above->parent_.get()) {
-    if (above->capability() == capability()) return {};  // it waits for us in the place it holds
+    // It waits for us in the place it holds.
+    if (above->capability() && above->capability()->key == capability()->key) return {};
   }
   return {capability()->key, max};
 }

@@ -93,6 +93,8 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   // --- for callers ---
   State state() const { return state_.load(std::memory_order_acquire); }
   bool ended() const { return state() == State::ended; }
+  // Whether its handler was entered.
+  bool entered() const { return begun_ns_.load(std::memory_order_relaxed) != 0; }
   // Whether nothing about the call asks for another thread: no timeout or cancel token of its own.
   bool may_run_here() const { return may_run_here_; }
   // Valid once ended.

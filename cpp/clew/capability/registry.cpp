@@ -8,8 +8,8 @@
 namespace clew {
 namespace {
 
-Result<CapabilityPtr> compile(Contract contract, std::shared_ptr<const Handler> handler,
-                              std::uint64_t key) {
+Result<std::shared_ptr<Capability>> compile(Contract contract,
+                                            std::shared_ptr<const Handler> handler) {
   auto made = std::make_shared<Capability>();
   CLEW_TRY(made->inputs, Schema::compile(contract.inputs, "inputs"));
   CLEW_TRY(made->outputs, Schema::compile(contract.outputs, "outputs"));
@@ -17,8 +17,7 @@ Result<CapabilityPtr> compile(Contract contract, std::shared_ptr<const Handler> 
   made->version_text = contract.version.to_string();
   made->contract = std::move(contract);
   made->handler = std::move(handler);
-  made->key = key;
-  return CapabilityPtr(std::move(made));
+  return made;
 }
 
 std::string exact_text(const Capability& capability) {
@@ -117,8 +116,7 @@ Registry::Registry() : current_(std::make_shared<const RegistrySnapshot>()) {}
 Result<Registration> Registry::add(Contract contract, std::shared_ptr<const Handler> handler,
                                    Replace replace) {
   CLEW_CHECK(handler != nullptr);
-  CLEW_TRY(auto made, compile(std::move(contract), std::move(handler),
-                              next_key_.fetch_add(1, std::memory_order_relaxed)));
+  CLEW_TRY(auto made, compile(std::move(contract), std::move(handler)));
   Registration done{made->contract.id, made->version_text, made->digest};
 
   const Lock lock(writers_);
@@ -136,8 +134,10 @@ Result<Registration> Registry::add(Contract contract, std::shared_ptr<const Hand
     done.already_registered = same_contract && same_function;
     done.replaced = !done.already_registered;
     if (old.handler == made->handler && same_contract) return done;
+    made->key = old.key;  // what still runs of the old one counts under the limit
     *place = made;
   } else {
+    made->key = ++last_key_;
     versions.insert(place, made);
   }
   index(*next);

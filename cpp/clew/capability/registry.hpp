@@ -59,7 +59,7 @@ class Registry {
  private:
   Mutex writers_;
   Snapshot<RegistrySnapshot> current_;
-  std::atomic<std::uint64_t> next_key_{1};
+  std::uint64_t last_key_ CLEW_GUARDED_BY(writers_) = 0;
 };
 
 }  // namespace clew

@@ -132,6 +132,7 @@ class HeapTimers final : public Timers {
   bool cancel(TimerId id) override;
   std::size_t pending() const override;
   void await_idle() override;
+  bool on_timer_thread() const override { return timers_of_thread == this; }
 
  private:
   void run();

@@ -33,6 +33,8 @@ class Timers : public Service {
   // Blocks until no timer is due and no `wake` is running: after ManualClock::advance(), until all
   // that it set off has happened. Needs start(); returns at once after stop().
   virtual void await_idle() = 0;
+  // Whether the calling thread is the timer thread, where nothing may block.
+  virtual bool on_timer_thread() const = 0;
 };
 
 std::unique_ptr<Timers> make_timers(Clock& clock);

@@ -40,7 +40,29 @@ int default_workers() {
   return std::clamp(2 * cores, 4, 256);
 }
 
-// Members in the order in which they start; they stop and die in the reverse order.
+// In the order in which they start; they stop and die in the reverse order. A run that outlives its
+// runtime keeps them, to be told that all is closed.
+struct Parts {
+  std::unique_ptr<Env> env;
+  Registry registry;
+  std::unique_ptr<store::Database> database;
+  std::unique_ptr<Timers> timers;
+  std::unique_ptr<ThreadPool> pool;
+  std::unique_ptr<TraceStore> traces;
+  std::unique_ptr<Dispatcher> dispatcher;
+  std::unique_ptr<workflow::Engine> engine;
+};
+
+// The parts live as long as the pointer.
+workflow::RunPtr keeping(const std::shared_ptr<Parts>& parts, workflow::RunPtr run) {
+  struct Kept {
+    std::shared_ptr<Parts> parts;
+    workflow::RunPtr run;
+  };
+  const auto kept = std::make_shared<Kept>(Kept{parts, std::move(run)});
+  return {kept, kept->run.get()};
+}
+
 class RuntimeImpl final : public Runtime {
  public:
   explicit RuntimeImpl(RuntimeOptions options) : options_(std::move(options)) {}
@@ -48,48 +70,53 @@ class RuntimeImpl final : public Runtime {
 
   Result<void> open() {
     CLEW_TRY(arm_faults_from_environment());
-    env_ =
+    parts_->env =
         options_.clock != nullptr ? std::make_unique<ClockedEnv>(*options_.clock) : make_real_env();
-    CLEW_TRY(pool_, make_thread_pool(pool_options(), env_->clock()));  // refuses bad bounds first
+    CLEW_TRY(parts_->pool,
+             make_thread_pool(pool_options(), parts_->env->clock()));  // refuses bad bounds first
     store::DatabaseOptions database;
     database.url = options_.store;
     database.relaxed_window = options_.relaxed_window;
-    CLEW_TRY(database_, store::Database::open(std::move(database), all_migrations(), *env_));
-    timers_ = make_timers(env_->clock());
-    CLEW_TRY(timers_->start());
-    CLEW_TRY(pool_->start());
-    traces_ = make_trace_store(*database_, *env_, options_.traces);
-    dispatcher_ = make_dispatcher({*env_, registry_, *pool_, *timers_, *traces_});
-    CLEW_TRY(dispatcher_->add_executor(make_native_executor(*pool_)));
+    CLEW_TRY(parts_->database,
+             store::Database::open(std::move(database), all_migrations(), *parts_->env));
+    parts_->timers = make_timers(parts_->env->clock());
+    CLEW_TRY(parts_->timers->start());
+    CLEW_TRY(parts_->pool->start());
+    parts_->traces = make_trace_store(*parts_->database, *parts_->env, options_.traces);
+    parts_->dispatcher = make_dispatcher(
+        {*parts_->env, parts_->registry, *parts_->pool, *parts_->timers, *parts_->traces});
+    CLEW_TRY(parts_->dispatcher->add_executor(make_native_executor(*parts_->pool)));
     workflow::EngineOptions engine;
     engine.owner_name = options_.name.empty() ? fmt::format("clew-{}", ::getpid()) : options_.name;
     engine.lease_ttl = options_.lease_ttl;
     engine.durability = options_.durability;
-    CLEW_TRY(engine_,
-             workflow::Engine::open(
-                 {*env_, *database_, *dispatcher_, registry_, *traces_, *timers_}, engine));
+    CLEW_TRY(parts_->engine,
+             workflow::Engine::open({*parts_->env, *parts_->database, *parts_->dispatcher,
+                                     parts_->registry, *parts_->traces, *parts_->timers},
+                                    engine));
     open_.store(true);
-    if (options_.start) engine_->begin_recovery();
+    if (options_.start) parts_->engine->begin_recovery();
     return {};
   }
 
   Result<Registration> add(Contract contract, std::shared_ptr<const Handler> handler) override {
     CLEW_TRY(check_open());
-    CLEW_TRY(auto done, registry_.add(std::move(contract), std::move(handler), options_.replace));
-    engine_->registry_changed();
+    CLEW_TRY(auto done,
+             parts_->registry.add(std::move(contract), std::move(handler), options_.replace));
+    parts_->engine->registry_changed();
     return done;
   }
 
   Result<void> add_executor(std::shared_ptr<CapabilityExecutor> executor) override {
     CLEW_TRY(check_open());
-    return dispatcher_->add_executor(std::move(executor));
+    return parts_->dispatcher->add_executor(std::move(executor));
   }
 
   Outcome execute(Request request) override {
-    return dispatcher_->execute(with_parent(std::move(request)));
+    return parts_->dispatcher->execute(with_parent(std::move(request)));
   }
   InvocationPtr submit(Request request) override {
-    return dispatcher_->submit(with_parent(std::move(request)));
+    return parts_->dispatcher->submit(with_parent(std::move(request)));
   }
 
   Result<workflow::RunPtr> start(const workflow::StartRequest& request) override {
@@ -105,7 +132,7 @@ class RuntimeImpl final : public Runtime {
       answer->given.notify_all();
     });
     std::optional<Result<workflow::RunPtr>> result;
-    pool_->blocking([&] {
+    parts_->pool->blocking([&] {
       Lock lock(answer->mutex);
       while (!answer->result) answer->given.wait(lock);
       result = std::move(answer->result);
@@ -116,50 +143,60 @@ class RuntimeImpl final : public Runtime {
   void start_async(workflow::StartRequest request,
                    Function<void(Result<workflow::RunPtr>)> started) override {
     if (auto open = check_open(); !open) return started(std::move(open).error());
-    engine_->start(std::move(request), std::move(started));
+    parts_->engine->start(
+        std::move(request), [parts = std::weak_ptr(parts_),
+                             started = std::move(started)](Result<workflow::RunPtr> run) mutable {
+          const auto kept = parts.lock();
+          started(run && kept ? keeping(kept, std::move(run).value()) : std::move(run));
+        });
   }
 
   Result<workflow::RunPtr> run(const std::string& id) override {
     CLEW_TRY(check_open());
-    return engine_->find(id);
+    CLEW_TRY(auto run, parts_->engine->find(id));
+    return keeping(parts_, std::move(run));
   }
   Result<workflow::RunPage> runs(const workflow::RunQuery& query) override {
     CLEW_TRY(check_open());
-    return engine_->list(query);
+    return parts_->engine->list(query);
   }
   Result<void> publish_workflow(workflow::DefinitionPtr definition) override {
     CLEW_TRY(check_open());
-    return engine_->publish(std::move(definition));
+    return parts_->engine->publish(std::move(definition));
   }
   Result<workflow::DefinitionPtr> find_workflow(const std::string& reference) override {
     CLEW_TRY(check_open());
-    return engine_->find_definition(reference);
+    return parts_->engine->find_definition(reference);
   }
   std::vector<workflow::Problem> check(const workflow::Definition& definition) override {
-    return engine_->check(definition);
+    return parts_->engine->check(definition);
   }
 
   Result<TracePage> traces(const TraceQuery& query) override {
     CLEW_TRY(check_open());
-    return traces_->query(query);
+    return parts_->traces->query(query);
   }
   Result<Trace> trace(const Id& id) override {
     CLEW_TRY(check_open());
-    return traces_->find(id);
+    return parts_->traces->find(id);
   }
   Result<std::vector<Value>> sql(const std::string& query,
                                  const std::vector<Value>& parameters) override {
     CLEW_TRY(check_open());
-    CLEW_TRY(traces_->flush());
-    return read_sql(*database_, query, parameters);
+    CLEW_TRY(parts_->traces->flush());
+    return read_sql(*parts_->database, query, parameters);
   }
 
-  Value stats() override { return stats_of(*database_, *pool_, *dispatcher_, *traces_, *engine_); }
+  Value stats() override {
+    return stats_of(*parts_->database, *parts_->pool, *parts_->dispatcher, *parts_->traces,
+                    *parts_->engine);
+  }
 
   Value health() override {
     std::vector<Value> problems;
     if (closed()) problems.emplace_back("the runtime is closed");
-    if (const Value* failing = engine_->stats().find("last_error")) problems.push_back(*failing);
+    if (const Value* failing = parts_->engine->stats().find("last_error"))
+      problems.push_back(*failing);
     const bool ok = problems.empty();
     return Value::object(
         {{"status", ok ? "ok" : "failing"}, {"problems", Value::array(std::move(problems))}});
@@ -167,11 +204,11 @@ class RuntimeImpl final : public Runtime {
 
   Result<std::vector<Violation>> verify() override {
     CLEW_TRY(check_open());
-    CLEW_TRY(traces_->flush());
+    CLEW_TRY(parts_->traces->flush());
     std::vector<Violation> violations;
-    CLEW_TRY(const auto damage, database_->check_integrity());
+    CLEW_TRY(const auto damage, parts_->database->check_integrity());
     for (const auto& each : damage) violations.push_back({"database.integrity", each});
-    CLEW_TRY(auto runs, engine_->verify());
+    CLEW_TRY(auto runs, parts_->engine->verify());
     for (auto& [invariant, detail] : runs) violations.push_back({invariant, detail});
     return violations;
   }
@@ -179,30 +216,30 @@ class RuntimeImpl final : public Runtime {
   bool close(bool drain, Duration timeout) override {
     const Lock lock(closing_);  // a second caller waits until the first is done
     open_.store(false);
-    if (dispatcher_) dispatcher_->begin_stop();
-    if (!database_ || !engine_) {
-      if (pool_) pool_->stop(StopMode::cancel, Timestamp::never());
-      if (timers_) timers_->stop(StopMode::cancel, Timestamp::never());
+    if (parts_->dispatcher) parts_->dispatcher->begin_stop();
+    if (!parts_->database || !parts_->engine) {
+      if (parts_->pool) parts_->pool->stop(StopMode::cancel, Timestamp::never());
+      if (parts_->timers) parts_->timers->stop(StopMode::cancel, Timestamp::never());
       return true;
     }
     if (finished_) return true;
     finished_ = true;
-    const auto deadline = env_->clock().now() + timeout;
-    bool kept = engine_->stop(drain, deadline);
-    kept = dispatcher_->stop(drain, deadline) && kept;
-    kept = pool_->stop(drain ? StopMode::drain : StopMode::cancel, deadline) && kept;
-    timers_->stop(StopMode::cancel, deadline);
-    registry_.clear();
-    traces_->close();
-    return database_->close(deadline) && kept;
+    const auto deadline = parts_->env->clock().now() + timeout;
+    bool kept = parts_->engine->stop(drain, deadline);
+    kept = parts_->dispatcher->stop(drain, deadline) && kept;
+    kept = parts_->pool->stop(drain ? StopMode::drain : StopMode::cancel, deadline) && kept;
+    parts_->timers->stop(StopMode::cancel, deadline);
+    parts_->registry.clear();
+    parts_->traces->close();
+    return parts_->database->close(deadline) && kept;
   }
   bool closed() const override { return !open_.load(); }
 
-  ThreadPool& pool() override { return *pool_; }
-  Env& env() override { return *env_; }
-  Registry& registry() override { return registry_; }
-  Dispatcher& dispatcher() override { return *dispatcher_; }
-  store::Database& database() override { return *database_; }
+  ThreadPool& pool() override { return *parts_->pool; }
+  Env& env() override { return *parts_->env; }
+  Registry& registry() override { return parts_->registry; }
+  Dispatcher& dispatcher() override { return *parts_->dispatcher; }
+  store::Database& database() override { return *parts_->database; }
 
  private:
   PoolOptions pool_options() const {
@@ -228,14 +265,7 @@ class RuntimeImpl final : public Runtime {
   std::atomic<bool> open_{false};
   Mutex closing_;
   bool finished_ = false;
-  std::unique_ptr<Env> env_;
-  Registry registry_;
-  std::unique_ptr<store::Database> database_;
-  std::unique_ptr<Timers> timers_;
-  std::unique_ptr<ThreadPool> pool_;
-  std::unique_ptr<TraceStore> traces_;
-  std::unique_ptr<Dispatcher> dispatcher_;
-  std::unique_ptr<workflow::Engine> engine_;
+  std::shared_ptr<Parts> parts_ = std::make_shared<Parts>();
 };
 
 }  // namespace

@@ -11,10 +11,8 @@ namespace {
 // Calls of runs that are handed to executors at once; the rest wait here, so that runs alone never
 // fill the pool's queue.
 constexpr std::int64_t active_calls_max = 4096;
-
-std::string_view word(store::Durability durability) {
-  return durability == store::Durability::relaxed ? "relaxed" : "sync";
-}
+// Digests of definitions that are known to be in the store.
+constexpr std::size_t kept_max = 1024;
 
 // The part of a final state that a run's row holds.
 std::shared_ptr<const RunState> without_steps(const RunState& state) {
@@ -60,11 +58,9 @@ void EngineImpl::start(StartRequest request, Function<void(Result<RunPtr>)> star
   if (stopping_.load()) return started(error(Code::closed, "the runtime is closed"));
   if (auto ready = prepare(request); !ready) return started(std::move(ready).error());
   if (!request.id.empty()) {
-    if (auto run = find_live(request.id)) {
-      return started(same_run(request.id, *request.definition, request.input));
-    }
+    if (find_live(request.id)) return started(same_run(request));
   }
-  auto planned = plan_start(request, Value());
+  auto planned = plan_start(request);
   if (!planned) return started(std::move(planned).error());
   const auto& run = *planned;
   std::shared_ptr<Batch> batch;
@@ -73,7 +69,7 @@ void EngineImpl::start(StartRequest request, Function<void(Result<RunPtr>)> star
     batch = std::make_shared<Batch>(std::exchange(run->next_, {}));
     run->committing_ = true;
   }
-  commit_start(run, std::move(batch), std::move(request.input), std::move(started));
+  commit_start(run, std::move(batch), std::move(request), std::move(started));
 }
 
 // Everything that can refuse a run before anything is written.
@@ -87,6 +83,9 @@ Result<void> EngineImpl::prepare(StartRequest& request) {
   }
   if (request.id.size() > 200) {
     return invalid_input("id", request.id, "at most 200 characters");
+  }
+  if (request.key.size() > 200) {
+    return invalid_input("key", request.key, "at most 200 characters");
   }
   if (auto problems = check(*request.definition); !problems.empty()) {
     const auto registry = parts_.registry.snapshot();
@@ -104,7 +103,7 @@ Result<void> EngineImpl::prepare(StartRequest& request) {
   return {};
 }
 
-Result<LiveRunPtr> EngineImpl::plan_start(StartRequest& request, Value) {
+Result<LiveRunPtr> EngineImpl::plan_start(StartRequest& request) {
   const auto now = parts_.env.clock().now();
   RunRow row;
   row.digest = request.definition->digest;
@@ -115,6 +114,7 @@ Result<LiveRunPtr> EngineImpl::plan_start(StartRequest& request, Value) {
   row.info.status = RunStatus::running;
   row.info.input = request.input;
   row.info.tags = request.tags;
+  row.info.key = request.key;
   row.info.priority = request.priority;
   row.info.created = now;
   auto run = std::make_shared<LiveRun>(*this, std::move(row), request.definition, store::Lease{});
@@ -136,19 +136,19 @@ Result<LiveRunPtr> EngineImpl::plan_start(StartRequest& request, Value) {
   return run;
 }
 
-void EngineImpl::commit_start(const LiveRunPtr& run, std::shared_ptr<Batch> batch, Value input,
-                              Function<void(Result<RunPtr>)> started) {
+void EngineImpl::commit_start(const LiveRunPtr& run, std::shared_ptr<Batch> batch,
+                              StartRequest request, Function<void(Result<RunPtr>)> started) {
   const auto& info = run->row_.info;
   std::vector<Value> tags(info.tags.begin(), info.tags.end());
   struct Plan {
     std::string input;
     std::string tags;
     bool keep = false;
-    std::optional<std::int64_t> number;  // none: there is a run of that id
+    std::optional<std::int64_t> number;  // none: there is a run of that id or key
     store::Lease lease;
   };
   auto plan = std::make_shared<Plan>();
-  plan->input = to_json(input);
+  plan->input = to_json(request.input);
   plan->tags = to_json(Value::array(std::move(tags)));
   {
     const Lock lock(mutex_);
@@ -158,23 +158,23 @@ void EngineImpl::commit_start(const LiveRunPtr& run, std::shared_ptr<Batch> batc
     const auto& row = run->row_;
     CLEW_TRY(plan->number,
              insert_run(tx, {row.info.id, run->definition_.get(), plan->input, plan->tags,
-                             row.info.priority, row.durability, row.info.created}));
+                             row.info.priority, row.durability, row.info.created, row.info.key}));
     if (!plan->number) return {};
     if (plan->keep) CLEW_TRY(keep_definition(tx, *run->definition_));
     CLEW_TRY(plan->lease, store::make_lease(tx, {run_kind, *plan->number}, owner_.load()));
     return write_batch(tx, parts_, *plan->number, plan->lease, *batch);
   };
-  auto done = [this, run, batch, plan, input = std::move(input),
+  auto done = [this, run, batch, plan, request = std::move(request),
                started = std::move(started)](Result<store::CommitInfo> result) mutable {
     if (!result || !plan->number) {
-      started(result ? same_run(run->id(), *run->definition_, input)
-                     : Result<RunPtr>(result.error()));
+      started(result ? same_run(request) : Result<RunPtr>(result.error()));
       return commit_over();
     }
     run->row_.number = *plan->number;
     run->lease_ = plan->lease;
     {
       const Lock lock(mutex_);
+      if (kept_definitions_.size() >= kept_max) kept_definitions_.clear();
       kept_definitions_.insert(run->row_.digest);
       live_.emplace(run->id(), run);
     }
@@ -182,28 +182,39 @@ void EngineImpl::commit_start(const LiveRunPtr& run, std::shared_ptr<Batch> batc
     started(RunPtr(run));
     committed(run, batch, {});
   };
-  store::Write write{std::move(apply), std::move(done), run->row_.durability};
+  const auto durability = durability_of(*run, *batch);
+  store::Write write{std::move(apply), std::move(done), durability};
   committing_.fetch_add(1);
   parts_.database.submit(std::move(write));
 }
 
-Result<RunPtr> EngineImpl::same_run(const std::string& id, const Definition& definition,
-                                    const Value& input) {
-  CLEW_TRY(auto run, find(id));
+// The run that was started by the same request before: of that id, else of that key.
+Result<RunPtr> EngineImpl::same_run(const StartRequest& request) {
+  auto found = request.id.empty() ? Result<RunPtr>(RunPtr()) : find(request.id);
+  if (!found && found.error().code() != Code::not_found) return found;
+  if (!found || !*found) {
+    CLEW_TRY(found, find_by_key(request.definition->name, request.key));
+  }
+  const RunPtr& run = *found;
   CLEW_TRY(const auto info, run->info());
   const auto differs = [&](std::string_view path, const Value& stored, const Value& given) {
-    return error(Code::conflict, "run \"{}\" was started with other content: {} is {}, not {}", id,
-                 path, preview(stored), preview(given))
-        .with("run", id)
+    return error(Code::conflict, "run \"{}\" was started with other content: {} is {}, not {}",
+                 run->id(), path, preview(stored), preview(given))
+        .with("run", run->id())
         .with("path", path)
         .with("stored", stored)
         .with("given", given);
   };
+  if (!request.id.empty() && request.id != run->id()) return differs("id", run->id(), request.id);
+  if (!request.key.empty() && request.key != info.key) {
+    return differs("key", info.key.empty() ? Value() : Value(info.key), request.key);
+  }
+  const Definition& definition = *request.definition;
   if (run->definition()->digest != definition.digest) {
     const auto at = first_difference(run->definition()->document, definition.document);
     return differs(at.path.empty() ? "workflow" : "workflow." + at.path, at.left, at.right);
   }
-  if (const auto at = first_difference(info.input, input); at.found) {
+  if (const auto at = first_difference(info.input, request.input); at.found) {
     return differs(at.path.empty() ? "input" : "input." + at.path, at.left, at.right);
   }
   return run;
@@ -234,6 +245,14 @@ void EngineImpl::gather(LiveRun& run, Decision decision, Batch& into) {
   std::ranges::move(decision.wakes, std::back_inserter(into.wakes));
   into.cancel_calls = into.cancel_calls || decision.cancel_calls;
   if (decision.ended) into.end = without_steps(run.state_);
+}
+
+// The intent of what may happen only once must outlive even a power cut.
+store::Durability EngineImpl::durability_of(const LiveRun& run, const Batch& batch) {
+  const bool begins_once = std::ranges::any_of(batch.calls, [&](const CallCommand& call) {
+    return run.traits_[static_cast<std::size_t>(call.step)].effect == Effect::once;
+  });
+  return begins_once ? store::Durability::sync : run.row_.durability;
 }
 
 void EngineImpl::stimulate(const LiveRunPtr& run, const Stimulus& stimulus,
@@ -283,9 +302,10 @@ void EngineImpl::pump(const LiveRunPtr& run) {
                        committed(run, batch,
                                  result ? Result<void>() : Result<void>(result.error()));
                      },
-                     run->row_.durability};
-  // With nothing else in flight nobody is coming to share the sync, so this thread does it.
-  if (active_calls_.load(std::memory_order_relaxed) == 0) {
+                     durability_of(*run, *batch)};
+  // With nothing else in flight nobody is coming to share the sync, so this thread does it, unless
+  // others' timers wait for it.
+  if (active_calls_.load(std::memory_order_relaxed) == 0 && !parts_.timers.on_timer_thread()) {
     parts_.database.submit_or_commit(std::move(write));
   } else {
     parts_.database.submit(std::move(write));
@@ -359,15 +379,29 @@ void EngineImpl::launch_ready() {
       std::unique_ptr<bool, void (*)(bool*)>(&launching, [](bool* on) { *on = false; });
   for (;;) {
     std::pair<LiveRunPtr, CallCommand> next;
+    const bool withdraws = withdraws_.load();
     {
       const Lock lock(mutex_);
-      if (ready_.empty() || active_calls_.load() >= active_calls_max) return;
+      const bool full = !withdraws && active_calls_.load() >= active_calls_max;
+      if (ready_.empty() || full) return;
       next = std::move(ready_.front());
       ready_.pop_front();
-      active_calls_.fetch_add(1);
+      if (!withdraws) active_calls_.fetch_add(1);
+      committing_.fetch_add(1);
     }
-    launch(next.first, std::move(next.second));
+    if (withdraws) {
+      withdraw(next.first, next.second);
+    } else {
+      launch(next.first, std::move(next.second));
+    }
+    commit_over();
   }
+}
+
+// Takes back an attempt that is in the log although its handler was never entered: whoever goes on
+// with the run makes it as if for the first time.
+void EngineImpl::withdraw(const LiveRunPtr& run, const CallCommand& command) {
+  stimulate(run, Withdrawn{command.step, command.item, command.attempt});
 }
 
 void EngineImpl::launch(const LiveRunPtr& run, CallCommand command) {
@@ -388,7 +422,7 @@ void EngineImpl::launch(const LiveRunPtr& run, CallCommand command) {
   bool wanted = true;
   {
     const Lock lock(run->mutex_);
-    wanted = !is_terminal(run->state_.status) && !run->gone_;
+    wanted = !is_terminal(run->state_.status) && !run->gone_ && !withdraws_.load();
     run->in_flight_[{command.step, command.item}] = call;
   }
   command.input = Value();
@@ -413,6 +447,7 @@ void EngineImpl::call_ended(const LiveRunPtr& run, const CallCommand& command,
   if (withdrawn) {
     // Not a failure of the step: whoever goes on with the run makes the call again.
     parts_.traces.record(call->trace());
+    if (!call->entered()) withdraw(run, command);
   } else {
     TraceRecord trace = call->trace();
     take_digests(trace);  // here, so that the writer's thread has only rows to write
@@ -442,7 +477,7 @@ void EngineImpl::lose(const LiveRunPtr& run, Error why) {
     run->gone_ = why;
     run->committing_ = false;
     for (const auto& [key, call] : run->in_flight_) calls.push_back(call);
-    callbacks = std::move(run->callbacks_);
+    callbacks = std::exchange(run->callbacks_, {});
     acknowledge = std::move(run->next_.acknowledge);
     traces = std::move(run->next_.traces);
     run->next_ = {};
@@ -452,11 +487,19 @@ void EngineImpl::lose(const LiveRunPtr& run, Error why) {
   {
     const Lock lock(mutex_);
     last_error_ = fmt::format("run {}: {}", run->id(), why.to_string());
+    const bool is_ours = why.code() != Code::stale_lease && why.code() != Code::closed;
+    if (is_ours) orphans_.push_back({run->lease_, run});
   }
   run->changed_.notify_all();
   for (const auto& call : calls) call->cancel("its run went to another owner");
   for (auto& each : acknowledge) each(why);
-  for (auto& callback : callbacks) callback();
+  for (auto& callback : callbacks) {
+    if (why.code() == Code::stale_lease) {
+      watch(run->row_.number, std::move(callback));
+    } else {
+      callback();
+    }
+  }
 }
 
 void EngineImpl::forget(const LiveRunPtr& run) {
@@ -468,151 +511,6 @@ void EngineImpl::forget(const LiveRunPtr& run) {
       waits != unbound_.end() && waits->second.first == run) {
     unbound_.erase(waits);
   }
-}
-
-// ---- looking --------------------------------------------------------------------------------
-
-LiveRunPtr EngineImpl::find_live(const std::string& id) {
-  const Lock lock(mutex_);
-  const auto found = live_.find(id);
-  return found != live_.end() ? found->second : nullptr;
-}
-
-Result<RunPtr> EngineImpl::find(const std::string& id) {
-  if (auto run = find_live(id)) return RunPtr(run);
-  std::optional<RunRow> row;
-  DefinitionPtr definition;
-  CLEW_TRY(parts_.database.read([&](store::Transaction& tx) -> Result<void> {
-    CLEW_TRY(row, find_run(tx, id));
-    if (!row) return {};
-    CLEW_TRY(definition, load_definition(tx, row->digest));
-    return {};
-  }));
-  if (!row) return error(Code::not_found, "there is no run \"{}\"", id).with("run", id);
-  return make_stored_run(*this, std::move(*row), std::move(definition));
-}
-
-Result<RunPage> EngineImpl::list(const RunQuery& query) {
-  if (query.limit < 1 || query.limit > 10'000) {
-    return invalid_input("limit", query.limit, "an integer from 1 to 10000");
-  }
-  std::vector<RunRow> rows;
-  CLEW_TRY(parts_.database.read([&](store::Transaction& tx) -> Result<void> {
-    CLEW_TRY(rows, list_runs(tx, query));
-    return {};
-  }));
-  RunPage page;
-  if (rows.size() > static_cast<std::size_t>(query.limit)) {
-    rows.resize(static_cast<std::size_t>(query.limit));
-    page.next_cursor = fmt::format("{}", rows.back().number);
-  }
-  for (auto& row : rows) {
-    if (auto live = find_live(row.info.id)) {
-      if (auto info = live->info()) row.info = std::move(info).value();
-    }
-    page.runs.push_back(std::move(row.info));
-  }
-  return page;
-}
-
-Result<DefinitionPtr> EngineImpl::load_definition(store::Transaction& tx,
-                                                  const std::string& digest) {
-  {
-    const Lock lock(mutex_);
-    if (const auto kept = definitions_.find(digest); kept != definitions_.end()) {
-      return kept->second;
-    }
-  }
-  CLEW_TRY(const auto text, find_document(tx, digest));
-  if (!text) return error(Code::corrupt, "workflow {} of a run is not kept", digest);
-  CLEW_TRY(const auto document, parse_json(*text, {.depth_max = Value::depth_limit}));
-  auto loaded = load_value(document);
-  if (!loaded.definition) {
-    return error(Code::corrupt, "workflow {} of a run is not valid: {}", digest,
-                 to_error(loaded.problems).message());
-  }
-  const Lock lock(mutex_);
-  return definitions_.emplace(digest, loaded.definition).first->second;
-}
-
-Result<void> EngineImpl::publish(DefinitionPtr definition) {
-  const auto now = parts_.env.clock().now();
-  CLEW_TRY(parts_.database.write([definition, now](store::Transaction& tx) {
-    return publish_definition(tx, *definition, now);
-  }));
-  return {};
-}
-
-Result<DefinitionPtr> EngineImpl::find_definition(const std::string& text) {
-  CLEW_TRY(const auto reference, Reference::parse(text, "workflow"));
-  DefinitionPtr found;
-  CLEW_TRY(parts_.database.read([&](store::Transaction& tx) -> Result<void> {
-    CLEW_TRY(const auto versions, published_versions(tx, reference.id));
-    std::optional<Version> best;
-    std::string digest;
-    int eligible = 0;
-    for (const auto& published : versions) {
-      CLEW_TRY(auto version, Version::parse(published.version));
-      const bool fits =
-          reference.kind == Reference::Kind::bare ||
-          (reference.kind == Reference::Kind::exact ? version == reference.version
-                                                    : reference.range.matches(version));
-      if (!fits) continue;
-      ++eligible;
-      if (!best || *best < version) {
-        best = std::move(version);
-        digest = published.digest;
-      }
-    }
-    if (!best) {
-      return error(Code::not_found, "no workflow \"{}\" is published", text).with("workflow", text);
-    }
-    if (reference.kind == Reference::Kind::bare && eligible > 1) {
-      return error(Code::ambiguous, "\"{}\" has {} versions: name one, or a range", text, eligible);
-    }
-    CLEW_TRY(found, load_definition(tx, digest));
-    return {};
-  }));
-  return found;
-}
-
-std::vector<Problem> EngineImpl::check(const Definition& definition) {
-  const auto registry = parts_.registry.snapshot();
-  std::vector<Problem> problems;
-  for (const auto& step : definition.steps) {
-    if (const auto found = registry->resolve(step.call); !found) {
-      const Value* suggestion = found.error().find("suggestion");
-      problems.push_back({fmt::format("steps.{}.call", step.name), step.line,
-                          found.error().message(),
-                          suggestion != nullptr ? std::string(suggestion->as_string()) : ""});
-    }
-  }
-  return problems;
-}
-
-Result<std::vector<std::pair<std::string, std::string>>> EngineImpl::verify() {
-  std::vector<std::pair<std::string, std::string>> violations;
-  CLEW_TRY(parts_.database.read([&](store::Transaction& tx) -> Result<void> {
-    CLEW_TRY(violations, verify_runs(tx));
-    return {};
-  }));
-  return violations;
-}
-
-Value EngineImpl::stats() {
-  const Lock lock(mutex_);
-  std::vector<Member> members = {
-      {"started", Value(started_.load())},
-      {"adopted", Value(adopted_.load())},
-      {"ended", Value(ended_.load())},
-      {"lost", Value(lost_.load())},
-      {"live", Value(static_cast<std::int64_t>(live_.size()))},
-      {"waiting_for_handlers", Value(static_cast<std::int64_t>(unbound_.size()))},
-      {"calls_in_flight", Value(active_calls_.load())},
-      {"calls_ready", Value(static_cast<std::int64_t>(ready_.size()))},
-      {"durability", Value(word(options_.durability))}};
-  if (!last_error_.empty()) members.push_back({"last_error", Value(last_error_)});
-  return Value::object(std::move(members));
 }
 
 }  // namespace clew::workflow

@@ -23,6 +23,8 @@ struct StartRequest {
   std::string workflow;      // a reference to a published one, when `definition` is null
   Value input = Value::object({});
   std::string id;  // empty: a new one. The same id with the same input gives the same run
+  // The same for a key of the workflow's, such as the tick of a schedule; the run's id is its own.
+  std::string key;
   int priority = 0;
   std::vector<std::string> tags;
   std::optional<store::Durability> durability;  // absent: the runtime's
@@ -63,6 +65,7 @@ struct RunInfo {
   std::optional<Error> error;
   std::string failed_step;
   std::vector<std::string> tags;
+  std::string key;  // that it was started with
   int priority = 0;
   std::string waiting_for;  // why it does not go on, such as a handler that is not bound
   Timestamp created;

@@ -11,13 +11,21 @@ LiveRun::LiveRun(EngineImpl& engine, RunRow row, DefinitionPtr definition, store
       lease_(lease),
       state_(initial_state(*definition_)) {}
 
-// Asks whoever has the run now, when this process does not any more.
+// Asks whoever has the run now, when this object does not any more: another process, or this one
+// again after a failure that has passed. Null while it has it, and when nobody goes on with it.
 Result<RunPtr> LiveRun::elsewhere() {
+  bool is_ours = false;
   {
     const Lock lock(mutex_);
-    if (!gone_ || gone_->code() != Code::stale_lease) return RunPtr();
+    if (!gone_ || gone_->code() == Code::closed) return RunPtr();
+    is_ours = gone_->code() != Code::stale_lease;
   }
-  return engine_.find(id());
+  if (!is_ours) return engine_.find(id());
+  if (auto again = engine_.find_live(id())) return RunPtr(std::move(again));
+  auto stored = engine_.find(id());
+  if (!stored) return RunPtr();
+  const auto status = (*stored)->status();
+  return status && is_terminal(*status) ? std::move(stored).value() : RunPtr();
 }
 
 Result<RunInfo> LiveRun::info() {
@@ -94,10 +102,11 @@ Result<bool> LiveRun::wait(Timestamp until) {
       if (engine_.parts().env.clock().wait_until(changed_, lock, until)) break;
     }
     if (!gone_) return end_committed_;
-    if (gone_->code() != Code::stale_lease) return *gone_;
   }
   CLEW_TRY(const auto other, elsewhere());
-  return other->wait(until);
+  if (other) return other->wait(until);
+  const Lock lock(mutex_);
+  return *gone_;
 }
 
 void LiveRun::on_ended(Function<void()> callback) {
@@ -108,6 +117,8 @@ void LiveRun::on_ended(Function<void()> callback) {
       return;
     }
   }
+  const auto other = elsewhere();
+  if (other && *other) return (*other)->on_ended(std::move(callback));
   callback();
 }
 

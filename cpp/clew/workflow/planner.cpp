@@ -25,7 +25,7 @@ constexpr std::array<RunTransition, 6> run_table = {{
     {RunStatus::running, "run.unknown", RunStatus::unknown},
 }};
 
-constexpr std::array<CallTransition, 20> call_table = {{
+constexpr std::array<CallTransition, 22> call_table = {{
     // of           from                 event          to
     {Subject::step, StepStatus::pending, "started", StepStatus::running},
     {Subject::step, StepStatus::pending, "failed", StepStatus::failed},  // no input for it
@@ -35,6 +35,7 @@ constexpr std::array<CallTransition, 20> call_table = {{
     {Subject::step, StepStatus::running, "retrying", StepStatus::waiting},
     {Subject::step, StepStatus::running, "failed", StepStatus::failed},
     {Subject::step, StepStatus::running, "interrupted", StepStatus::running},
+    {Subject::step, StepStatus::running, "withdrawn", StepStatus::waiting},
     {Subject::step, StepStatus::running, "cancelled", StepStatus::cancelled},
     {Subject::step, StepStatus::waiting, "started", StepStatus::running},
     {Subject::step, StepStatus::waiting, "cancelled", StepStatus::cancelled},
@@ -44,6 +45,7 @@ constexpr std::array<CallTransition, 20> call_table = {{
     {Subject::item, StepStatus::running, "retrying", StepStatus::waiting},
     {Subject::item, StepStatus::running, "failed", StepStatus::failed},
     {Subject::item, StepStatus::running, "interrupted", StepStatus::running},
+    {Subject::item, StepStatus::running, "withdrawn", StepStatus::waiting},
     {Subject::item, StepStatus::running, "cancelled", StepStatus::cancelled},
     {Subject::item, StepStatus::waiting, "started", StepStatus::running},
     {Subject::item, StepStatus::waiting, "cancelled", StepStatus::cancelled},
@@ -249,7 +251,8 @@ class Fold {
   // What steps and items have in common.
   Result<void> fold_call(CallState& call, StepStatus to) {
     const bool starts = word_ == "started";
-    if (starts || find("attempt") != nullptr || to == StepStatus::completed ||
+    const bool withdrawn = word_ == "withdrawn";
+    if (starts || withdrawn || find("attempt") != nullptr || to == StepStatus::completed ||
         word_ == "retrying") {
       CLEW_TRY(const int attempt, need_int("attempt"));
       if (attempt != call.attempts + (starts ? 1 : 0)) {
@@ -259,6 +262,9 @@ class Fold {
     if (starts) {
       if (call.attempts++ == 0) call.started = event_.at;
       call.due = {};
+    } else if (withdrawn) {
+      --call.attempts;
+      call.due = event_.at;
     } else if (to == StepStatus::completed) {
       CLEW_TRY(const Value* output, need("output"));
       call.output = *output;

@@ -51,9 +51,10 @@ bool is_terminal(StepStatus status);
 //   step.completed {attempt, output} or, for a for_each, {} (its output is the items' outputs)
 //   step.retrying {attempt, error, due_us}   step.failed {attempt?, error}
 //   step.interrupted {attempt}  (its process died; the attempt is made again)
+//   step.withdrawn {attempt}    (taken back before its handler was entered: it does not count)
 //   step.skipped {reason}       step.cancelled {reason}
-//   item.started, item.completed, item.retrying, item.failed, item.interrupted, item.cancelled:
-//   the same for one element of a for_each, with {item}
+//   item.started, item.completed, item.retrying, item.failed, item.interrupted, item.withdrawn,
+//   item.cancelled: the same for one element of a for_each, with {item}
 struct RunEvent {
   Timestamp at;
   std::string_view type;  // one of the literals above
@@ -119,11 +120,16 @@ struct RetryDue {
   int step = -1;
   int item = -1;
 };
+struct Withdrawn {  // an attempt whose handler was never entered, and never will be
+  int step = -1;
+  int item = -1;
+  int attempt = 0;
+};
 struct CancelRequested {
   std::string reason;
 };
 struct Resume {};  // another process began this; what it was running is interrupted
-using Stimulus = std::variant<Start, AttemptFinished, RetryDue, CancelRequested, Resume>;
+using Stimulus = std::variant<Start, AttemptFinished, RetryDue, Withdrawn, CancelRequested, Resume>;
 
 // --- What is to be done once the events are committed ---
 struct CallCommand {
@@ -162,7 +168,8 @@ struct StepTraits {
 // An interrupted call of a `once` capability ends the run `unknown`, naming the step; so does a
 // result with Code::unknown_outcome. A step whose outcome is unknown is `failed` with that error,
 // so that in an ended run every step has ended. An expression that errors fails its step. An empty
-// for_each completes with []. A RetryDue that comes early gives its wake again.
+// for_each completes with []. A RetryDue that comes early gives its wake again. A withdrawn attempt
+// is due again at once, but only Resume (or RetryDue) asks for it: whoever withdrew it is stopping.
 Decision decide(const Definition& definition, const RunState& state,
                 const std::vector<StepTraits>& traits, const Stimulus& stimulus, Timestamp now,
                 double unit = 0.0);

@@ -89,6 +89,16 @@ class Decider {
     }
   }
 
+  void on(const Withdrawn& withdrawn) {
+    const Call call{withdrawn.step, withdrawn.item};
+    const CallState* current = find(call);
+    if (current == nullptr || current->status != StepStatus::running ||
+        current->attempts != withdrawn.attempt) {
+      return;
+    }
+    emit("withdrawn", call, {{"attempt", withdrawn.attempt}});
+  }
+
   void on(const CancelRequested& cancel) {
     if (is_terminal(state_.status)) return;
     cancel_open_steps(cancel.reason);
@@ -412,6 +422,7 @@ class Decider {
         {"retrying", "step.retrying", "item.retrying"},
         {"failed", "step.failed", "item.failed"},
         {"interrupted", "step.interrupted", "item.interrupted"},
+        {"withdrawn", "step.withdrawn", "item.withdrawn"},
         {"cancelled", "step.cancelled", "item.cancelled"},
     };
     for (const auto& row : types) {

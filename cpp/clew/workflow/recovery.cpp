@@ -7,6 +7,7 @@ namespace clew::workflow {
 namespace {
 
 constexpr int adopt_at_once = 256;
+constexpr Duration commit_grace = std::chrono::seconds(1);
 
 Result<store::OwnerId> register_owner(store::Database& database, const std::string& name,
                                       Timestamp now, Duration ttl) {
@@ -44,27 +45,44 @@ void EngineImpl::start_keeper() {
   keeper_.start("clew-keeper", [this] { keep_alive(); });
 }
 
-// Renews this owner's life and looks for runs that nobody owns, three times within a lease's life.
+// Three times within a lease's life it goes a round: renews this owner's life and looks for runs
+// that nobody works on. In between it looks after other processes' runs that somebody here awaits.
 void EngineImpl::keep_alive() {
   Clock& clock = parts_.env.clock();
+  Timestamp next{INT64_MIN};
+  bool adopts = false;
   for (;;) {
-    const bool adopts = adopts_.load();
-    Result<void> done = renew();
-    for (bool more = adopts; done && more && !stopping_.load();) {
-      const auto adopted = adopt_lapsed();
-      more = adopted && *adopted == adopt_at_once;
-      done = adopted ? renew() : Result<void>(adopted.error());  // adopting takes its time
+    if (clock.now() >= next || adopts != adopts_.load()) {
+      adopts = adopts_.load();
+      go_round(adopts);
+      next = clock.now() + options_.lease_ttl / 3;
     }
-    if (!done && done.error().code() != Code::closed) {
-      const Lock lock(mutex_);
-      last_error_ = done.error().to_string();
-    }
-    const auto next = clock.now() + options_.lease_ttl / 3;
+    look_at_watched();
     Lock lock(keeper_mutex_);
-    while (!keeper_stop_ && clock.now() < next && adopts == adopts_.load()) {
-      clock.wait_until(keeper_wake_, lock, next);
+    const bool watches = !watched_.empty();
+    const auto until = watches ? std::min(next, clock.now() + look_every) : next;
+    while (!keeper_stop_ && clock.now() < until && adopts == adopts_.load() &&
+           watches == !watched_.empty()) {
+      clock.wait_until(keeper_wake_, lock, until);
     }
     if (keeper_stop_) return;
+  }
+}
+
+void EngineImpl::go_round(bool adopts) {
+  Result<void> done = renew();
+  for (bool more = adopts; done && more && !stopping_.load();) {
+    const auto adopted = adopt_lapsed();
+    more = adopted && *adopted == adopt_at_once;
+    done = adopted ? renew() : Result<void>(adopted.error());  // adopting takes its time
+  }
+  if (done) done = adopt_orphans();
+  if (!done && done.error().code() == Code::closed) return;
+  const Lock lock(mutex_);
+  if (!done) {
+    last_error_ = done.error().to_string();
+  } else if (orphans_.empty()) {
+    last_error_.clear();
   }
 }
 
@@ -128,10 +146,98 @@ Result<int> EngineImpl::adopt_lapsed() {
     if (auto adopted = adopt(lease); !adopted) {
       const Lock lock(mutex_);
       last_error_ = fmt::format("run number {}: {}", lease.number, adopted.error().to_string());
+      orphans_.push_back({lease, nullptr});
     }
   }
   return static_cast<int>(taken.size());
 }
+
+// Tries the runs again that are ours and that nobody works on.
+Result<void> EngineImpl::adopt_orphans() {
+  std::vector<Orphan> orphans;
+  {
+    const Lock lock(mutex_);
+    orphans.swap(orphans_);
+  }
+  Result<void> done;
+  std::vector<Orphan> later;
+  for (auto& orphan : orphans) {
+    const auto adopted = try_orphan(orphan);
+    if (!adopted) done = adopted.error();
+    if (!adopted || !*adopted) later.push_back(std::move(orphan));
+  }
+  const Lock lock(mutex_);
+  std::ranges::move(later, std::back_inserter(orphans_));
+  return done;
+}
+
+// False while it must wait: a call of it still runs here, and must not run twice at one time.
+Result<bool> EngineImpl::try_orphan(const Orphan& orphan) {
+  if (orphan.run) {
+    const Lock lock(orphan.run->mutex_);
+    if (!orphan.run->in_flight_.empty()) return false;
+  }
+  const auto lease = orphan.lease;
+  const auto ours = parts_.database.write(
+      [lease](store::Transaction& tx) {
+        return store::check_lease(tx, {run_kind, lease.number}, lease);
+      },
+      store::Durability::relaxed);
+  // It has ended after all, or another owner has it.
+  if (!ours && ours.error().code() == Code::stale_lease) return true;
+  if (!ours) return ours.error();
+  CLEW_TRY(adopt(lease));
+  return true;
+}
+
+// ---- runs of other processes ------------------------------------------------------------------
+
+void EngineImpl::watch(std::int64_t number, Function<void()> ended) {
+  {
+    const Lock lock(keeper_mutex_);
+    if (!keeper_stop_) {
+      watched_.push_back({number, std::move(ended)});
+      watched_is_new_ = true;  // it may have ended since somebody looked
+    }
+  }
+  if (ended) return ended();
+  keeper_wake_.notify_all();
+}
+
+void EngineImpl::look_at_watched() {
+  std::vector<std::int64_t> numbers;
+  bool is_new = false;
+  {
+    const Lock lock(keeper_mutex_);
+    if (watched_.empty()) return;
+    for (const auto& each : watched_) numbers.push_back(each.number);
+    is_new = std::exchange(watched_is_new_, false);
+  }
+  const auto version = parts_.database.data_version();
+  if (version && *version == watched_version_ && !is_new) return;
+  std::set<std::int64_t> ended;
+  const auto looked = parts_.database.read([&](store::Transaction& tx) -> Result<void> {
+    for (const auto number : numbers) {
+      CLEW_TRY(const auto row, find_run(tx, number));
+      if (!row || is_terminal(row->info.status)) ended.insert(number);
+    }
+    return {};
+  });
+  watched_version_ = version && looked ? *version : -1;  // -1: look again
+  if (!looked) return;
+  std::vector<Function<void()>> callbacks;
+  {
+    const Lock lock(keeper_mutex_);
+    std::erase_if(watched_, [&](Watched& each) {
+      if (!ended.contains(each.number)) return false;
+      callbacks.push_back(std::move(each.ended));
+      return true;
+    });
+  }
+  for (auto& callback : callbacks) callback();
+}
+
+// ---- adopting ---------------------------------------------------------------------------------
 
 Result<void> EngineImpl::adopt(const store::Lease& lease) {
   LiveRunPtr run;
@@ -210,24 +316,19 @@ void EngineImpl::registry_changed() {
 
 bool EngineImpl::stop(bool drain, Timestamp deadline) {
   if (stopping_.exchange(true)) return true;
+  std::vector<Watched> watched;
   {
     const Lock lock(keeper_mutex_);
     keeper_stop_ = true;
+    watched.swap(watched_);
   }
   keeper_wake_.notify_all();
   keeper_.join();
 
-  bool idle = true;
-  {
-    Lock lock(mutex_);
-    if (!drain) ready_.clear();  // what was never handed out is made again by the next owner
-    const auto busy = [&] { return committing_.load() > 0 || (drain && active_calls_.load() > 0); };
-    while (busy() || (drain && !ready_.empty())) {
-      if (parts_.env.clock().wait_until(idle_, lock, deadline)) break;
-    }
-    idle = !busy();
-    ready_.clear();
-  }
+  bool idle = !drain || await_quiet(true, deadline);
+  withdraw_all();
+  // Commits end by themselves, and soon.
+  idle = await_quiet(false, std::max(deadline, parts_.env.clock().now() + commit_grace)) && idle;
   const auto handed_back = hand_back();
   closed_.store(true, std::memory_order_release);
   std::vector<LiveRunPtr> runs;
@@ -236,7 +337,37 @@ bool EngineImpl::stop(bool drain, Timestamp deadline) {
     for (const auto& [id, run] : live_) runs.push_back(run);
   }
   for (const auto& run : runs) lose(run, error(Code::closed, "the runtime is closed"));
+  for (auto& each : watched) each.ended();
   return idle && handed_back.has_value();
+}
+
+// Waits until nothing is being committed, and with `calls_too` no call runs or is about to.
+bool EngineImpl::await_quiet(bool calls_too, Timestamp deadline) {
+  Lock lock(mutex_);
+  const auto is_busy = [&]() CLEW_REQUIRES(mutex_) {
+    return committing_.load() > 0 || (calls_too && (active_calls_.load() > 0 || !ready_.empty()));
+  };
+  while (is_busy()) {
+    if (parts_.env.clock().wait_until(idle_, lock, deadline)) break;
+  }
+  return !is_busy();
+}
+
+// Takes back every call whose handler has not been entered, and asks the others to stop.
+void EngineImpl::withdraw_all() {
+  withdraws_.store(true);
+  launch_ready();
+  std::vector<LiveRunPtr> runs;
+  {
+    const Lock lock(mutex_);
+    for (const auto& [id, run] : live_) runs.push_back(run);
+  }
+  std::vector<InvocationPtr> calls;
+  for (const auto& run : runs) {
+    const Lock lock(run->mutex_);
+    for (const auto& [key, call] : run->in_flight_) calls.push_back(call);
+  }
+  for (const auto& call : calls) call->cancel("the runtime is closing");
 }
 
 // Lets another process go on at once, without waiting for this one's leases to lapse.

@@ -22,17 +22,19 @@ CREATE TABLE runs (
   run {identity}, id TEXT NOT NULL UNIQUE, workflow TEXT NOT NULL, version TEXT NOT NULL,
   digest TEXT NOT NULL, status TEXT NOT NULL, input TEXT NOT NULL, output TEXT, error TEXT,
   failed_step TEXT, tags TEXT NOT NULL, priority {integer} NOT NULL, durability TEXT NOT NULL,
-  created_us {integer} NOT NULL, ended_us {integer}) {table};
+  created_us {integer} NOT NULL, ended_us {integer}, start_key TEXT) {table};
+CREATE UNIQUE INDEX runs_start_key ON runs (workflow, start_key) WHERE start_key IS NOT NULL;
 CREATE VIEW v_runs AS
   SELECT id, workflow, version, status, input, output, error, failed_step, tags, priority,
-         created_us, ended_us FROM runs;
+         created_us, ended_us, start_key FROM runs;
 CREATE VIEW v_events AS
   SELECT r.id AS run, e.seq, e.at_us, e.type, e.subject AS step, e.data
     FROM events e JOIN runs r ON r.run = e.stream;
 CREATE VIEW v_steps AS
   SELECT r.id AS run, e.subject AS step,
          CASE e.type WHEN 'step.started' THEN 'running' WHEN 'step.interrupted' THEN 'running'
-                     WHEN 'step.retrying' THEN 'waiting' WHEN 'step.completed' THEN 'completed'
+                     WHEN 'step.retrying' THEN 'waiting' WHEN 'step.withdrawn' THEN 'waiting'
+                     WHEN 'step.completed' THEN 'completed'
                      WHEN 'step.failed' THEN 'failed' WHEN 'step.skipped' THEN 'skipped'
                      ELSE 'cancelled' END AS status,
          e.at_us AS changed_us, e.data
@@ -44,16 +46,17 @@ CREATE VIEW v_steps AS
 
 const Statement insert_run_sql(R"sql(
     INSERT INTO runs (id, workflow, version, digest, status, input, tags, priority, durability,
-                      created_us)
+                      created_us, start_key)
     VALUES (:id, :workflow, :version, :digest, 'running', :input, :tags, :priority, :durability,
-            :created) ON CONFLICT (id) DO NOTHING RETURNING run)sql");
+            :created, :key) ON CONFLICT DO NOTHING RETURNING run)sql");
 const Statement end_run_sql(R"sql(
     UPDATE runs SET status = :status, output = :output, error = :error, failed_step = :step,
                     ended_us = :ended WHERE run = :run)sql");
 #define CLEW_RUN_COLUMNS                                                                         \
   "SELECT run, id, workflow, version, digest, status, input, output, error, failed_step, tags, " \
-  "priority, durability, created_us, ended_us FROM runs "
+  "priority, durability, created_us, ended_us, start_key FROM runs "
 const Statement find_run_sql(CLEW_RUN_COLUMNS "WHERE id = :id");
+const Statement find_key_sql(CLEW_RUN_COLUMNS "WHERE workflow = :workflow AND start_key = :key");
 const Statement find_number_sql(CLEW_RUN_COLUMNS "WHERE run = :run");
 const Statement list_runs_sql(CLEW_RUN_COLUMNS
                               "WHERE run < :before AND (:status = '' OR status = :status) "
@@ -120,12 +123,13 @@ Result<RunRow> decode(const Row& row) {
     CLEW_TRY(ended.us, row.integer(14));
     run.info.ended = ended;
   }
+  run.info.key = text_or_empty(row, 15);
   return run;
 }
 
-template <typename Key>
+template <typename... Keys>
 Result<std::optional<RunRow>> find_one(Transaction& tx, const Statement& statement,
-                                       const Key& key) {
+                                       const Keys&... keys) {
   std::optional<RunRow> found;
   CLEW_TRY(tx.first(
       statement,
@@ -133,16 +137,16 @@ Result<std::optional<RunRow>> find_one(Transaction& tx, const Statement& stateme
         CLEW_TRY(found, decode(row));
         return {};
       },
-      key));
+      keys...));
   return found;
 }
 
 // Every type that an event of a run may have; a RunEvent's type points into this list.
-constexpr std::array<std::string_view, 19> types = {
-    "run.started",  "run.completed",  "run.failed",       "run.cancelled",  "run.unknown",
-    "step.started", "step.completed", "step.retrying",    "step.failed",    "step.interrupted",
-    "step.skipped", "step.cancelled", "item.started",     "item.completed", "item.retrying",
-    "item.failed",  "item.cancelled", "item.interrupted", "item.skipped"};
+constexpr auto types = std::to_array<std::string_view>(
+    {"run.started",    "run.completed",    "run.failed",     "run.cancelled", "run.unknown",
+     "step.started",   "step.completed",   "step.retrying",  "step.failed",   "step.interrupted",
+     "step.withdrawn", "step.skipped",     "step.cancelled", "item.started",  "item.completed",
+     "item.retrying",  "item.interrupted", "item.withdrawn", "item.failed",   "item.cancelled"});
 
 Error corrupt_event(const store::StreamEvent& event, std::string_view what) {
   return error(Code::corrupt, "event {} ({}) of a run {}", event.seq, event.type, what)
@@ -164,7 +168,7 @@ Result<std::optional<std::int64_t>> insert_run(Transaction& tx, const NewRun& ru
       },
       run.id, run.definition->name, run.definition->version_text, run.definition->digest, run.input,
       run.tags, run.priority, run.durability == store::Durability::relaxed ? "relaxed" : "sync",
-      run.created));
+      run.created, run.key.empty() ? store::Arg(nullptr) : store::Arg(run.key)));
   return number;
 }
 
@@ -182,6 +186,11 @@ Result<void> end_run(Transaction& tx, std::int64_t number, const RunState& state
 
 Result<std::optional<RunRow>> find_run(Transaction& tx, const std::string& id) {
   return find_one(tx, find_run_sql, id);
+}
+
+Result<std::optional<RunRow>> find_run_by_key(Transaction& tx, const std::string& workflow,
+                                              const std::string& key) {
+  return find_one(tx, find_key_sql, workflow, key);
 }
 
 Result<std::optional<RunRow>> find_run(Transaction& tx, std::int64_t number) {

@@ -40,12 +40,6 @@ const Invariant invariants[] = {
     {"runs.lease", "every run has one lease record", Statement(R"sql(
         SELECT r.id FROM runs r LEFT JOIN leases l ON l.kind = 'run' AND l.number = r.run
          WHERE l.number IS NULL)sql")},
-    {"steps.completed_once", "no step or element completes twice", Statement(R"sql(
-        SELECT r.id FROM runs r JOIN events e ON e.stream = r.run
-         WHERE e.type IN ('step.completed', 'item.completed')
-         GROUP BY r.id, e.subject, e.type,
-                  CASE e.type WHEN 'item.completed' THEN e.data ELSE '' END
-        HAVING COUNT(*) > 1)sql")},
     {"published.kept", "every published workflow is kept", Statement(R"sql(
         SELECT p.name FROM published p LEFT JOIN workflows w ON w.digest = p.digest
          WHERE w.digest IS NULL)sql")},

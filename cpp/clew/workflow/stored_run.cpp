@@ -5,11 +5,8 @@
 namespace clew::workflow {
 namespace {
 
-// How often somebody who waits for a run of another process looks for its commits.
-constexpr Duration look_every = std::chrono::milliseconds(20);
-
 // Confined to nobody: it holds nothing that changes but the last row that it saw, under its lock.
-class StoredRun final : public Run, public std::enable_shared_from_this<StoredRun> {
+class StoredRun final : public Run {
  public:
   StoredRun(EngineImpl& engine, RunRow row, DefinitionPtr definition)
       : engine_(engine),
@@ -83,13 +80,7 @@ class StoredRun final : public Run, public std::enable_shared_from_this<StoredRu
 
   void on_ended(Function<void()> callback) override {
     if (auto live = engine_.find_live(id_)) return live->on_ended(std::move(callback));
-    const auto row = current();
-    if (!row || is_terminal(row->info.status)) return callback();
-    engine_.parts().timers.at(
-        engine_.parts().env.clock().now() + look_every,
-        [self = shared_from_this(), callback = std::move(callback)]() mutable {
-          self->on_ended(std::move(callback));
-        });
+    engine_.watch(number_, std::move(callback));
   }
 
   Result<Value> result() override {

@@ -1,6 +1,7 @@
 // workflow/detail/engine_impl.hpp: the engine's inside, shared by its source files.
 //
 //   engine.cpp     starting, deciding, committing, calling: the life of a live run
+//   engine_reads.cpp  finding runs and definitions, lists, checks, counters
 //   recovery.cpp   leases: staying alive, adopting runs, handing them back
 //   live_run.cpp   how users see a run that this process owns
 //   stored_run.cpp how they see one that it does not own
@@ -19,6 +20,9 @@
 #include "clew/workflow/detail/live_run.hpp"
 
 namespace clew::workflow {
+
+// How often somebody who waits for a run of another process looks for its commits.
+inline constexpr Duration look_every = std::chrono::milliseconds(20);
 
 class EngineImpl final : public Engine {
  public:
@@ -44,33 +48,60 @@ class EngineImpl final : public Engine {
   bool closed() const { return closed_.load(std::memory_order_acquire); }
   LiveRunPtr find_live(const std::string& id);
   Result<DefinitionPtr> load_definition(store::Transaction& tx, const std::string& digest);
+  // Calls back once when a run that this process does not own has ended, or the engine stops.
+  void watch(std::int64_t number, Function<void()> ended);
   // Takes what has happened to a run into account: decides, applies, commits, and then does what
   // follows. `acknowledge` is called once that is committed.
   void stimulate(const LiveRunPtr& run, const Stimulus& stimulus,
                  const TraceRecord* trace = nullptr, Acknowledge acknowledge = nullptr);
 
  private:
+  // A run whose lease is ours although nobody works on it: its commit failed, or it could not be
+  // read. Tried again, once the calls of `run` (may be null) have ended.
+  struct Orphan {
+    store::Lease lease;
+    LiveRunPtr run;
+  };
+
+  struct Watched {
+    std::int64_t number = 0;
+    Function<void()> ended;
+  };
+
   // --- engine.cpp ---
   Result<void> prepare(StartRequest& request);
-  Result<LiveRunPtr> plan_start(StartRequest& request, Value pins);
-  void commit_start(const LiveRunPtr& run, std::shared_ptr<Batch> batch, Value input,
+  Result<LiveRunPtr> plan_start(StartRequest& request);
+  void commit_start(const LiveRunPtr& run, std::shared_ptr<Batch> batch, StartRequest request,
                     Function<void(Result<RunPtr>)> started);
-  Result<RunPtr> same_run(const std::string& id, const Definition& definition, const Value& input);
+  Result<RunPtr> same_run(const StartRequest& request);
   void gather(LiveRun& run, Decision decision, Batch& into) CLEW_REQUIRES(run.mutex_);
   void pump(const LiveRunPtr& run);
+  static store::Durability durability_of(const LiveRun& run, const Batch& batch);
   void committed(const LiveRunPtr& run, const std::shared_ptr<Batch>& batch, Result<void> result);
   void commit_over();
   void carry_out(const LiveRunPtr& run, Batch& batch);
   void launch(const LiveRunPtr& run, CallCommand command);
   void launch_ready();
+  void withdraw(const LiveRunPtr& run, const CallCommand& command);
   void call_ended(const LiveRunPtr& run, const CallCommand& command, const InvocationPtr& call);
   void wake_at(const LiveRunPtr& run, const WakeCommand& wake);
   void lose(const LiveRunPtr& run, Error why);
   void forget(const LiveRunPtr& run);
+  // --- engine_reads.cpp ---
+  Result<RunPtr> find_by_key(const std::string& workflow, const std::string& key);
+  Result<RunPtr> find_stored(Function<Result<std::optional<RunRow>>(store::Transaction&)> find);
+  using Violations = std::vector<std::pair<std::string, std::string>>;
+  Result<void> verify_folds(store::Transaction& tx, Violations& violations);
   // --- recovery.cpp ---
   void keep_alive();
   Result<void> renew();
+  void go_round(bool adopts);
+  void look_at_watched();
+  bool await_quiet(bool calls_too, Timestamp deadline);
+  void withdraw_all();
   Result<int> adopt_lapsed();
+  Result<void> adopt_orphans();
+  Result<bool> try_orphan(const Orphan& orphan);
   Result<void> adopt(const store::Lease& lease);
   void resume_or_wait(const LiveRunPtr& run);
   bool bind(LiveRun& run, const Value& pins, std::string& missing);
@@ -80,15 +111,16 @@ class EngineImpl final : public Engine {
   EngineOptions options_;
   Random& jitter_;
   std::atomic<store::OwnerId> owner_;
-  std::atomic<bool> adopts_{false};    // takes over what nobody owns
-  std::atomic<bool> stopping_{false};  // nothing new begins
+  std::atomic<bool> adopts_{false};     // takes over what nobody owns
+  std::atomic<bool> stopping_{false};   // nothing new begins
+  std::atomic<bool> withdraws_{false};  // nor does what is ready
   std::atomic<bool> closed_{false};
   std::atomic<std::int64_t> active_calls_{0};
   std::atomic<std::int64_t> started_{0};
   std::atomic<std::int64_t> adopted_{0};
   std::atomic<std::int64_t> ended_{0};
   std::atomic<std::int64_t> lost_{0};
-  std::atomic<std::int64_t> committing_{0};
+  std::atomic<std::int64_t> committing_{0};  // commits under way, and what may lead to one
 
   Mutex mutex_;
   Condition idle_;
@@ -98,10 +130,14 @@ class EngineImpl final : public Engine {
   std::unordered_map<std::string, DefinitionPtr> definitions_ CLEW_GUARDED_BY(mutex_);
   std::deque<std::pair<LiveRunPtr, CallCommand>> ready_ CLEW_GUARDED_BY(mutex_);
   std::string last_error_ CLEW_GUARDED_BY(mutex_);
+  std::vector<Orphan> orphans_ CLEW_GUARDED_BY(mutex_);
 
   Mutex keeper_mutex_;
   Condition keeper_wake_;
   bool keeper_stop_ CLEW_GUARDED_BY(keeper_mutex_) = false;
+  std::vector<Watched> watched_ CLEW_GUARDED_BY(keeper_mutex_);
+  bool watched_is_new_ CLEW_GUARDED_BY(keeper_mutex_) = false;
+  std::int64_t watched_version_ = -1;  // of the data when the keeper looked; its thread's own
   Threads keeper_;
 };
 

@@ -32,14 +32,17 @@ struct NewRun {
   int priority = 0;
   store::Durability durability = store::Durability::sync;
   Timestamp created;
+  std::string key;  // may be empty
 };
 
-// Inserts a run; nothing when there is one of that id already.
+// Inserts a run; nothing when there is one of that id, or of that workflow and key, already.
 Result<std::optional<std::int64_t>> insert_run(store::Transaction& tx, const NewRun& run);
 // How a run ended.
 Result<void> end_run(store::Transaction& tx, std::int64_t number, const RunState& state);
 Result<std::optional<RunRow>> find_run(store::Transaction& tx, const std::string& id);
 Result<std::optional<RunRow>> find_run(store::Transaction& tx, std::int64_t number);
+Result<std::optional<RunRow>> find_run_by_key(store::Transaction& tx, const std::string& workflow,
+                                              const std::string& key);
 Result<std::vector<RunRow>> list_runs(store::Transaction& tx, const RunQuery& query);
 
 Result<void> keep_definition(store::Transaction& tx, const Definition& definition);
