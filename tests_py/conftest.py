@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 from importlib.metadata import entry_points
+
+# A shell that starts a job in the background has it ignore Ctrl-C, and so would every child.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["pytester"]
 if not any(one.value == "clew.pytest_plugin" for one in entry_points(group="pytest11")):
