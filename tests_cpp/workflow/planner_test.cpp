@@ -589,6 +589,14 @@ TEST(PlannerFold, every_row_of_the_tables_is_taken) {
     world.start();
     world.fail("a", Code::timeout);
   });
+  run(pair, Effect::once, [&](World& world) {
+    world.start();
+    world.give(Withdrawn{0, -1, 1});
+  });
+  run(list, Effect::once, [&](World& world) {
+    world.start(R"({"rows": [1, 2]})");
+    world.give(Withdrawn{0, 0, 1});
+  });
   run(chain, Effect::idempotent, [&](World& world) { world.start(); });
   run(chain, Effect::idempotent, [&](World& world) { world.give(CancelRequested{"no"}); });
   run("steps:\n  a: {call: x, for_each: [1], with: {v: \"{{ item.k }}\"}}\n", Effect::idempotent,

@@ -190,6 +190,7 @@ CALLS = [
     Bad("start without suffix", lambda rt: rt.start("no/such"), "path", clew.NotFound),
     Bad("start unpublished", lambda rt: rt.start("no.such@^1"), None, clew.NotFound),
     Bad("start tags", lambda rt: rt.start(WORKFLOW, {"doc": ""}, tags="a"), "tags"),
+    Bad("start key", lambda rt: rt.start(WORKFLOW, {"doc": ""}, key=7), "key"),
     Bad("start priority", lambda rt: rt.start(WORKFLOW, {"doc": ""}, priority="a"), "priority"),
     Bad(
         "start durability", lambda rt: rt.start(WORKFLOW, {"doc": ""}, durability="x"), "durability"

@@ -129,6 +129,24 @@ def test_the_same_id_with_the_same_input_is_the_same_run(rt: clew.Runtime) -> No
     assert len(rt.runs()) == 1
 
 
+def test_the_same_key_with_the_same_input_is_the_same_run(rt: clew.Runtime) -> None:
+    run = rt.start(TEXT, DOCS, key="order-7")
+    assert rt.start(TEXT, DOCS, key="order-7").id == run.id
+    assert run.info().key == "order-7"
+    with pytest.raises(clew.Conflict) as conflict:
+        rt.start(TEXT, {"docs": []}, key="order-7")
+    assert conflict.value.context["path"] == "input.docs"
+    assert rt.start(ONE_STEP, key="order-7").id != run.id  # another workflow's key is another
+    run.result(30)
+    assert len(rt.runs(workflow="text.report")) == 1
+
+
+def test_a_budget_is_refused_until_it_is_kept(rt: clew.Runtime) -> None:
+    with pytest.raises(clew.Unsupported):
+        rt.start(TEXT, DOCS, budget={"calls": 1})  # type: ignore[arg-type]  # that is the test
+    assert len(rt.runs()) == 0
+
+
 def test_steps_and_events_tell_the_history(rt: clew.Runtime) -> None:
     run = rt.start(TEXT, DOCS)
     followed = [(event.seq, event.type) for event in run.events(follow=True)]

@@ -192,6 +192,18 @@ Result<bool> EngineImpl::try_orphan(const Orphan& orphan) {
 
 // ---- runs of other processes ------------------------------------------------------------------
 
+std::uint64_t EngineImpl::adoptions() {
+  const Lock lock(mutex_);
+  return adoptions_;
+}
+
+void EngineImpl::await_adoption(std::uint64_t seen, Timestamp until) {
+  Lock lock(mutex_);
+  while (adoptions_ == seen && !closed()) {
+    if (parts_.env.clock().wait_until(adopted_here_, lock, until)) break;
+  }
+}
+
 void EngineImpl::watch(std::int64_t number, Function<void()> ended) {
   {
     const Lock lock(keeper_mutex_);
@@ -260,7 +272,9 @@ Result<void> EngineImpl::adopt(const store::Lease& lease) {
     const Lock lock(mutex_);
     live_[run->id()] = run;
     unbound_[run->id()] = {run, std::move(pins)};
+    ++adoptions_;
   }
+  adopted_here_.notify_all();
   resume_or_wait(run);
   return {};
 }
@@ -336,6 +350,7 @@ bool EngineImpl::stop(bool drain, Timestamp deadline) {
     const Lock lock(mutex_);
     for (const auto& [id, run] : live_) runs.push_back(run);
   }
+  adopted_here_.notify_all();
   for (const auto& run : runs) lose(run, error(Code::closed, "the runtime is closed"));
   for (auto& each : watched) each.ended();
   return idle && handed_back.has_value();

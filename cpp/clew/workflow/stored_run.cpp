@@ -54,6 +54,10 @@ class StoredRun final : public Run {
 
   Result<void> wait_events(std::int64_t after, Timestamp until) override {
     CLEW_TRY(look_until(until, [&]() -> Result<bool> {
+      if (auto live = engine_.find_live(id_)) {
+        CLEW_TRY(live->wait_events(after, until));
+        return true;
+      }
       CLEW_TRY(const auto more, events(after, 1));
       if (!more.empty()) return true;
       CLEW_TRY(const auto row, current());
@@ -80,6 +84,8 @@ class StoredRun final : public Run {
 
   void on_ended(Function<void()> callback) override {
     if (auto live = engine_.find_live(id_)) return live->on_ended(std::move(callback));
+    const auto row = current();
+    if (row && is_terminal(row->info.status)) return callback();
     engine_.watch(number_, std::move(callback));
   }
 
@@ -134,22 +140,26 @@ class StoredRun final : public Run {
     return std::move(*loaded);
   }
 
-  // Until `look` says true, looking whenever some process has committed.
+  // Until `look` says true, looking whenever some process has committed or this one has adopted
+  // runs.
   template <typename Look>
   Result<bool> look_until(Timestamp until, Look look) {
     Clock& clock = engine_.parts().env.clock();
-    for (std::int64_t seen = -1;;) {
+    std::int64_t seen = -1;
+    std::uint64_t adoptions_seen = 0;
+    for (;;) {
       CLEW_TRY(open());
+      const auto adoptions = engine_.adoptions();
       CLEW_TRY(const auto version, engine_.parts().database.data_version());
-      if (version != seen) {
+      if (version != seen || adoptions != adoptions_seen) {
         seen = version;
+        adoptions_seen = adoptions;
         CLEW_TRY(const auto found, look());
         if (found) return true;
       }
       const auto now = clock.now();
       if (now >= until) return false;
-      Lock lock(mutex_);
-      clock.wait_until(never_, lock, std::min(until, now + look_every));
+      engine_.await_adoption(adoptions, std::min(until, now + look_every));
     }
   }
 
@@ -158,7 +168,6 @@ class StoredRun final : public Run {
   const std::int64_t number_;
   const DefinitionPtr definition_;
   Mutex mutex_;
-  Condition never_;  // nobody notifies it: another process cannot
   RunRow row_ CLEW_GUARDED_BY(mutex_);
 };
 

@@ -48,6 +48,10 @@ class EngineImpl final : public Engine {
   bool closed() const { return closed_.load(std::memory_order_acquire); }
   LiveRunPtr find_live(const std::string& id);
   Result<DefinitionPtr> load_definition(store::Transaction& tx, const std::string& digest);
+  // How often runs were adopted here; waits until that has changed, the engine has closed, or
+  // `until`.
+  std::uint64_t adoptions();
+  void await_adoption(std::uint64_t seen, Timestamp until);
   // Calls back once when a run that this process does not own has ended, or the engine stops.
   void watch(std::int64_t number, Function<void()> ended);
   // Takes what has happened to a run into account: decides, applies, commits, and then does what
@@ -131,6 +135,8 @@ class EngineImpl final : public Engine {
   std::deque<std::pair<LiveRunPtr, CallCommand>> ready_ CLEW_GUARDED_BY(mutex_);
   std::string last_error_ CLEW_GUARDED_BY(mutex_);
   std::vector<Orphan> orphans_ CLEW_GUARDED_BY(mutex_);
+  std::uint64_t adoptions_ CLEW_GUARDED_BY(mutex_) = 1;
+  Condition adopted_here_;  // or closed
 
   Mutex keeper_mutex_;
   Condition keeper_wake_;
