@@ -43,7 +43,7 @@ PARAMETERS = {
     "Runtime.map": "ref inputs concurrency ordered return_exceptions",
     "Runtime.traces": "capability version outcome code since until run limit cursor",
     "Runtime.register": "capability scope",
-    "Runtime.start": "workflow input id priority tags durability",
+    "Runtime.start": "workflow input id key priority budget tags durability",
     "Runtime.runs": "status workflow tag limit cursor",
     "Runtime.sql": "query params",
     "Runtime.close": "drain timeout",

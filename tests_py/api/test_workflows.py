@@ -132,7 +132,7 @@ def test_the_same_id_with_the_same_input_is_the_same_run(rt: clew.Runtime) -> No
 def test_the_same_key_with_the_same_input_is_the_same_run(rt: clew.Runtime) -> None:
     run = rt.start(TEXT, DOCS, key="order-7")
     assert rt.start(TEXT, DOCS, key="order-7").id == run.id
-    assert run.info().key == "order-7"
+    assert run.info.key == "order-7"
     with pytest.raises(clew.Conflict) as conflict:
         rt.start(TEXT, {"docs": []}, key="order-7")
     assert conflict.value.context["path"] == "input.docs"
