@@ -135,7 +135,7 @@ def test_the_same_key_with_the_same_input_is_the_same_run(rt: clew.Runtime) -> N
     assert run.info.key == "order-7"
     with pytest.raises(clew.Conflict) as conflict:
         rt.start(TEXT, {"docs": []}, key="order-7")
-    assert conflict.value.context["path"] == "input.docs"
+    assert conflict.value.context["path"] == "input.docs[0]"
     assert rt.start(ONE_STEP, key="order-7").id != run.id  # another workflow's key is another
     run.result(30)
     assert len(rt.runs(workflow="text.report")) == 1
