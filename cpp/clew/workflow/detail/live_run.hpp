@@ -32,7 +32,10 @@ struct Batch {
   bool cancel_calls = false;
   std::shared_ptr<const RunState> end;  // the final state, without its steps
 
-  bool empty() const { return events.empty() && traces.empty() && acknowledge.empty(); }
+  bool empty() const {
+    return events.empty() && traces.empty() && acknowledge.empty() && calls.empty() &&
+           wakes.empty();
+  }
 };
 
 // Thread-safe: the engine changes it under its lock; users read it through Run.
