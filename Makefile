@@ -49,7 +49,7 @@ bench: wheel  ## Run the benchmarks on the release wheel, in an environment of i
 	@$(STAGE) bench-setup .ci/install-wheel build/bench $(addprefix -r ,$(wildcard benchmarks/requirements.txt))
 	build/bench/bin/python benchmarks/run.py
 
-docs: module  ## Run every example that the documentation shows
+docs: module  ## Run every example that README, docs, docstrings and examples/ show
 	@$(STAGE) docs $(PYTEST) tests_py/docs tests_py/examples
 
 clean:  ## Remove what builds made; .venv and caches stay
@@ -57,7 +57,7 @@ clean:  ## Remove what builds made; .venv and caches stay
 
 ##@ Checks
 # The last stage prints its own output, so that its closing line is the last one.
-test: setup lint test-cpp test-py test-asan test-tsan bench-smoke test-shutdown ## Everything but test-locks and wheel-smoke
+test: setup lint test-cpp test-py tidy test-asan test-tsan bench-smoke wheel-smoke test-shutdown  ## Everything, quickest first
 
 test-fast: setup build  ## C++ and Python tests without the slow ones
 	@$(STAGE) test-fast bash -c '$(CTEST) --test-dir build/dev && \
@@ -79,7 +79,10 @@ test-tsan: setup  ## The C++ tests of what has threads under the thread sanitize
 	@$(STAGE) test-tsan $(MAKE) raw-sanitize NAME=tsan SANITIZER=thread \
 	  LAYERS="base;exec;store;capability;workflow;runtime"
 
-test-locks: setup  ## Clang's lock analysis of the bindings (test-asan's compiler does the core)
+tidy: module  ## clang-tidy and Clang's lock analysis of what changed in core and bindings
+	@$(STAGE) tidy .ci/tidy build/dev $(JOBS)
+
+test-locks: setup  ## The lock analysis of the bindings alone
 	@$(STAGE) test-locks $(MAKE) raw-locks
 
 bench-smoke: module  ## Every benchmark once, briefly
@@ -128,6 +131,6 @@ raw-locks:
 	  -Wthread-safety -Werror -DFMT_HEADER_ONLY -DCLEW_VERSION='"0"' -Icpp -I. \
 	  $$($(PYTHON) -m pybind11 --includes)
 
-.PHONY: help setup demo module build wheel bench docs clean test test-fast lint test-cpp test-py test-asan \
+.PHONY: help setup demo module build wheel bench docs clean test test-fast lint test-cpp test-py tidy test-asan \
   test-tsan test-locks bench-smoke wheel-smoke test-shutdown sanitize stress format \
   raw-module raw-lint raw-sanitize raw-locks

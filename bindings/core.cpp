@@ -168,7 +168,8 @@ void prepare_exit(py::module_& m) {
     try {
       threading.attr("_register_atexit")(hook);
       return;
-    } catch (py::error_already_set&) {  // imported while the interpreter ends
+      // NOLINTNEXTLINE(bugprone-empty-catch): imported while the interpreter ends; what follows does
+    } catch (py::error_already_set&) {
     }
   }
   py::module_::import("atexit").attr("register")(hook);

@@ -72,6 +72,16 @@ def capability(
     Raises:
         InvalidInput: Anything of this is not as it must be; the context names path, value and what
             was expected. Raised where the decorator stands.
+
+    Example:
+        >>> @clew.capability("text.shout", version="1.0.0", effect="pure", timeout="5s")
+        ... def shout(text: str, times: int = 1) -> str:
+        ...     return text.upper() + "!" * times
+        >>> shout("hey"), shout.descriptor.inputs["required"]
+        ('HEY!', ['text'])
+        >>> _ = rt.register(shout)
+        >>> rt.execute(shout, {"text": "hey", "times": 3})
+        'HEY!!!'
     """
     # A name in a textual annotation may be local to where the decorator stands.
     local_names = dict(sys._getframe(1).f_locals)

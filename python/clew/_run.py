@@ -22,6 +22,15 @@ class Run:
     """One durable run. Thread-safe; it need not run in this process.
 
     Awaiting it gives the output; cancelling that wait leaves the run alone.
+
+    Example:
+        >>> run = rt.start(report, {"docs": ["a b", "c d e"]})
+        >>> run.result(timeout="10s")
+        {'words': 5}
+        >>> [(step.id, step.status, step.output) for step in run.steps()]
+        [('count', 'completed', [2, 3]), ('sum', 'completed', 5)]
+        >>> [event.type for event in run.events()][-1]
+        'run.completed'
     """
 
     __slots__ = ("__weakref__", "_core")

@@ -63,6 +63,12 @@ class Runtime:
         Unavailable: The file cannot be opened.
 
     After `close` every call raises `Closed`.
+
+    Example:
+        >>> with clew.Runtime(":memory:", workers=2) as rt:
+        ...     _ = rt.register(words)
+        ...     rt.execute("text.words", {"doc": "a b c"})
+        3
     """
 
     def __init__(
@@ -112,6 +118,10 @@ class Runtime:
         Raises:
             InvalidInput: It is no capability.
             Conflict: Something else has that version; the first difference is named.
+
+        Example:
+            >>> rt.register(words).already_registered
+            True
         """
         self._require_open()
         binding = getattr(capability, "__clew_binding__", None)
@@ -156,6 +166,10 @@ class Runtime:
             id: Only this id; ``"text.*"`` for all below ``text``.
             tag: Only those with this tag.
             effect: Only those of this effect.
+
+        Example:
+            >>> [(one.id, one.version) for one in rt.capabilities(id="text.*", effect="pure")]
+            [('text.words', '1.2.0')]
         """
         _check.optional_text("id", id)
         _check.optional_text("tag", tag)
@@ -177,6 +191,10 @@ class Runtime:
             NotFound: Nothing does; near ids or the versions that exist are named.
             Ambiguous: A bare id of several versions.
             InvalidInput: It is no reference.
+
+        Example:
+            >>> rt.resolve("text.words@^1").version
+            '1.2.0'
         """
         return CapabilityInfo(**self._core.resolve(ref))
 
@@ -239,6 +257,13 @@ class Runtime:
         Raises:
             ClewError: Bad input, a refusal, or what the handler raised (as `ExecutionFailed`, whose
                 ``__cause__`` is the original exception when it happened in this process).
+
+        Example:
+            >>> rt.execute("text.words@^1", {"doc": "a b c"}, timeout="5s")
+            3
+            >>> rt.execute(words, {"doc": 7})
+            Traceback (most recent call last):
+            clew.InvalidInput: input.doc: expected a string, got 7
         """
         return self._core.execute(
             ref,
@@ -267,6 +292,13 @@ class Runtime:
 
         A refusal (a full queue, an unknown capability) is the outcome of the call; arguments that
         make no sense raise here.
+
+        Example:
+            >>> calls = [rt.submit(words, {"doc": doc}) for doc in ("a b", "c")]
+            >>> [call.result() for call in calls]
+            [2, 1]
+            >>> calls[0].trace.outcome
+            'success'
         """
         return Call(
             self._core.submit(
@@ -301,6 +333,10 @@ class Runtime:
             concurrency: Most calls in flight. Default: as many as there are workers.
             ordered: False to get outputs as they come.
             return_exceptions: True to get errors as results instead of the first one raised.
+
+        Example:
+            >>> list(rt.map("text.words@^1", ({"doc": doc} for doc in ("a b", "c", ""))))
+            [2, 1, 0]
         """
         self._require_open()
         if isinstance(inputs, (str, bytes, Mapping)) or not isinstance(inputs, Iterable):
@@ -346,6 +382,13 @@ class Runtime:
             Conflict: A run of that id or key has another input or workflow.
             InvalidInput: The workflow has problems, or the input does not fit its schema.
             NotFound: No such file or published workflow.
+
+        Example:
+            >>> run = rt.start(report, {"docs": ["a b", "c d e"]}, id="report-1")
+            >>> run.result()
+            {'words': 5}
+            >>> rt.start(report, {"docs": ["a b", "c d e"]}, id="report-1") == run
+            True
         """
         self._require_open()
         options = _start_options(id, key, priority, budget, tags, durability)
@@ -366,7 +409,14 @@ class Runtime:
         return workflow if isinstance(workflow, Workflow) else Workflow(definition, (), "")
 
     def find_workflow(self, ref: str) -> Workflow:
-        """Return the published workflow that a reference means. `NotFound`, `Ambiguous`."""
+        """Return the published workflow that a reference means. `NotFound`, `Ambiguous`.
+
+        Example:
+            >>> rt.publish_workflow(report) is report
+            True
+            >>> rt.find_workflow("text.report@^1") == report
+            True
+        """
         return Workflow(self._core.find_workflow(_check.text("ref", ref)), (), "")
 
     def run(self, id: str) -> Run:  # noqa: A002 - the word of users
@@ -382,7 +432,14 @@ class Runtime:
         limit: int = 100,
         cursor: str | None = None,
     ) -> Page[RunInfo]:
-        """Return runs, newest first; the arguments choose, ``limit`` is 1 to 10_000."""
+        """Return runs, newest first; the arguments choose, ``limit`` is 1 to 10_000.
+
+        Example:
+            >>> rt.start(report, {"docs": ["a b"]}, tags=["nightly"]).result()
+            {'words': 2}
+            >>> [(info.workflow, info.status) for info in rt.runs(tag="nightly")]
+            [('text.report', 'completed')]
+        """
         if status is not None:
             _check.word("status", status, _STATUSES)
         found, following = self._core.runs(
@@ -424,6 +481,12 @@ class Runtime:
             run: The id of the run they belong to.
             limit: Most to return, 1 to 10_000.
             cursor: ``next_cursor`` of the page before.
+
+        Example:
+            >>> rt.execute(words, {"doc": "a b c"})
+            3
+            >>> [(trace.version, trace.outcome) for trace in rt.traces("text.words", limit=1)]
+            [('1.2.0', 'success')]
         """
         if outcome is not None:
             _check.word("outcome", outcome, _OUTCOMES)
@@ -455,6 +518,12 @@ class Runtime:
 
         Raises:
             InvalidInput: It is not one reading statement.
+
+        Example:
+            >>> rt.start(report, {"docs": ["a b"]}, id="report-2").result()
+            {'words': 2}
+            >>> rt.sql("SELECT step, status FROM v_steps WHERE run = ? ORDER BY step", ["report-2"])
+            [{'step': 'count', 'status': 'completed'}, {'step': 'sum', 'status': 'completed'}]
         """
         _check.text("query", query)
         if not isinstance(params, (list, tuple)):
@@ -470,7 +539,12 @@ class Runtime:
         return self._core.health()
 
     def verify(self) -> list[Violation]:
-        """Check the store's invariants; return those that do not hold. Blocks for the disk."""
+        """Check the store's invariants; return those that do not hold. Blocks for the disk.
+
+        Example:
+            >>> rt.verify()
+            []
+        """
         return [Violation(**one) for one in self._core.verify()]
 
     # --- the end ---

@@ -140,6 +140,19 @@ def load(source: Source, *, strict: bool = True) -> Workflow:
         InvalidInput: There are problems. The message shows the first with its line, the context
             lists all under ``problems``.
         NotFound: There is no such file.
+
+    Example:
+        >>> text = '''
+        ... workflow: text.one
+        ... version: 1.0.0
+        ... steps:
+        ...   only: {call: text.words@^1, wiht: {doc: a b}}
+        ... '''
+        >>> clew.load(text)
+        Traceback (most recent call last):
+        clew.InvalidInput: line 5: steps.only.wiht: there is no key "wiht"; …
+        >>> clew.load(text.replace("wiht", "with"))
+        <Workflow text.one@1.0.0 1 steps>
     """
     origin = ""
     if isinstance(source, Mapping):

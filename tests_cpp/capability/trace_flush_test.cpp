@@ -342,11 +342,17 @@ TEST_F(TraceFile, flusher_does_not_wait_for_more_when_very_many_are_pending) {
 TEST_F(TraceFile, flusher_deletes_what_is_too_old) {
   open({.age_max = std::chrono::hours(1)});
   record_one();
+  ASSERT_TRUE(clock_.await_waiters(1));  // the flusher has seen it, and will look again
   ASSERT_TRUE(traces_->flush());
+  EXPECT_EQ(rows(), 1);
+  auto swept = next_commits(1);
   clock_.advance(std::chrono::hours(2));
+  ASSERT_TRUE(comes(swept));
+  EXPECT_EQ(rows(), 0);
+
   const auto kept = record_one();
   ASSERT_TRUE(clock_.await_waiters(1));
-  auto committed = next_commits(2);
+  auto committed = next_commits(1);
   clock_.advance(flush_within);
   ASSERT_TRUE(comes(committed));
   EXPECT_EQ(rows(), 1);

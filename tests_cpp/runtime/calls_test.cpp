@@ -20,14 +20,20 @@ std::unique_ptr<Runtime> open_with_workers(int workers) {
 }
 
 TEST(Workers, capacity_0_and_257_are_refused_naming_the_bounds) {
+  const auto expect_bounds = [](const auto& refused) {
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), Code::invalid_input);
+    EXPECT_NE(refused.error().message().find("1 to 256"), std::string::npos)
+        << refused.error().to_string();
+  };
   for (const int workers : {-1, 257, 100000}) {
     RuntimeOptions options;
     options.workers = workers;
-    const auto refused = Runtime::open(options);
-    ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().code(), Code::invalid_input);
-    EXPECT_NE(refused.error().message().find("256"), std::string::npos)
-        << refused.error().to_string();
+    expect_bounds(Runtime::open(options));
+  }
+  ManualClock clock;
+  for (const int threads : {0, 257}) {  // of a runtime, 0 means: choose
+    expect_bounds(make_thread_pool({.threads = threads}, clock));
   }
   for (const int workers : {1, 256}) EXPECT_NE(open_with_workers(workers), nullptr);
 }

@@ -361,6 +361,52 @@ TEST_F(Recovery, a_step_is_retried_as_often_as_its_policy_says) {
   EXPECT_EQ(tries.load(), 1);  // one try unless more are asked for
 }
 
+// Returns once an event of that type is committed.
+void await_event(const workflow::RunPtr& run, std::string_view type) {
+  for (std::int64_t after = 0;;) {
+    const auto events = run->events(after, 100);
+    ASSERT_TRUE(events) << events.error().to_string();
+    for (const auto& event : *events) {
+      if (event.type == type) return;
+      after = event.seq;
+    }
+    ASSERT_TRUE(run->wait_events(after, Timestamp::never()));
+  }
+}
+
+TEST_F(Recovery, a_run_that_does_nothing_but_wait_for_a_retry_goes_on_in_the_next_runtime) {
+  ManualClock clock;
+  auto options = over(folder_);
+  options.clock = &clock;
+  std::atomic<int> tries{0};
+  const auto open_one = [&] {
+    auto runtime = open(options);
+    add(*runtime, "crash.flaky", [&](Invocation&, const Value&) -> Result<Value> {
+      if (++tries == 1) return error(Code::execution_failed, "not at the first attempt");
+      return Value(tries.load());
+    });
+    return runtime;
+  };
+  const auto definition = define(
+      "{workflow: a.b, version: 1.0.0, steps: {s: {call: crash.flaky, retry: {attempts: 2, "
+      "initial: 1h}}}, output: '{{ steps.s.output }}'}");
+  {
+    const auto runtime = open_one();
+    const auto run = start(*runtime, definition, Value::object({}), "waits");
+    ASSERT_TRUE(run) << run.error().to_string();
+    await_event(*run, "step.retrying");
+    EXPECT_TRUE(runtime->close(true, std::chrono::seconds(10)));
+  }
+  clock.advance(std::chrono::hours(1));
+  const auto runtime = open_one();
+  const auto run = runtime->run("waits");
+  ASSERT_TRUE(run) << run.error().to_string();
+  // Time must go on for whoever looks from outside, as this handle may.
+  while (!workflow::is_terminal(*(*run)->status())) clock.advance(std::chrono::milliseconds(20));
+  EXPECT_EQ(*(*run)->result(), Value(2));
+  EXPECT_EQ(tries.load(), 2);
+}
+
 TEST_F(Recovery, a_thousand_runs_at_once_all_end_and_every_invariant_holds) {
   auto runtime = open(over(folder_));
   add(*runtime, "crash.gate",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import clew
 import pytest
+
+UNSAID: Any = object()
 
 
 class Bad(NamedTuple):
@@ -15,9 +19,11 @@ class Bad(NamedTuple):
 
     name: str
     call: Callable[[clew.Runtime], Any]
-    path: str | None  # None: the message says enough
+    path: str | None  # None for errors of other classes, which have `facts`
     error: type[clew.ClewError] = clew.InvalidInput
     expected: str = ""  # a part of the expectation
+    value: Any = UNSAID  # what the error says was given; else what stands at the path
+    facts: dict[str, Any] = {}  # noqa: RUF012 - never changed; other members of the context
 
 
 @clew.capability("text.words", version="1.2.0")
@@ -40,7 +46,7 @@ def decorated(**options: Any) -> Callable[[clew.Runtime], Any]:
     def call(_: clew.Runtime) -> Any:
         return clew.capability(**options)(lambda: None)
 
-    return call
+    return remember(call, options)
 
 
 def function(made: Callable[[], Any]) -> Callable[[clew.Runtime], Any]:
@@ -48,7 +54,31 @@ def function(made: Callable[[], Any]) -> Callable[[clew.Runtime], Any]:
 
 
 def opened(*args: Any, **options: Any) -> Callable[[clew.Runtime], Any]:
-    return lambda _: clew.Runtime(*args, **options)
+    given = {"store": args[0]} if args else {}
+    return remember(lambda _: clew.Runtime(*args, **options), given | options)
+
+
+def remember(call: Callable[[clew.Runtime], Any], options: dict[str, Any]) -> Any:
+    call.given = options  # type: ignore[attr-defined]  # looked up in value_at
+    return call
+
+
+def value_at(given: Any, path: str) -> Any:
+    """Return what stands at a path such as ``limits.queue_max`` or ``tags[1]``."""
+    for name, index in re.findall(r"(\w+)|\[(\d+)\]", path):
+        given = given[int(index)] if index else given[name]
+    return given
+
+
+def started(**changes: Any) -> Callable[[clew.Runtime], Any]:
+    """Start the workflow below with other members; None takes one away."""
+    changed = {key: value for key, value in {**WORKFLOW, **changes}.items() if value is not None}
+    return lambda rt: rt.start(changed, {"doc": ""})
+
+
+def with_step(**changes: Any) -> Callable[[clew.Runtime], Any]:
+    step = {"call": "text.words@^1", "with": {"doc": "{{ input.doc }}"}, **changes}
+    return started(steps={"count": {key: one for key, one in step.items() if one is not None}})
 
 
 def positional_only() -> Any:
@@ -121,8 +151,8 @@ DECORATOR = [
     Bad("executor a number", decorated(executor=1), "executor"),
     Bad("summary a number", decorated(summary=1), "summary"),
     Bad("inputs a string", decorated(inputs="object"), "inputs"),
-    Bad("inputs unknown keyword", decorated(inputs={"typ": "object"}), None),
-    Bad("outputs bad type", decorated(outputs={"type": "thing"}), None),
+    Bad("inputs unknown keyword", decorated(inputs={"typ": "object"}), "inputs.typ", value="typ"),
+    Bad("outputs bad type", decorated(outputs={"type": "thing"}), "outputs.type"),
     Bad("positional-only parameter", function(positional_only), "a"),
     Bad("variadic parameter", function(variadic), "a"),
     Bad("unknown name in a hint", function(unknown_name), "a"),
@@ -148,7 +178,7 @@ RUNTIME = [
     Bad("store empty", opened(""), "store"),
     Bad("store a number", opened(3), "store"),
     Bad("store bytes", opened(b"x"), "store"),
-    Bad("store of another kind", opened("mysql://x"), "store"),
+    Bad("store of another kind", opened("mysql://x"), "store", value="mysql://…"),
     Bad("store on PostgreSQL", opened("postgresql://x"), "store", clew.Unsupported),
     Bad("limits a list", opened(limits=["queue_max"]), "limits"),
     Bad("limit unknown", opened(limits={"queue_mx": 1}), "limits.queue_mx", expected="queue_max"),
@@ -160,80 +190,198 @@ RUNTIME = [
 
 CALLS = [
     Bad("register a plain function", lambda rt: rt.register(len), "capability"),
-    Bad("register scope", lambda rt: rt.register(words, scope="mine"), "scope"),
-    Bad("reference malformed", lambda rt: rt.resolve("text words"), None),
-    Bad("reference a number", lambda rt: rt.execute(3, {}), "ref"),
-    Bad("resolve unknown", lambda rt: rt.resolve("text.word"), None, clew.NotFound),
-    Bad("input key", lambda rt: rt.execute("text.words", {"doc": {1: 2}}), None),
-    Bad("input set", lambda rt: rt.execute("text.words", {"doc": {1}}), None),
-    Bad("timeout a word", lambda rt: rt.execute("text.words", {"doc": ""}, timeout="x"), "timeout"),
-    Bad("deadline text", lambda rt: rt.submit("text.words", {}, deadline="now"), "deadline"),
-    Bad("map a dict", lambda rt: rt.map("text.words", {"doc": "a"}), "inputs"),
-    Bad("map a string", lambda rt: rt.map("text.words", "doc"), "inputs"),
-    Bad("map concurrency", lambda rt: rt.map("text.words", [], concurrency=0), "concurrency"),
-    Bad("map ordered", lambda rt: rt.map("text.words", [], ordered=1), "ordered"),
-    Bad("executor name", lambda rt: rt.add_executor("", object(), ["x"]), "name"),
-    Bad("executor targets", lambda rt: rt.add_executor("x", object(), "x"), "targets"),
+    Bad("register scope", lambda rt: rt.register(words, scope="mine"), "scope", value="mine"),
+    Bad("native no text", lambda rt: rt.register_native(3), "name", value=3),
+    Bad("reference malformed", lambda rt: rt.resolve("a b"), "reference", value="a b"),
+    Bad("reference a number", lambda rt: rt.execute(3, {}), "ref", value="3"),
+    Bad("input key", lambda rt: rt.execute(words, {"doc": {1: 2}}), "input.doc", value="1"),
+    Bad("input set", lambda rt: rt.execute(words, {"doc": {1}}), "input.doc", value="{1}"),
+    Bad("input NaN", lambda rt: rt.execute(words, {"doc": float("nan")}), "input.doc"),
+    Bad("input beyond 64 bits", lambda rt: rt.execute(words, {"doc": 2**63}), "input.doc"),
+    Bad("timeout a word", lambda rt: rt.execute(words, {}, timeout="x"), "timeout", value="x"),
+    Bad("deadline text", lambda rt: rt.submit(words, {}, deadline="now"), "deadline"),
+    Bad("deadline naive", lambda rt: rt.submit(words, deadline=datetime(2030, 1, 1)), "deadline"),
+    Bad("map a dict", lambda rt: rt.map(words, {"doc": "a"}), "inputs", value="{'doc': 'a'}"),
+    Bad("map a string", lambda rt: rt.map(words, "doc"), "inputs", value="doc"),
+    Bad("map concurrency", lambda rt: rt.map(words, [], concurrency=0), "concurrency", value=0),
+    Bad("map ordered", lambda rt: rt.map(words, [], ordered=1), "ordered", value=1),
+    Bad("executor name", lambda rt: rt.add_executor("", object(), ["x"]), "name", value=""),
+    Bad("executor targets", lambda rt: rt.add_executor("x", object(), "x"), "targets", value="x"),
     Bad("executor object", lambda rt: rt.add_executor("x", object(), ["x"]), "executor"),
-    Bad("traces outcome", lambda rt: rt.traces(outcome="failed"), "outcome"),
-    Bad("traces code", lambda rt: rt.traces(code="boom"), "code"),
-    Bad("traces limit", lambda rt: rt.traces(limit=0), "limit"),
-    Bad("traces limit beyond", lambda rt: rt.traces(limit=10_001), "limit"),
+    Bad("traces outcome", lambda rt: rt.traces(outcome="failed"), "outcome", value="failed"),
+    Bad("traces code", lambda rt: rt.traces(code="boom"), "code", value="boom"),
+    Bad("traces limit", lambda rt: rt.traces(limit=0), "limit", value=0),
+    Bad("traces limit beyond", lambda rt: rt.traces(limit=10_001), "limit", value=10_001),
     Bad("traces since", lambda rt: rt.traces(since=datetime(2020, 1, 1)), "since"),
-    Bad("trace unknown", lambda rt: rt.trace(NO_ID), None, clew.NotFound),
-    Bad("trace id malformed", lambda rt: rt.trace("x"), "id"),
-    Bad("runs status", lambda rt: rt.runs(status="done"), "status"),
-    Bad("run id empty", lambda rt: rt.run(""), "id"),
-    Bad("run unknown", lambda rt: rt.run("nowhere"), None, clew.NotFound),
-    Bad("start a number", lambda rt: rt.start(3), "source"),
-    Bad("start without a file", lambda rt: rt.start("no/such.yaml"), "path", clew.NotFound),
-    Bad("start without suffix", lambda rt: rt.start("no/such"), "path", clew.NotFound),
-    Bad("start unpublished", lambda rt: rt.start("no.such@^1"), None, clew.NotFound),
-    Bad("start tags", lambda rt: rt.start(WORKFLOW, {"doc": ""}, tags="a"), "tags"),
-    Bad("start key", lambda rt: rt.start(WORKFLOW, {"doc": ""}, key=7), "key"),
+    Bad("trace id malformed", lambda rt: rt.trace("x"), "id", value="x"),
+    Bad("runs status", lambda rt: rt.runs(status="done"), "status", value="done"),
+    Bad("runs cursor", lambda rt: rt.runs(cursor="x"), "cursor", value="x"),
+    Bad("run id empty", lambda rt: rt.run(""), "id", value=""),
+    Bad("start a number", lambda rt: rt.start(3), "source", value=3),
+    Bad("start tags", lambda rt: rt.start(WORKFLOW, {"doc": ""}, tags="a"), "tags", value="a"),
+    Bad("start key", lambda rt: rt.start(WORKFLOW, {"doc": ""}, key=7), "key", value=7),
     Bad("start priority", lambda rt: rt.start(WORKFLOW, {"doc": ""}, priority="a"), "priority"),
+    Bad("start durability", lambda rt: rt.start(WORKFLOW, durability="x"), "durability", value="x"),
+    Bad("start bad input", lambda rt: rt.start(WORKFLOW, {}), "input.doc"),
+    Bad("start input a list", lambda rt: rt.start(WORKFLOW, [1]), "input"),
+    Bad("sql on a view", lambda rt: rt.sql("DROP VIEW nothing"), "query"),
+    Bad("sql of two", lambda rt: rt.sql("SELECT 1; SELECT 2"), "query", value="SELECT 1; SELECT 2"),
+    Bad("sql no SQL", lambda rt: rt.sql("SELEC 1"), "query", value="SELEC 1"),
+    Bad("sql empty", lambda rt: rt.sql(""), "query", value=""),
+    Bad("sql params", lambda rt: rt.sql("SELECT 1", {"a": 1}), "params", value="{'a': 1}"),
+]
+
+# Errors of other classes: what was asked for is named in words of its own.
+OTHERS = [
     Bad(
-        "start durability", lambda rt: rt.start(WORKFLOW, {"doc": ""}, durability="x"), "durability"
+        "resolve unknown",
+        lambda rt: rt.resolve("text.word"),
+        None,
+        clew.NotFound,
+        facts={"capability": "text.word", "suggestion": "text.words"},
     ),
-    Bad("start bad input", lambda rt: rt.start(WORKFLOW, {}), None),
-    Bad("sql writes", lambda rt: rt.sql("DELETE FROM v_runs"), None),
-    Bad("sql empty", lambda rt: rt.sql(""), "query"),
-    Bad("sql params", lambda rt: rt.sql("SELECT 1", {"a": 1}), "params"),
+    Bad("trace unknown", lambda rt: rt.trace(NO_ID), None, clew.NotFound, facts={"id": NO_ID}),
+    Bad("run unknown", lambda rt: rt.run("no"), None, clew.NotFound, facts={"run": "no"}),
+    Bad(
+        "start without a file",
+        lambda rt: rt.start("no/such.yaml"),
+        None,
+        clew.NotFound,
+        facts={"path": "no/such.yaml"},
+    ),
+    Bad(
+        "start without suffix",
+        lambda rt: rt.start("no/such"),
+        None,
+        clew.NotFound,
+        facts={"path": "no/such"},
+    ),
+    Bad(
+        "start unpublished",
+        lambda rt: rt.start("no.such@^1"),
+        None,
+        clew.NotFound,
+        facts={"workflow": "no.such@^1"},
+    ),
+]
+
+SQL = "DELETE FROM runs"
+OTHERS.append(Bad("sql", lambda rt: rt.sql(SQL), None, clew.Unsupported, facts={"sql": SQL}))
+
+# Workflows with something wrong in them: the path, and which word is missing or meant.
+WORKFLOWS = [
+    Bad("no name", started(workflow=None), "workflow"),
+    Bad("name malformed", started(workflow="Text Count"), "workflow"),
+    Bad("no version", started(version=None), "version"),
+    Bad("version short", started(version="1.0"), "version"),
+    Bad("no steps", started(steps=None), "steps"),
+    Bad("empty steps", started(steps={}), "steps"),
+    Bad("steps a list", started(steps=["count"]), "steps"),
+    Bad("key unknown", started(step={}), "step", facts={"suggestion": "steps"}),
+    Bad("schema unknown", started(input={"minItem": 1}), "input.minItem"),
+    Bad("step key unknown", with_step(cal="x"), "steps.count.cal", facts={"suggestion": "call"}),
+    Bad("no call", with_step(call=None), "steps.count.call"),
+    Bad("call malformed", with_step(call="text words"), "steps.count.call"),
+    Bad("template open", with_step(**{"with": {"doc": "{{ input.doc"}}), "steps.count.with.doc"),
+    Bad("no such step", with_step(**{"with": {"doc": "{{ steps.x }}"}}), "steps.count.with.doc"),
+    Bad("no such dependency", with_step(after=["cuont"]), "steps.count.after[0]"),
+    Bad("cycle", with_step(after=["count"]), "steps.count.after[0]"),
+    Bad("retry attempts", with_step(retry={"attempts": 0}), "steps.count.retry.attempts"),
+    Bad("retry key", with_step(retry={"attemps": 2}), "steps.count.retry.attemps"),
+    Bad("timeout", with_step(timeout="soon"), "steps.count.timeout"),
+    Bad("concurrency without a list", with_step(concurrency=2), "steps.count.concurrency"),
+    Bad("output of no step", started(output="{{ steps.no.output }}"), "output"),
 ]
 
 # These are calls: a refusal of the runtime, which leaves its one trace.
 REFUSED = [
     Bad("missing member", lambda rt: rt.execute("text.words", {}), "input.doc"),
-    Bad("wrong type", lambda rt: rt.execute("text.words", {"doc": 3}), "input.doc"),
+    Bad("wrong type", lambda rt: rt.execute("text.words", {"doc": 3}), "input.doc", value=3),
     Bad(
         "bool is no int",
         lambda rt: rt.execute("text.words", {"doc": "", "least": True}),
         "input.least",
+        value=True,
     ),
-    Bad("member too many", lambda rt: rt.execute("text.words", {"doc": "", "x": 1}), None),
-    Bad("unknown", lambda rt: rt.execute("text.word", {}), None, clew.NotFound),
+    Bad(
+        "member too many",
+        lambda rt: rt.execute("text.words", {"doc": "", "x": 1}),
+        "input.x",
+        value=1,
+    ),
+    Bad(
+        "unknown",
+        lambda rt: rt.execute("text.word", {}),
+        None,
+        clew.NotFound,
+        facts={"capability": "text.word", "suggestion": "text.words"},
+    ),
 ]
 
 
-def refuse(rt: clew.Runtime, bad: Bad) -> None:
+def refuse(rt: clew.Runtime, bad: Bad) -> clew.ClewError:
     with pytest.raises(bad.error) as raised:
         bad.call(rt)
     error = raised.value
     assert isinstance(error, clew.ClewError)
+    assert type(error)().code == error.code  # type: ignore[call-arg]  # subclasses know their code
     assert error.message
-    if bad.path is not None and bad.error is clew.InvalidInput:
-        assert error.context["path"] == bad.path
-        assert "value" in error.context or error.context.get("keyword") == "required"
-        assert bad.expected in error.context["expected"]
-        assert bad.path in error.message
+    assert {key: error.context.get(key) for key in bad.facts} == bad.facts
+    return error
 
 
-def rows(rt: clew.Runtime) -> tuple[int, int, int]:
-    return len(rt.traces(limit=1000)), len(rt.runs()), len(rt.capabilities())
+def check_invalid(bad: Bad, error: clew.ClewError) -> None:
+    """Path, value and expectation are in the context, and the path is in the message."""
+    context = error.context
+    assert bad.path is not None
+    assert context["path"] == bad.path
+    assert bad.path in error.message or "sql" in context  # SQLite has said what is wrong
+    assert context["expected"]
+    assert bad.expected in context["expected"]
+    if context.get("keyword") == "required":
+        return  # what is missing has no value
+    given = getattr(bad.call, "given", None)
+    value = bad.value
+    if value is UNSAID and given is not None:
+        value = value_at(given, bad.path)
+    if value is not UNSAID:
+        assert context["value"] in (value, repr(value))
+    assert "value" in context
 
 
-@pytest.mark.parametrize("bad", DECORATOR + RUNTIME + CALLS, ids=lambda bad: bad.name)
+TABLES = ("owners", "leases", "events", "traces", "workflows", "published", "runs")
+
+
+def rows(rt: clew.Runtime) -> list[int]:
+    """Count what there is, in memory and in every table of the store."""
+    stored = [rt.sql(f"SELECT COUNT(*) AS n FROM {table}")[0]["n"] for table in TABLES]
+    return [len(rt.traces(limit=1000)), len(rt.runs()), len(rt.capabilities()), *stored]
+
+
+def test_the_tables_are_all_that_there_are(clew_runtime: clew.Runtime) -> None:
+    found = clew_runtime.sql(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+    )
+    assert {row["name"] for row in found} == set(TABLES)
+
+
+INVALID = DECORATOR + CALLS + [bad for bad in RUNTIME if bad.error is clew.InvalidInput]
+
+
+@pytest.mark.parametrize("bad", INVALID, ids=lambda bad: bad.name)
 def test_bad_input_is_named_and_nothing_is_written(clew_runtime: clew.Runtime, bad: Bad) -> None:
+    clew_runtime.register(words)
+    before = rows(clew_runtime)
+
+    check_invalid(bad, refuse(clew_runtime, bad))
+
+    assert rows(clew_runtime) == before
+
+
+@pytest.mark.parametrize("bad", OTHERS, ids=lambda bad: bad.name)
+def test_what_is_not_there_is_named_and_nothing_is_written(
+    clew_runtime: clew.Runtime, bad: Bad
+) -> None:
     clew_runtime.register(words)
     before = rows(clew_runtime)
 
@@ -242,15 +390,44 @@ def test_bad_input_is_named_and_nothing_is_written(clew_runtime: clew.Runtime, b
     assert rows(clew_runtime) == before
 
 
+@pytest.mark.parametrize("bad", WORKFLOWS, ids=lambda bad: bad.name)
+def test_a_bad_workflow_is_named_and_nothing_is_written(
+    clew_runtime: clew.Runtime, bad: Bad
+) -> None:
+    clew_runtime.register(words)
+    before = rows(clew_runtime)
+    with pytest.raises(clew.InvalidInput) as raised:
+        bad.call(clew_runtime)
+    (problem,) = raised.value.context["problems"]
+    assert raised.value.context["path"] == problem["path"] == bad.path
+    assert problem["message"] in raised.value.message
+    assert problem["suggestion"] == bad.facts.get("suggestion", problem["suggestion"])
+    assert rows(clew_runtime) == before
+
+
+@pytest.mark.parametrize("bad", RUNTIME, ids=lambda bad: bad.name)
+def test_a_refused_runtime_makes_no_file(
+    bad: Bad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = {"store": "work.db", **bad.call.given}  # type: ignore[attr-defined]  # see remember
+    with pytest.raises(bad.error):
+        clew.Runtime(**given)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("bad", REFUSED, ids=lambda bad: bad.name)
 def test_a_refused_call_leaves_exactly_its_trace(clew_runtime: clew.Runtime, bad: Bad) -> None:
     clew_runtime.register(words)
 
-    refuse(clew_runtime, bad)
+    error = refuse(clew_runtime, bad)
 
+    if bad.path is not None:
+        check_invalid(bad, error)
     traces = clew_runtime.traces()
-    assert [trace.outcome for trace in traces] == ["rejected"]
+    assert [(trace.outcome, trace.code) for trace in traces] == [("rejected", error.code)]
     assert clew_runtime.runs().to_dicts() == []
+    assert rows(clew_runtime)[4:6] == [0, 0]  # neither lease nor event
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ Error unknown_keyword(const Site& site) {
       error(Code::invalid_input, "{}: \"{}\" is no keyword of JSON Schema 2020-12{}", site.path,
             site.keyword, meant.empty() ? "" : fmt::format("; did you mean \"{}\"?", meant))
           .with("path", site.path)
+          .with("value", site.keyword)
+          .with("expected", "a keyword of JSON Schema 2020-12")
           .with("keyword", site.keyword);
   return meant.empty() ? problem : problem.with("suggestion", meant);
 }

@@ -69,6 +69,7 @@ Result<void> Pool::submit(Task task) {
       perform(wake);
       return {};
     case Entry::waits:
+      // NOLINTNEXTLINE(bugprone-use-after-move): moved only when accepted
       return submit_to_full_queue(std::move(task));
     case Entry::rejected:
       return rejected();

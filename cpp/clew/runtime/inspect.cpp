@@ -68,11 +68,16 @@ Result<std::vector<Value>> read_sql(store::Database& database, const std::string
     rows.push_back(Value::object(std::move(members)));
     return {};
   };
-  CLEW_TRY(database.read([&](store::Transaction& tx) -> Result<void> {
+  const auto done = database.read([&](store::Transaction& tx) -> Result<void> {
     rows.clear();
     return tx.each_text(query, args, visit);
-  }));
-  return rows;
+  });
+  if (done) return rows;
+  if (done.error().code() != Code::invalid_input) return done.error();
+  return done.error()
+      .with("path", "query")
+      .with("value", query)
+      .with("expected", "one statement that reads");
 }
 
 Value stats_of(const store::Database& database, const ThreadPool& pool,

@@ -90,6 +90,7 @@ void CommitQueue::submit(Write write) {
     if (!refused) push(std::move(pending));
   }
   if (!refused) return;
+  // NOLINTNEXTLINE(bugprone-use-after-move): moved only when nothing refused it
   pending.error = std::move(refused);
   complete(std::span(&pending, 1), nullptr);
 }

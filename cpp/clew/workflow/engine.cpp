@@ -279,6 +279,7 @@ void EngineImpl::stimulate(const LiveRunPtr& run, const Stimulus& stimulus,
   }
   if (refused) {
     if (trace != nullptr) parts_.traces.record(*trace);  // too late for the run, not for the books
+    // NOLINTNEXTLINE(bugprone-use-after-move): moved only when nothing refused it
     if (acknowledge) acknowledge(std::move(*refused));
     return;
   }

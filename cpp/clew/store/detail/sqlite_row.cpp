@@ -40,7 +40,7 @@ Result<double> SqliteRow::real(int column) const {
 std::string_view SqliteRow::bytes(int column) const {
   const auto* at = static_cast<const char*>(sqlite3_column_blob(statement_, column));
   const auto size = static_cast<std::size_t>(sqlite3_column_bytes(statement_, column));
-  return at == nullptr ? std::string_view("", 0) : std::string_view(at, size);
+  return at == nullptr ? std::string_view("") : std::string_view(at, size);
 }
 
 Result<std::string_view> SqliteRow::text(int column) const {
