@@ -80,7 +80,10 @@ bool Core::closed() const {
 // ---- the end
 
 void Core::begin_close(bool drain, Duration timeout) {
-  if (closing_.exchange(true)) return;
+  if (closing_.exchange(true)) {
+    if (!drain) runtime_->stop_draining();
+    return;
+  }
   // A thread of its own, so that the one that asks can be interrupted.
   const Lock lock(closer_mutex_);
   closer_->start("clew-close", [this, drain, timeout] {

@@ -43,6 +43,20 @@ bool Run::wait_by_wall_clock(std::optional<Duration> timeout) {
   }
 }
 
+// For tests in virtual time, whose thread waits in real time.
+template <typename There>
+bool Run::poll_by_wall_clock(There there, std::optional<Duration> timeout) {
+  Latch never;
+  auto& clock = wall_clock();
+  const auto until = timeout ? clock.now() + *timeout : Timestamp::never();
+  for (;;) {
+    if (without_gil(there)) return true;
+    if (clock.now() >= until) return false;
+    interruptible_wait(never, std::chrono::milliseconds(1));
+    check_signals();
+  }
+}
+
 bool Run::wait_events(std::int64_t after, std::optional<Duration> timeout) {
   auto& runtime = core_->runtime();
   auto& clock = runtime.env().clock();
@@ -51,6 +65,7 @@ bool Run::wait_events(std::int64_t after, std::optional<Duration> timeout) {
     if (!unwrap(run_->events(after, 1)).empty()) return true;
     return workflow::is_terminal(unwrap(run_->status()));
   };
+  if (core_->has_virtual_time()) return poll_by_wall_clock(there, timeout);
   return interruptible_wait(clock, until, [&](Timestamp slice) {
     Result<void> waited;
     runtime.pool().blocking([&] { waited = run_->wait_events(after, slice); });

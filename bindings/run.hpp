@@ -30,6 +30,8 @@ class Run : public std::enable_shared_from_this<Run> {
 
  private:
   bool wait_by_wall_clock(std::optional<Duration> timeout);
+  template <typename There>
+  bool poll_by_wall_clock(There there, std::optional<Duration> timeout);
 
   CorePtr core_;
   workflow::RunPtr run_;

@@ -572,8 +572,8 @@ class Runtime:
     def close(self, drain: bool = True, timeout: Duration = 30.0) -> bool:
         """Admit nothing more, let calls end (or cancel them), stop all threads, close the store.
 
-        Idempotent; later calls wait for the first. Runs that have not ended go on in the next
-        runtime on that store.
+        Idempotent; later calls wait for the first, and with ``drain=False`` end its draining. Runs
+        that have not ended go on in the next runtime on that store.
 
         Args:
             drain: False to cancel the calls that run.

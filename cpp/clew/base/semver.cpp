@@ -283,7 +283,9 @@ Result<Reference> Reference::parse(std::string_view text, std::string_view path)
   if (at == std::string_view::npos) return reference;
 
   const auto wanted = text.substr(at + 1);
-  if (wanted.empty() || wanted.starts_with(' ')) return invalid_input(path, text, expected);
+  if (wanted.empty() || wanted.starts_with(' ') || wanted.ends_with(' ')) {
+    return invalid_input(path, text, expected);
+  }
   if (is_digit(wanted[0])) {  // else it is no version, and a refusal costs more than this look
     if (auto exact = Version::parse(wanted, path)) {
       reference.kind = Kind::exact;

@@ -245,6 +245,15 @@ bool is_retried_by_default(Code code) {
   return false;
 }
 
+bool is_retried_by_default(const Error& error) {
+  if (!is_retried_by_default(error.code())) return false;
+  const Value* raised = error.find("code");
+  if (error.code() != Code::execution_failed || raised == nullptr || !raised->is_string()) {
+    return true;
+  }
+  return is_retried_by_default(code_of(raised->as_string()));
+}
+
 Result<Contract> Contract::from_document(const Value& document) {
   if (!document.is_object()) return invalid_input("contract", document, "an object");
   Problems problems;

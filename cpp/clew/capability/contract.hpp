@@ -43,6 +43,9 @@ struct RetryPolicy {
 // Whether an error may be tried again by default (RULINGS: never bad input, cancellation, unknown
 // outcomes, absence or conflict).
 bool is_retried_by_default(Code code);
+// The same for what a handler raised: an `execution_failed` whose "code" says that the handler met
+// such an error is not tried again either.
+bool is_retried_by_default(const Error& error);
 
 // The contract of one version of a capability. A value.
 struct Contract {

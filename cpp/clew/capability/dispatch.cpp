@@ -98,12 +98,14 @@ class DispatcherImpl final : public Dispatcher {
     begin_stop();
     if (drain) core_->await_idle(deadline);  // what is in flight may still call
     core_->closed.store(true, std::memory_order_seq_cst);
-    bool idle = drain ? core_->await_idle(deadline) : core_->in_flight.load() == 0;
+    const bool idle = drain && core_->await_idle(deadline);
     if (!idle) core_->cancel_all.store(true, std::memory_order_seq_cst);
     core_->stop.cancel("the runtime is closing");  // also for handlers that outlived their deadline
     for (const auto& executor : placement_.executors()) executor->stop();
-    return idle;
+    return idle || !drain;
   }
+
+  void stop_draining() override { core_->stop_draining(); }
 
   DispatchStats stats() const override {
     const auto of = [&](CallOutcome kind) {

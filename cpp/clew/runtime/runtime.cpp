@@ -195,8 +195,8 @@ class RuntimeImpl final : public Runtime {
   Value health() override {
     std::vector<Value> problems;
     if (closed()) problems.emplace_back("the runtime is closed");
-    if (const Value* failing = parts_->engine->stats().find("last_error"))
-      problems.push_back(*failing);
+    const Value runs = parts_->engine->stats();
+    if (const Value* failing = runs.find("last_error")) problems.push_back(*failing);
     const bool ok = problems.empty();
     return Value::object(
         {{"status", ok ? "ok" : "failing"}, {"problems", Value::array(std::move(problems))}});
@@ -214,8 +214,9 @@ class RuntimeImpl final : public Runtime {
   }
 
   bool close(bool drain, Duration timeout) override {
-    const Lock lock(closing_);  // a second caller waits until the first is done
     open_.store(false);
+    if (!drain) stop_draining();
+    const Lock lock(closing_);  // a second caller waits until the first is done
     if (parts_->dispatcher) parts_->dispatcher->begin_stop();
     if (!parts_->database || !parts_->engine) {
       if (parts_->pool) parts_->pool->stop(StopMode::cancel, Timestamp::never());
@@ -227,11 +228,17 @@ class RuntimeImpl final : public Runtime {
     const auto deadline = parts_->env->clock().now() + timeout;
     bool kept = parts_->engine->stop(drain, deadline);
     kept = parts_->dispatcher->stop(drain, deadline) && kept;
-    kept = parts_->pool->stop(drain ? StopMode::drain : StopMode::cancel, deadline) && kept;
+    const bool drains = drain && !draining_stopped_.load();
+    kept = parts_->pool->stop(drains ? StopMode::drain : StopMode::cancel, deadline) && kept;
     parts_->timers->stop(StopMode::cancel, deadline);
     parts_->registry.clear();
     parts_->traces->close();
     return parts_->database->close(deadline) && kept;
+  }
+  void stop_draining() override {
+    draining_stopped_.store(true);
+    if (parts_->engine) parts_->engine->stop_draining();
+    if (parts_->dispatcher) parts_->dispatcher->stop_draining();
   }
   bool closed() const override { return !open_.load(); }
 
@@ -246,6 +253,9 @@ class RuntimeImpl final : public Runtime {
     PoolOptions pool;
     pool.threads = options_.workers == 0 ? default_workers() : options_.workers;
     pool.queue_max = options_.queue_max;
+    // Callers hear of a full queue at once: waiting for room would heed neither their deadline nor
+    // Ctrl-C, and stop an event loop. Steps and maps keep bounds of their own.
+    pool.full = FullPolicy::reject;
     pool.on_thread_start = options_.on_thread_start;
     pool.on_thread_stop = options_.on_thread_stop;
     return pool;
@@ -263,6 +273,7 @@ class RuntimeImpl final : public Runtime {
 
   RuntimeOptions options_;
   std::atomic<bool> open_{false};
+  std::atomic<bool> draining_stopped_{false};
   Mutex closing_;
   bool finished_ = false;
   std::shared_ptr<Parts> parts_ = std::make_shared<Parts>();

@@ -89,8 +89,11 @@ class Runtime {
   // Stops in one order: admit nothing new → cancel waits → drain calls (or cancel them) → hand
   // back leases → join threads → flush → close the store. Idempotent, bounded by `timeout`: what
   // still runs then is told to stop and waited for. Runs that have not ended are left for the next
-  // runtime on that store. False when the timeout came first.
+  // runtime on that store. False when the timeout came first. A second close() waits for the first;
+  // without `drain` it has that stop draining.
   virtual bool close(bool drain, Duration timeout) = 0;
+  // A close() that drains, now or later, cancels instead. Never blocks.
+  virtual void stop_draining() = 0;
   virtual bool closed() const = 0;
 
   // The parts, for bindings and tests.

@@ -258,6 +258,9 @@ store::Durability EngineImpl::durability_of(const LiveRun& run, const Batch& bat
 void EngineImpl::stimulate(const LiveRunPtr& run, const Stimulus& stimulus,
                            const TraceRecord* trace, Acknowledge acknowledge) {
   const auto now = parts_.env.clock().now();
+  const auto* finished = std::get_if<AttemptFinished>(&stimulus);
+  const bool failed = finished != nullptr && !finished->result;
+  const double unit = failed ? jitter_.unit() : 0.0;  // only a failure may be followed by a retry
   std::optional<Error> refused;
   {
     const Lock lock(run->mutex_);
@@ -268,9 +271,9 @@ void EngineImpl::stimulate(const LiveRunPtr& run, const Stimulus& stimulus,
           error(Code::conflict, "run \"{}\" has ended as {}", run->id(), name(run->state_.status))
               .with("status", name(run->state_.status));
     } else {
-      gather(*run, decide(*run->definition_, run->state_, run->traits_, stimulus, now), run->next_);
-      if (const auto* finished = std::get_if<AttemptFinished>(&stimulus);
-          finished != nullptr && !finished->result && is_terminal(run->state_.status)) {
+      gather(*run, decide(*run->definition_, run->state_, run->traits_, stimulus, now, unit),
+             run->next_);
+      if (failed && is_terminal(run->state_.status)) {
         run->cause_ = finished->result.error().cause();
       }
       if (trace != nullptr) run->next_.traces.push_back(*trace);

@@ -153,6 +153,8 @@ class Engine {
   // Starts nothing new; with `drain` lets calls in flight end and commits them, until `deadline`.
   // Hands its leases back. Idempotent.
   virtual bool stop(bool drain, Timestamp deadline) = 0;
+  // A stop() that drains does so no longer.
+  virtual void stop_draining() = 0;
 };
 
 }  // namespace clew::workflow

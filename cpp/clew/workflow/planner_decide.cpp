@@ -268,7 +268,7 @@ class Decider {
                         fmt::format("{}; whether it took effect is unknown", error.message()))
                       .with("cause", error.to_value()));
     }
-    if (attempt < traits.retry.attempts && is_retried_by_default(error.code())) {
+    if (attempt < traits.retry.attempts && is_retried_by_default(error)) {
       return retry(call, attempt, error);
     }
     fail(call, attempt, error);

@@ -362,10 +362,18 @@ bool EngineImpl::await_quiet(bool calls_too, Timestamp deadline) {
   const auto is_busy = [&]() CLEW_REQUIRES(mutex_) {
     return committing_.load() > 0 || (calls_too && (active_calls_.load() > 0 || !ready_.empty()));
   };
-  while (is_busy()) {
+  while (is_busy() && !(calls_too && draining_stopped_.load())) {
     if (parts_.env.clock().wait_until(idle_, lock, deadline)) break;
   }
   return !is_busy();
+}
+
+void EngineImpl::stop_draining() {
+  {
+    const Lock lock(mutex_);
+    draining_stopped_.store(true);
+  }
+  idle_.notify_all();
 }
 
 // Takes back every call whose handler has not been entered, and asks the others to stop.

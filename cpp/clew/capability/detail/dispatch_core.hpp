@@ -51,18 +51,26 @@ struct DispatchCore {
       idle.notify_all();
     }
   }
-  // Until nothing is in flight or `deadline`; true when nothing is.
+  // Until nothing is in flight, `deadline` or stop_draining(); true when nothing is.
   bool await_idle(Timestamp deadline) {
     Lock lock(idle_mutex);
-    while (in_flight.load(std::memory_order_seq_cst) > 0) {
+    while (in_flight.load(std::memory_order_seq_cst) > 0 && !draining_stopped) {
       if (env.clock().wait_until(idle, lock, deadline)) break;
     }
     return in_flight.load(std::memory_order_seq_cst) == 0;
+  }
+  void stop_draining() {
+    {
+      const Lock lock(idle_mutex);
+      draining_stopped = true;
+    }
+    idle.notify_all();
   }
 
  private:
   Mutex idle_mutex;
   Condition idle;
+  bool draining_stopped CLEW_GUARDED_BY(idle_mutex) = false;
 };
 
 }  // namespace clew

@@ -40,6 +40,7 @@ class EngineImpl final : public Engine {
   Result<std::vector<std::pair<std::string, std::string>>> verify() override;
   Value stats() override;
   bool stop(bool drain, Timestamp deadline) override;
+  void stop_draining() override;
 
   void start_keeper();
 
@@ -118,6 +119,7 @@ class EngineImpl final : public Engine {
   std::atomic<bool> adopts_{false};     // takes over what nobody owns
   std::atomic<bool> stopping_{false};   // nothing new begins
   std::atomic<bool> withdraws_{false};  // nor does what is ready
+  std::atomic<bool> draining_stopped_{false};
   std::atomic<bool> closed_{false};
   std::atomic<std::int64_t> active_calls_{0};
   std::atomic<std::int64_t> started_{0};
