@@ -38,8 +38,10 @@ def load(text: str) -> _core.Definition:
 
 def await_events(run: _core.Run, kind: str, count: int) -> None:
     """Wait until the run has that many events of a kind."""
-    while sum(event["type"] == kind for event in run.events()) < count:
-        assert run.wait_events(run.events()[-1]["seq"])
+    events = run.events()
+    while sum(event["type"] == kind for event in events) < count:
+        assert run.wait_events(events[-1]["seq"])
+        events = run.events()
 
 
 @pytest.fixture
