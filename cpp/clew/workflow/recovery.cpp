@@ -113,7 +113,8 @@ Result<int> EngineImpl::adopt_lapsed() {
         dead.push_back(owner.id);
       }
     }
-    CLEW_TRY(lapsed, store::lapsed_leases(tx, run_kind, now, dead, adopt_at_once));
+    // What this runtime holds it works on, however late its owner is renewed.
+    CLEW_TRY(lapsed, store::lapsed_leases(tx, run_kind, now, dead, adopt_at_once, owner_.load()));
     return {};
   }));
 
