@@ -170,7 +170,8 @@ Result<std::vector<std::int64_t>> lapsed_leases(Transaction& tx, std::string_vie
     CLEW_TRY(const bool more, tx.first(next_holder_sql, take_holder, kind, holder));
     if (!more) break;
     CLEW_TRY(const bool live, is_live(tx, holder, now, dead));
-    if (!live && (holder != mine || mine == nobody)) CLEW_TRY(tx.each(held_by_sql, take_number, kind, holder, limit));
+    if (live || (holder == mine && mine != nobody)) continue;
+    CLEW_TRY(tx.each(held_by_sql, take_number, kind, holder, limit));
   }
   std::ranges::sort(numbers);
   if (numbers.size() > static_cast<std::size_t>(std::max(limit, 0))) {

@@ -213,6 +213,7 @@ void EngineImpl::watch(std::int64_t number, Function<void()> ended) {
       watched_is_new_ = true;  // it may have ended since somebody looked
     }
   }
+  // NOLINTNEXTLINE(bugprone-use-after-move): a Function that was moved is empty
   if (ended) return ended();
   keeper_wake_.notify_all();
 }
