@@ -104,9 +104,9 @@ stress: build  ## C++ and Python tests over and over with new seeds (ROUNDS=10)
 	    $(PYTEST) -n $(JOBS) --ignore tests_py/codebase'; done
 
 format:  ## Lay out all sources
-	clang-format -i $(CXX_FILES)
-	ruff format -q $(PY_FOLDERS)
-	ruff check -q --fix $(PY_FOLDERS)
+	@clang-format -i $(CXX_FILES)
+	@ruff format -q $(PY_FOLDERS)
+	@ruff check -q --fix $(PY_FOLDERS)
 
 # What the stages above run; their output goes to build/logs.
 # Not rebuilt at import: tests start many processes, and none of them should look for changes.

@@ -171,7 +171,7 @@ void prepare_exit(py::module_& m) {
     try {
       threading.attr("_register_atexit")(hook);
       return;
-      // NOLINTNEXTLINE(bugprone-empty-catch): imported while the interpreter ends; what follows does
+      // NOLINTNEXTLINE(bugprone-empty-catch): the interpreter ends already; plain atexit will do
     } catch (py::error_already_set&) {
     }
   }

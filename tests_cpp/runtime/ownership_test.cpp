@@ -1,6 +1,8 @@
 // Who works on a run when things go wrong without a crash: closing with calls in the queue, commits
 // that fail, runs of another runtime, handles that outlive theirs.
+#include <future>
 #include <thread>
+#include <utility>
 
 #include "clew/base/fault.hpp"
 #include "runtime/fixture.hpp"
@@ -142,6 +144,47 @@ TEST_F(Ownership, a_once_step_that_was_entered_and_cut_off_by_closing_ends_unkno
   const auto result = result_of(*run);
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code(), Code::unknown_outcome);
+  EXPECT_EQ(entered.count("work"), 1);
+}
+
+TEST_F(Ownership, a_runtime_that_renews_too_late_does_not_take_its_runs_from_itself) {
+  ManualClock clock;
+  auto virtual_time = options();
+  virtual_time.clock = &clock;
+  virtual_time.workers = 2;
+  auto runtime = open(virtual_time);
+  Journal entered;
+  Gate gate;
+  add(*runtime, "own.work", [&](Invocation&, const Value&) -> Result<Value> {
+    entered.add("work");
+    gate.wait();
+    return Value(1);
+  });
+  const auto run = start(*runtime, define(one_step));
+  ASSERT_TRUE(run) << run.error().to_string();
+  gate.await_waiting(1);
+  const auto await_keeper = [&] {  // until it rests before its next round
+    while (clock.next_deadline() != clock.now() + virtual_time.lease_ttl / 3) {
+      std::this_thread::yield();
+    }
+  };
+  await_keeper();
+
+  // As when the machine sleeps between the keeper's renewal and its look at what has lapsed.
+  std::promise<void> renewed;
+  find_fault_point("store.commit.after")->arm([&, first = true]() mutable -> Result<void> {
+    if (!std::exchange(first, false)) return {};
+    clock.advance(std::chrono::hours(1));
+    renewed.set_value();
+    return {};
+  });
+  clock.advance(virtual_time.lease_ttl);  // the keeper goes its round
+  renewed.get_future().wait();
+  await_keeper();
+
+  gate.open();
+  EXPECT_EQ(*result_of(*run), Value(1));
+  EXPECT_TRUE(runtime->close(true, std::chrono::seconds(10)));
   EXPECT_EQ(entered.count("work"), 1);
 }
 

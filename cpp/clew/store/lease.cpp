@@ -154,7 +154,7 @@ Result<void> close_lease(Transaction& tx, Resource resource, const Lease& lease)
 // Goes from holder to holder, of which there are few, and never over the leases of the living.
 Result<std::vector<std::int64_t>> lapsed_leases(Transaction& tx, std::string_view kind,
                                                 Timestamp now, const std::vector<OwnerId>& dead,
-                                                int limit) {
+                                                int limit, OwnerId mine) {
   std::vector<std::int64_t> numbers;
   OwnerId holder = nobody - 1;
   const auto take_holder = [&](const Row& row) -> Result<void> {
@@ -170,7 +170,8 @@ Result<std::vector<std::int64_t>> lapsed_leases(Transaction& tx, std::string_vie
     CLEW_TRY(const bool more, tx.first(next_holder_sql, take_holder, kind, holder));
     if (!more) break;
     CLEW_TRY(const bool live, is_live(tx, holder, now, dead));
-    if (!live) CLEW_TRY(tx.each(held_by_sql, take_number, kind, holder, limit));
+    if (live || (holder == mine && mine != nobody)) continue;
+    CLEW_TRY(tx.each(held_by_sql, take_number, kind, holder, limit));
   }
   std::ranges::sort(numbers);
   if (numbers.size() > static_cast<std::size_t>(std::max(limit, 0))) {

@@ -37,10 +37,10 @@ Result<void> check_lease(Transaction& tx, Resource resource, const Lease& lease)
 // Gives it back: anyone may take it at once. `stale_lease` as above.
 Result<void> release_lease(Transaction& tx, Resource resource, const Lease& lease);
 // Up to `limit` resources of that kind that take_lease would give now, by number. A resource whose
-// lease was closed is never among them.
+// lease was closed is never among them, nor one that `mine` holds, live or not.
 Result<std::vector<std::int64_t>> lapsed_leases(Transaction& tx, std::string_view kind,
                                                 Timestamp now, const std::vector<OwnerId>& dead,
-                                                int limit);
+                                                int limit, OwnerId mine = 0);
 // The resource has ended: nobody will ever need it again; its token stays. `stale_lease` as above.
 Result<void> close_lease(Transaction& tx, Resource resource, const Lease& lease);
 

@@ -113,7 +113,8 @@ Result<int> EngineImpl::adopt_lapsed() {
         dead.push_back(owner.id);
       }
     }
-    CLEW_TRY(lapsed, store::lapsed_leases(tx, run_kind, now, dead, adopt_at_once));
+    // What this runtime holds it works on, however late its owner is renewed.
+    CLEW_TRY(lapsed, store::lapsed_leases(tx, run_kind, now, dead, adopt_at_once, owner_.load()));
     return {};
   }));
 
@@ -212,6 +213,7 @@ void EngineImpl::watch(std::int64_t number, Function<void()> ended) {
       watched_is_new_ = true;  // it may have ended since somebody looked
     }
   }
+  // NOLINTNEXTLINE(bugprone-use-after-move): a Function that was moved is empty
   if (ended) return ended();
   keeper_wake_.notify_all();
 }
