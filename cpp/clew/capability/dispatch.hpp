@@ -61,8 +61,8 @@ class Dispatcher {
   // Refuses new calls from outside with `closed`; calls within calls and steps go on.
   virtual void begin_stop() = 0;
   // Refuses every new call with `closed`. Then cancels, or with `drain` waits for, what is in
-  // flight: then what runs has been told to stop, and what is queued ends with the pool. True unless
-  // a drain was cut short.
+  // flight: what runs then has been told to stop, and what is queued ends with the pool. True
+  // unless a drain was cut short.
   virtual bool stop(bool drain, Timestamp deadline) = 0;
   // A stop() that drains cancels instead, from now on.
   virtual void stop_draining() = 0;
