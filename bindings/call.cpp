@@ -129,7 +129,9 @@ bool wait_for(Core& core, const InvocationPtr& invocation, std::shared_ptr<Latch
 Call submit(const CorePtr& core, Request request) {
   auto& dispatcher = core->runtime_unless_forked().dispatcher();
   auto invocation = dispatcher.admit(std::move(request));
-  if (!invocation->ended()) without_gil([&] { dispatcher.launch(invocation); });
+  if (!invocation->ended() && !dispatcher.try_launch(invocation)) {
+    without_gil([&] { dispatcher.launch(invocation); });
+  }
   return Call(core, std::move(invocation));
 }
 

@@ -72,6 +72,10 @@ PyObject* refuse_to_make(PyTypeObject*, PyObject*, PyObject*) {
 
 py::object result_of(PyObject* self, py::handle timeout) {
   auto& call = reinterpret_cast<CallObject*>(self)->call;
+  if (timeout.is_none() && call.done() &&
+      call.invocation().outcome().kind == CallOutcome::success) [[likely]] {
+    return output_of(call.invocation().outcome());
+  }
   const auto limit = to_optional_duration(timeout, "timeout");
   if (Py_TYPE(self) != call_type && call.wait(limit) && call.cancelled()) {
     throw_cancelled(call.invocation().outcome().result.error());

@@ -53,9 +53,10 @@ class DispatcherImpl final : public Dispatcher {
     }
     call.counted_ = true;
     call.traced_ = request.tag == nullptr;  // a step's trace goes into its run's transaction
-    call.record_.id = parts_.env.ids().next();
-    call.record_.started = parts_.env.clock().now();
-    call.admitted_ns_ = parts_.env.clock().ticks_ns();
+    const auto time = parts_.env.clock().read();
+    call.record_.id = parts_.env.ids().next_at(time.now);
+    call.record_.started = time.now;
+    call.admitted_ns_ = time.ticks_ns;
     take_over(call, request);
     if (auto admitted = check(call, request); !admitted) {
       call.end(CallOutcome::rejected, std::move(admitted).error());
@@ -80,6 +81,11 @@ class DispatcherImpl final : public Dispatcher {
     if (!taken) refuse(*invocation, std::move(taken).error());
   }
 
+  bool try_launch(const InvocationPtr& invocation) override {
+    const bool is_plain = invocation->deadline_ == Timestamp::never() && !invocation->parent_;
+    return is_plain && invocation->executor_->try_start(invocation);
+  }
+
   bool wait(const InvocationPtr& invocation, Timestamp until) override {
     if (invocation->ended()) return true;
     if (!parts_.pool.in_slot()) return invocation->park(until);
@@ -98,7 +104,7 @@ class DispatcherImpl final : public Dispatcher {
     begin_stop();
     if (drain) core_->await_idle(deadline);  // what is in flight may still call
     core_->closed.store(true, std::memory_order_seq_cst);
-    bool idle = drain ? core_->await_idle(deadline) : core_->in_flight.load() == 0;
+    bool idle = drain ? core_->await_idle(deadline) : core_->in_flight() == 0;
     if (!idle) core_->cancel_all.store(true, std::memory_order_seq_cst);
     core_->stop.cancel("the runtime is closing");  // also for handlers that outlived their deadline
     for (const auto& executor : placement_.executors()) executor->stop();
@@ -116,7 +122,7 @@ class DispatcherImpl final : public Dispatcher {
     stats.cancelled = of(CallOutcome::cancelled);
     stats.rejected = of(CallOutcome::rejected);
     stats.calls = stats.success + stats.failure + stats.timeout + stats.cancelled + stats.rejected;
-    stats.in_flight = core_->in_flight.load(std::memory_order_relaxed);
+    stats.in_flight = core_->in_flight();
     stats.inline_calls = core_->inline_calls.load(std::memory_order_relaxed);
     return stats;
   }
