@@ -72,8 +72,8 @@ PyObject* refuse_to_make(PyTypeObject*, PyObject*, PyObject*) {
 
 py::object result_of(PyObject* self, py::handle timeout) {
   auto& call = reinterpret_cast<CallObject*>(self)->call;
-  if (timeout.is_none() && call.done() &&
-      call.invocation().outcome().kind == CallOutcome::success) [[likely]] {
+  if (timeout.is_none() && call.done() && call.invocation().outcome().kind == CallOutcome::success)
+      [[likely]] {
     return output_of(call.invocation().outcome());
   }
   const auto limit = to_optional_duration(timeout, "timeout");
@@ -187,10 +187,11 @@ PyMethodDef entry_methods[] = {
 }  // namespace
 
 py::object make_call_type() {
-  static std::array<PyType_Slot, 4> slots = {{{Py_tp_dealloc, reinterpret_cast<void*>(destroy_call)},
-                                              {Py_tp_new, reinterpret_cast<void*>(refuse_to_make)},
-                                              {Py_tp_methods, call_methods},
-                                              {0, nullptr}}};
+  static std::array<PyType_Slot, 4> slots = {
+      {{Py_tp_dealloc, reinterpret_cast<void*>(destroy_call)},
+       {Py_tp_new, reinterpret_cast<void*>(refuse_to_make)},
+       {Py_tp_methods, call_methods},
+       {0, nullptr}}};
   static PyType_Spec spec = {"clew._core.Call", sizeof(CallObject), 0,
                              Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots.data()};
   auto made = py::reinterpret_steal<py::object>(PyType_FromSpec(&spec));

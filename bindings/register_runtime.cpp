@@ -184,7 +184,7 @@ template <typename Class>
 void define_calls(Class& runtime) {
   add_entries(runtime);  // execute and submit
   runtime.def("map", map, "ref"_a, "inputs"_a, py::kw_only(), "concurrency"_a = py::none(),
-           "ordered"_a = true, "return_exceptions"_a = false);
+              "ordered"_a = true, "return_exceptions"_a = false);
 }
 
 }  // namespace

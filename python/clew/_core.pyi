@@ -146,7 +146,7 @@ class Call:
         """Wait for the end; return the error or None."""
     def wait(self, timeout: Duration | None = None) -> bool:
         """Wait for the end; False when the time was up first."""
-    def add_done_callback(self, fn: Callable[[Call], object]) -> None:
+    def add_done_callback(self, fn: Callable[[Any], object]) -> None:
         """Call ``fn(call)`` once it has ended: at once if it has, else on the thread that ends it."""
     @property
     def outcome(self) -> Literal["success", "failure", "timeout", "cancelled", "rejected"] | None:
