@@ -190,8 +190,8 @@ class AsyncExecutor final : public CapabilityExecutor {
   std::string_view name() const override { return "async"; }
   const std::vector<std::string>& targets() const override { return targets_; }
   bool accepts(const Capability& capability) const override {
-    const auto* handler = dynamic_cast<const PythonHandler*>(capability.handler.get());
-    return handler != nullptr && handler->is_async();
+    return capability.handler->kind() == "async" &&
+           dynamic_cast<const PythonHandler*>(capability.handler.get()) != nullptr;
   }
   bool is_open() const override { return open_.load(std::memory_order_relaxed); }
   ExecutorLoad load() const override { return {shared_->running.load(), 0, capacity}; }

@@ -21,8 +21,8 @@ class PythonExecutor final : public CapabilityExecutor {
   std::string_view name() const override { return "python"; }
   const std::vector<std::string>& targets() const override { return targets_; }
   bool accepts(const Capability& capability) const override {
-    const auto* handler = dynamic_cast<const PythonHandler*>(capability.handler.get());
-    return handler != nullptr && !handler->is_async();
+    return capability.handler->kind() == "python" &&
+           dynamic_cast<const PythonHandler*>(capability.handler.get()) != nullptr;
   }
   bool is_open() const override { return open_.load(std::memory_order_relaxed); }
   ExecutorLoad load() const override {
@@ -31,13 +31,12 @@ class PythonExecutor final : public CapabilityExecutor {
   }
 
   Result<void> start(const InvocationPtr& invocation) override {
-    return pool_.submit(invocation->task([this, invocation](Turn turn) {
-      if (turn == Turn::run) {
-        run(invocation);
-      } else {
-        invocation->cancel("the runtime is closing");
-      }
-    }));
+    return pool_.submit(task_of(invocation));
+  }
+
+  bool try_start(const InvocationPtr& invocation) override {
+    auto task = task_of(invocation);
+    return pool_.try_submit(task);
   }
 
   bool run_here(const InvocationPtr& invocation) override {
@@ -48,6 +47,16 @@ class PythonExecutor final : public CapabilityExecutor {
   void stop() override { open_.store(false, std::memory_order_relaxed); }
 
  private:
+  Task task_of(const InvocationPtr& invocation) {
+    return invocation->task([this, invocation](Turn turn) {
+      if (turn == Turn::run) {
+        run(invocation);
+      } else {
+        invocation->cancel("the runtime is closing");
+      }
+    });
+  }
+
   void run(const InvocationPtr& invocation) {
     if (!invocation->begin()) return;
     auto result = Result<Value>(Error(Code::closed, "the interpreter is shutting down"));

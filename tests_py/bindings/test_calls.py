@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import threading
+import weakref
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import clew
 import pytest
 from bindings.support import nap
-from clew import _context, _core
+from clew import _core
 
 Register = Callable[..., str]
 
@@ -177,7 +179,7 @@ def test_a_nested_call_knows_its_parent(runtime: _core.Runtime, add: Register) -
         return None
 
     def outer(ctx: _core.Context) -> list[str]:
-        inside = [_context._core_submit(ctx, "t.inner"), runtime.submit("t.inner")]
+        inside = [ctx.submit("t.inner"), runtime.submit("t.inner")]
         return [ctx.trace_id, *(call.id for call in inside if call.wait())]
 
     add(inner)
@@ -292,6 +294,62 @@ def test_bad_options_are_named(
     with pytest.raises(clew.InvalidInput) as caught:
         runtime.execute(native("nothing"), **{option: value})
     assert caught.value.context["path"] == option
+
+
+def test_the_hot_methods_check_their_arguments(runtime: _core.Runtime, native: Register) -> None:
+    ref = native("echo")
+    given: Any
+    for method in (runtime.execute, runtime.submit):
+        for args, given in (
+            ((), {}),
+            ((), {"input": {}}),
+            ((ref, {}, 1), {}),
+            ((ref, {}), {"input": {}}),
+            ((ref,), {"ref": ref}),
+            ((ref,), {"nobody": 1}),
+            ((ref,), {"priority": "high"}),
+            ((ref,), {"priority": 2**40}),
+        ):
+            with pytest.raises(TypeError):
+                method(*args, **given)
+        method(ref=ref, input={"a": 1}, priority=-3, timeout=None, deadline=None)
+    assert runtime.execute(input={"a": 1}, ref=ref) == {"a": 1}
+    assert runtime.execute(ref, ...) == {}
+    call = runtime.submit(ref)
+    for args, given in (((1, 2), {}), ((1,), {"timeout": 1}), ((), {"until": 1})):
+        with pytest.raises(TypeError):
+            call.result(*args, **given)
+    assert call.result(timeout=10) == call.result(10) == call.result() == {}
+    with pytest.raises(clew.InvalidInput):
+        call.result("soon")
+
+
+def test_a_call_is_made_by_submit_alone(runtime: _core.Runtime, native: Register) -> None:
+    class Mine(clew.Call):
+        pass
+
+    for cls in (_core.Call, clew.Call, Mine):
+        for make in (cls, lambda cls=cls: cls.__new__(cls), lambda cls=cls: object.__new__(cls)):
+            with pytest.raises(TypeError):
+                make()
+    with pytest.raises(TypeError):
+        copy.copy(runtime.submit(native("echo")))
+    others: Any = _core.Call.done, _core.Call.result, _core.Runtime.submit
+    for method in others:
+        with pytest.raises(TypeError):
+            method(3)
+    with pytest.raises(TypeError):
+        _core.Runtime.__new__(_core.Runtime).submit("n.echo")
+
+
+def test_a_call_that_is_dropped_runs_and_goes(runtime: _core.Runtime, add: Register) -> None:
+    done = threading.Event()
+    call = runtime.submit(add(done.set))
+    gone = weakref.ref(call)
+    del call
+    assert done.wait(10)
+    assert runtime.close()
+    assert gone() is None
 
 
 def test_after_close_every_call_says_closed(native: Register, runtime: _core.Runtime) -> None:

@@ -23,10 +23,12 @@ std::int64_t read_ns(clockid_t id) {
 // is exact, and halves the cost of now().
 class RealClock final : public Clock {
  public:
-  Timestamp now() override {
+  Timestamp now() override { return read().now; }
+
+  Reading read() override {
     auto steady_ns = read_ns(CLOCK_MONOTONIC);
     if (steady_ns >= look_again_ns_.load(std::memory_order_acquire)) steady_ns = look();
-    return {(steady_ns + offset_ns_.load(std::memory_order_relaxed)) / 1000};
+    return {{(steady_ns + offset_ns_.load(std::memory_order_relaxed)) / 1000}, steady_ns};
   }
 
   std::int64_t ticks_ns() override { return read_ns(CLOCK_MONOTONIC); }
@@ -106,6 +108,11 @@ Timestamp ManualClock::now() {
 }
 
 std::int64_t ManualClock::ticks_ns() { return now().us * 1000; }
+
+Clock::Reading ManualClock::read() {
+  const auto at = now();
+  return {at, at.us * 1000};
+}
 
 bool ManualClock::wait_until(Condition& condition, Lock& lock,
                              Timestamp deadline) CLEW_NO_ANALYSIS {

@@ -58,9 +58,10 @@ class UuidSource final : public IdSource {
  public:
   UuidSource(Clock& clock, Random& random) : clock_(clock), random_(random) {}
 
-  Id next() override {
-    const auto now_ms =
-        static_cast<std::uint64_t>(std::max<std::int64_t>(clock_.now().us, 0)) / 1000;
+  Id next() override { return next_at(clock_.now()); }
+
+  Id next_at(Timestamp now) override {
+    const auto now_ms = static_cast<std::uint64_t>(std::max<std::int64_t>(now.us, 0)) / 1000;
     const auto chance = random_.next();
     const Lock lock(mutex_);
     if (now_ms > ms_) {

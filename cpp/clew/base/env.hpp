@@ -40,6 +40,8 @@ class IdSource {
  public:
   virtual ~IdSource() = default;
   virtual Id next() = 0;
+  // The same for whoever knows what time it is.
+  virtual Id next_at(Timestamp now) = 0;
 };
 
 // What the composition root builds and passes down. Below it nobody asks the system for time,

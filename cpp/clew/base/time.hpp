@@ -62,6 +62,12 @@ class Clock {
   virtual Timestamp now() = 0;
   // Nanoseconds from an arbitrary origin, for measuring. Never goes back.
   virtual std::int64_t ticks_ns() = 0;
+  // Both for the price of one.
+  struct Reading {
+    Timestamp now;
+    std::int64_t ticks_ns;
+  };
+  virtual Reading read() = 0;
   // Waits on `condition` until notified (or spuriously) or until `deadline`; `lock` is released
   // meanwhile. True when the deadline has come. Callers loop on their own predicate.
   virtual bool wait_until(Condition& condition, Lock& lock, Timestamp deadline) = 0;
@@ -79,6 +85,7 @@ class ManualClock final : public Clock {
   ~ManualClock() override;
   Timestamp now() override;
   std::int64_t ticks_ns() override;
+  Reading read() override;
   bool wait_until(Condition& condition, Lock& lock, Timestamp deadline) override;
 
   // Moves on by `by` (CLEW_CHECK: not negative) and wakes every waiter whose deadline has come.

@@ -53,9 +53,10 @@ class DispatcherImpl final : public Dispatcher {
     }
     call.counted_ = true;
     call.traced_ = request.tag == nullptr;  // a step's trace goes into its run's transaction
-    call.record_.id = parts_.env.ids().next();
-    call.record_.started = parts_.env.clock().now();
-    call.admitted_ns_ = parts_.env.clock().ticks_ns();
+    const auto time = parts_.env.clock().read();
+    call.record_.id = parts_.env.ids().next_at(time.now);
+    call.record_.started = time.now;
+    call.admitted_ns_ = time.ticks_ns;
     take_over(call, request);
     if (auto admitted = check(call, request); !admitted) {
       call.end(CallOutcome::rejected, std::move(admitted).error());
@@ -78,6 +79,11 @@ class DispatcherImpl final : public Dispatcher {
     if (invocation->parent_) invocation->cancel_token();  // follows its parent from here on
     auto taken = invocation->executor_->start(invocation);
     if (!taken) refuse(*invocation, std::move(taken).error());
+  }
+
+  bool try_launch(const InvocationPtr& invocation) override {
+    const bool is_plain = invocation->deadline_ == Timestamp::never() && !invocation->parent_;
+    return is_plain && invocation->executor_->try_start(invocation);
   }
 
   bool wait(const InvocationPtr& invocation, Timestamp until) override {
@@ -118,7 +124,7 @@ class DispatcherImpl final : public Dispatcher {
     stats.cancelled = of(CallOutcome::cancelled);
     stats.rejected = of(CallOutcome::rejected);
     stats.calls = stats.success + stats.failure + stats.timeout + stats.cancelled + stats.rejected;
-    stats.in_flight = core_->in_flight.load(std::memory_order_relaxed);
+    stats.in_flight = core_->in_flight();
     stats.inline_calls = core_->inline_calls.load(std::memory_order_relaxed);
     return stats;
   }

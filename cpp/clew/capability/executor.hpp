@@ -34,6 +34,10 @@ class CapabilityExecutor {
   // queue.
   virtual Result<void> start(const InvocationPtr& invocation) = 0;
 
+  // start() for those who must not wait, such as a holder of Python's lock: false when it cannot be
+  // done at once; the call is then untouched. Never calls out.
+  virtual bool try_start(const InvocationPtr&) { return false; }
+
   // Runs the call on the calling thread, in a slot that the caller has entered, and finishes it.
   // False when this executor cannot do that; the call is then untouched.
   virtual bool run_here(const InvocationPtr& invocation) = 0;

@@ -122,33 +122,35 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   void keep_timer(TimerId timer);  // cancelled when the call ends
   void keep_subscription(CancelSubscription follows);
 
+  // What ends a call and what its caller looks at stand together, since they are mostly touched by
+  // two threads; what only few calls need stands last.
   std::shared_ptr<DispatchCore> core_;
   std::atomic<State> state_{State::queued};
   std::atomic<bool> begun_{false};
   std::atomic<Ending> ending_{Ending::open};
   std::atomic<bool> cancel_requested_{false};
   std::atomic<int> parked_{0};
+  Outcome outcome_;
+  std::atomic<std::int64_t> begun_ns_{0};  // 0: it never began
+  std::int64_t admitted_ns_ = 0;
+  Timestamp deadline_ = Timestamp::never();
   bool may_run_here_ = true;
   bool counted_ = false;  // in flight
   bool traced_ = false;   // leaves its trace in the TraceStore
-  std::uint16_t depth_ = 0;
   bool unbounded_ = false;
+  std::uint16_t depth_ = 0;
   int priority_ = 0;
-  Value input_;
-  Timestamp deadline_ = Timestamp::never();
-  std::int64_t admitted_ns_ = 0;
-  std::atomic<std::int64_t> begun_ns_{0};  // 0: it never began
   std::shared_ptr<CapabilityExecutor> executor_;
   InvocationPtr parent_;
-  std::string idempotency_key_;
-  Outcome outcome_;
-  TraceRecord record_;
-  std::atomic<std::uint64_t> progress_done_{0};
-  std::atomic<std::uint64_t> progress_total_{0};
   struct Rare;  // what few calls need: callbacks, cancel source, subscriptions, timer
   Rare& rare() CLEW_REQUIRES(mutex_);
   mutable Mutex mutex_;
   std::unique_ptr<Rare> rare_ CLEW_GUARDED_BY(mutex_);
+  Value input_;
+  TraceRecord record_;
+  std::string idempotency_key_;
+  std::atomic<std::uint64_t> progress_done_{0};
+  std::atomic<std::uint64_t> progress_total_{0};
 };
 
 }  // namespace clew

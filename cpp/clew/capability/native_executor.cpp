@@ -14,7 +14,8 @@ class NativeExecutor final : public CapabilityExecutor {
   std::string_view name() const override { return "native"; }
   const std::vector<std::string>& targets() const override { return targets_; }
   bool accepts(const Capability& capability) const override {
-    return dynamic_cast<const NativeHandler*>(capability.handler.get()) != nullptr;
+    return capability.handler->kind() == "native" &&  // tells most others apart at once
+           dynamic_cast<const NativeHandler*>(capability.handler.get()) != nullptr;
   }
   ExecutorLoad load() const override {
     const auto stats = pool_.stats();
@@ -23,13 +24,12 @@ class NativeExecutor final : public CapabilityExecutor {
   bool is_open() const override { return open_.load(std::memory_order_relaxed); }
 
   Result<void> start(const InvocationPtr& invocation) override {
-    return pool_.submit(invocation->task([invocation](Turn turn) {
-      if (turn == Turn::run) {
-        run(invocation);
-      } else {
-        invocation->cancel("the runtime is closing");
-      }
-    }));
+    return pool_.submit(task_of(invocation));
+  }
+
+  bool try_start(const InvocationPtr& invocation) override {
+    auto task = task_of(invocation);
+    return pool_.try_submit(task);
   }
 
   bool run_here(const InvocationPtr& invocation) override {
@@ -40,6 +40,16 @@ class NativeExecutor final : public CapabilityExecutor {
   void stop() override { open_.store(false, std::memory_order_relaxed); }
 
  private:
+  static Task task_of(const InvocationPtr& invocation) {
+    return invocation->task([invocation](Turn turn) {
+      if (turn == Turn::run) {
+        run(invocation);
+      } else {
+        invocation->cancel("the runtime is closing");
+      }
+    });
+  }
+
   static void run(const InvocationPtr& invocation) {
     if (!invocation->begin()) return;
     const Dispatcher::Scope scope(invocation);

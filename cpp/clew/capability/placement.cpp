@@ -60,23 +60,26 @@ Error nobody(const Capability& capability, const Placement& placement, const std
 
 }  // namespace
 
-Placement::Placement() : current_(std::make_shared<const List>()) {}
+Placement::Placement() {
+  const Lock lock(writers_);
+  current_.store(lists_.emplace_back(std::make_unique<const List>()).get());
+}
 
 Result<void> Placement::add(std::shared_ptr<CapabilityExecutor> executor) {
   const Lock lock(writers_);
-  auto next = std::make_shared<List>(*current_.load());
+  auto next = std::make_unique<List>(*current_.load());
   const auto place = std::ranges::lower_bound(*next, executor->name(), {},
                                               [](const auto& each) { return each->name(); });
   if (place != next->end() && (*place)->name() == executor->name()) {
     return error(Code::conflict, "there is an executor \"{}\" already", executor->name());
   }
   next->insert(place, std::move(executor));
-  current_.publish(std::move(next));
+  current_.store(lists_.emplace_back(std::move(next)).get());
   return {};
 }
 
 Result<Placed> Placement::choose(const Capability& capability, const std::string& wish) const {
-  const auto list = current_.load();
+  const List* list = current_.load(std::memory_order_acquire);
   const Contract& contract = capability.contract;
   const std::shared_ptr<CapabilityExecutor>* best = nullptr;
   const std::string* best_target = nullptr;

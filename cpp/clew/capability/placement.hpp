@@ -1,11 +1,12 @@
 // capability/placement.hpp: where a call runs, and by whom.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "clew/base/snapshot.hpp"
+#include "clew/base/mutex.hpp"
 #include "clew/capability/executor.hpp"
 
 namespace clew {
@@ -15,8 +16,7 @@ struct Placed {
   std::shared_ptr<CapabilityExecutor> executor;
 };
 
-// The executors of a runtime and the choice among them. Thread-safe; choosing never waits for
-// adding.
+// The executors of a runtime and the choice among them. Thread-safe; choosing takes no lock.
 class Placement {
  public:
   Placement();
@@ -34,7 +34,9 @@ class Placement {
  private:
   using List = std::vector<std::shared_ptr<CapabilityExecutor>>;
   Mutex writers_;
-  Snapshot<List> current_;
+  // Every list that there was: executors come seldom and never go, and a reader may be at any.
+  std::vector<std::unique_ptr<const List>> lists_ CLEW_GUARDED_BY(writers_);
+  std::atomic<const List*> current_;
 };
 
 }  // namespace clew

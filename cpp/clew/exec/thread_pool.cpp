@@ -79,6 +79,19 @@ Result<void> Pool::submit(Task task) {
   return closed();
 }
 
+bool Pool::try_submit(Task& task) {
+  CLEW_CHECK(static_cast<bool>(task.call));
+  CLEW_CHECK(task.limit.key == 0 || task.limit.max >= 1);
+  Wake wake;
+  {
+    const QuickLock lock(mutex_);
+    if (closing_ || (is_full() && !task.unbounded)) return false;
+    wake = accept(std::move(task));
+  }
+  perform(wake);
+  return true;
+}
+
 Pool::Entry Pool::entry_now(bool unbounded) {
   if (closing_) return Entry::closed;
   if (unbounded || !is_full()) return Entry::accepted;
@@ -323,22 +336,29 @@ Pool::Wake Pool::hand_on() {
 
 Pool::Wake Pool::wake_searcher() {
   if (searching_ > 0 || !started_ || !slot_is_free() || !queue_.has_runnable()) return {};
-  Worker* worker = nullptr;
-  bool is_new = false;
-  if (!idle_.empty()) {
-    worker = idle_.back();
-    idle_.pop_back();
-    worker->notified = true;
-    worker->searching = true;
-  } else if (live_ < options_.threads + spare_threads_max) {
-    worker = &workers_.emplace_back();
-    is_new = true;
-    ++live_;
-  } else {
-    return {};
+  const bool crowded = is_crowded();
+  if (napper_ != nullptr) {
+    if (crowded) return {};
+    auto* const worker = std::exchange(napper_, nullptr);
+    make_searcher(*worker);
+    return {.worker = worker};
   }
+  if (!idle_.empty()) {
+    auto* const worker = idle_.back();
+    idle_.pop_back();
+    if (crowded) {
+      napper_ = worker;
+      worker->seen = counts_.completed;
+      worker->notified = true;
+    } else {
+      make_searcher(*worker);
+    }
+    return {.worker = worker};
+  }
+  if (live_ == options_.threads + spare_threads_max) return {};
+  ++live_;
   ++searching_;
-  return {.worker = worker, .is_new = is_new};
+  return {.worker = &workers_.emplace_back(), .is_new = true};
 }
 
 bool Pool::wants_room_wake() {

@@ -93,6 +93,10 @@ class PoolSlot {
 // first would have drained. The destructor cancels.
 class ThreadPool : public Executor, public Service {
  public:
+  // submit() for those who must not wait, such as a holder of Python's lock: takes `task` if there
+  // is room, else returns false and leaves it. Never calls out.
+  virtual bool try_submit(Task& task) = 0;
+
   // Takes a free slot (and place under the limit) for the calling thread to run work in, without a
   // hand-off. Nothing when none is free, when tasks are queued that came first, or after stop.
   // A thread that is in a slot already gets a nested one: only the limit counts then, also after

@@ -25,7 +25,6 @@ struct DispatchCore {
   std::atomic<bool> closed{false};      // nothing enters
   CancelSource stop;                    // the tokens of all calls follow it
   std::atomic<bool> cancel_all{false};  // every running handler should stop
-  std::atomic<std::int64_t> in_flight{0};
   std::atomic<std::int64_t> inline_calls{0};
   std::array<std::atomic<std::int64_t>, 5> outcomes{};  // by CallOutcome
 
@@ -35,7 +34,7 @@ struct DispatchCore {
 
   // False when it may not: then nothing entered.
   bool enter(bool outsider) {
-    in_flight.fetch_add(1, std::memory_order_seq_cst);
+    entered.fetch_add(1, std::memory_order_seq_cst);
     const bool refused = closed.load(std::memory_order_seq_cst) ||
                          (outsider && closing.load(std::memory_order_seq_cst));
     if (!refused) return true;
@@ -43,21 +42,26 @@ struct DispatchCore {
     return false;
   }
   void leave() {
-    if (in_flight.fetch_sub(1, std::memory_order_seq_cst) == 1 &&
-        closing.load(std::memory_order_seq_cst)) {
+    left.fetch_add(1, std::memory_order_seq_cst);
+    if (closing.load(std::memory_order_seq_cst)) {
       {
         const Lock lock(idle_mutex);
       }
       idle.notify_all();
     }
   }
+  // In this order: when the two agree, nothing was in flight at the first look.
+  std::int64_t in_flight() const {
+    const auto gone = left.load(std::memory_order_seq_cst);
+    return entered.load(std::memory_order_seq_cst) - gone;
+  }
   // Until nothing is in flight, `deadline` or stop_draining(); true when nothing is.
   bool await_idle(Timestamp deadline) {
     Lock lock(idle_mutex);
-    while (in_flight.load(std::memory_order_seq_cst) > 0 && !draining_stopped) {
+    while (in_flight() > 0 && !draining_stopped) {
       if (env.clock().wait_until(idle, lock, deadline)) break;
     }
-    return in_flight.load(std::memory_order_seq_cst) == 0;
+    return in_flight() == 0;
   }
   void stop_draining() {
     {
@@ -68,6 +72,9 @@ struct DispatchCore {
   }
 
  private:
+  // Those who start calls and those who end them are mostly different threads.
+  alignas(64) std::atomic<std::int64_t> entered{0};
+  alignas(64) std::atomic<std::int64_t> left{0};
   Mutex idle_mutex;
   Condition idle;
   bool draining_stopped CLEW_GUARDED_BY(idle_mutex) = false;

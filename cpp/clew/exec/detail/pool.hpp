@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -23,17 +24,25 @@ namespace clew::detail {
 // A worker takes it once per task: to account for the last one and to claim the next.
 //
 // A worker is running a task, lending its slot, *searching* (awake, without a slot, about to look
-// at the queue) or idle (asleep on its own condition). While one is searching nobody else is woken:
-// it looks at the queue under the lock before it sleeps, and when it finds a task and there are
-// more, it wakes the next. Invariant, whenever the lock is free: if a slot is free, then nobody
-// waits for one, and either no task can run, or a worker is searching, or all threads that may
-// exist are lending.
+// at the queue), the *napper* or idle (asleep on its own condition). While one is searching nobody
+// else is woken: it looks at the queue under the lock before it sleeps, and when it finds a task
+// and there are more, it wakes the next.
+//
+// Once tasks and a submitter have all the cores, one more thread would only take their time, and
+// waking it would cost more than a short task. Then the next worker naps instead of searching: it
+// looks about every `nap_length`, and takes a task only when none was completed since its last
+// look. So tasks that wait for something leave a free slot unused for about a nap.
+//
+// Invariant, whenever the lock is free: if a slot is free, then nobody waits for one, and either no
+// task can run, or a worker is searching, or the cores are taken and there is a napper, or all
+// threads that may exist are lending.
 class Pool final : public ThreadPool {
  public:
   Pool(PoolOptions options, Clock& clock);
   ~Pool() override;
 
   Result<void> submit(Task task) override;
+  bool try_submit(Task& task) override;
   PoolSlot try_enter(const KeyLimit& limit) override;
   void blocking(Function<void()> wait) override;
   bool in_slot() const override;
@@ -50,6 +59,7 @@ class Pool final : public ThreadPool {
     Condition wake;
     bool notified = false;
     bool searching = true;  // counted in searching_ by whoever starts or wakes it
+    std::int64_t seen = 0;  // tasks completed at the napper's last look
     // The worker's own, without the lock:
     bool may_spin = false;
     bool threw = false;  // what the finished task did
@@ -82,6 +92,8 @@ class Pool final : public ThreadPool {
   bool slot_is_free() const CLEW_REQUIRES(mutex_) { return running_ < options_.threads; }
   void take_slot() CLEW_REQUIRES(mutex_);
   void free_slot() CLEW_REQUIRES(mutex_);
+  // Whether tasks and whoever submits them have all the cores.
+  bool is_crowded() const CLEW_REQUIRES(mutex_) { return running_ > 0 && running_ + 1 >= cores_; }
   void grant_waiters() CLEW_REQUIRES(mutex_);
   // Grants what can be granted and picks whom to wake for the queue.
   Wake hand_on() CLEW_REQUIRES(mutex_);
@@ -114,6 +126,8 @@ class Pool final : public ThreadPool {
   void stop_searching(Worker& me) CLEW_REQUIRES(mutex_);
   void spin(Worker& me) const;
   bool rest(Worker& me);
+  void nap(Worker& me, Lock& lock) CLEW_REQUIRES(mutex_);
+  void make_searcher(Worker& worker) CLEW_REQUIRES(mutex_);
   bool run(QueuedTask& queued);
 
   // Stopping.
@@ -128,6 +142,7 @@ class Pool final : public ThreadPool {
   const PoolOptions options_;
   const int cores_;
   Clock& clock_;
+  const std::unique_ptr<Clock> naps_clock_ = make_real_clock();  // threads are real in any time
 
   mutable Mutex mutex_;
   TaskQueue queue_ CLEW_GUARDED_BY(mutex_);
@@ -138,6 +153,7 @@ class Pool final : public ThreadPool {
       0;  // others in a slot, lending, waiting in submit(), dropping
   std::deque<Worker> workers_ CLEW_GUARDED_BY(mutex_);
   std::vector<Worker*> idle_ CLEW_GUARDED_BY(mutex_);      // the last to come is the first to go
+  Worker* napper_ CLEW_GUARDED_BY(mutex_) = nullptr;       // in none of the other states
   std::deque<Waiter*> returning_ CLEW_GUARDED_BY(mutex_);  // from blocking()
   std::deque<Waiter*> entering_ CLEW_GUARDED_BY(mutex_);   // caller_runs
   int room_waiters_ CLEW_GUARDED_BY(mutex_) = 0;

@@ -14,6 +14,8 @@ namespace {
 constexpr int spins_min = 8;
 constexpr int spins_max = 256;  // some microseconds
 constexpr unsigned probe_every = 16;
+constexpr Duration nap_length = std::chrono::microseconds(50);
+constexpr int naps_max = 20;  // in which nothing happened
 
 // The pool whose thread this is.
 thread_local constinit const void* pool_of_thread = nullptr;
@@ -128,12 +130,40 @@ bool Pool::rest(Worker& me) {
       me.notified = false;
       idle_.push_back(&me);
     }
-    while (!me.notified) me.wake.wait(lock);  // whoever notifies makes it a searcher
+    while (!me.notified) me.wake.wait(lock);  // whoever notifies makes it searcher or napper
+    if (napper_ == &me) nap(me, lock);
   }
   stop_searching(me);
   --live_;
   tell_if_over();
   return false;
+}
+
+// Until it is a searcher, or idle because nothing happens any more.
+void Pool::nap(Worker& me, Lock& lock) {
+  for (int dull = 0; napper_ == &me;) {
+    const bool has_moved = std::exchange(me.seen, counts_.completed) != counts_.completed;
+    const bool can_run = slot_is_free() && queue_.has_runnable();
+    if (can_run && searching_ == 0 && !(has_moved && is_crowded())) {
+      napper_ = nullptr;
+      make_searcher(me);
+      return;
+    }
+    dull = has_moved || can_run ? 0 : dull + 1;
+    if (dull == naps_max) {
+      napper_ = nullptr;
+      me.notified = false;
+      idle_.push_back(&me);
+      return;
+    }
+    naps_clock_->wait_until(me.wake, lock, naps_clock_->now() + nap_length);
+  }
+}
+
+void Pool::make_searcher(Worker& worker) {
+  worker.notified = true;
+  worker.searching = true;
+  ++searching_;
 }
 
 bool Pool::start_thread(Worker& worker) {
@@ -232,12 +262,11 @@ void Pool::tell_if_over() {
 }
 
 void Pool::wake_idle_to_exit() {
+  if (napper_ != nullptr) idle_.push_back(std::exchange(napper_, nullptr));
   for (auto* worker : idle_) {
-    worker->notified = true;
-    worker->searching = true;
+    make_searcher(*worker);
     worker->wake.notify_one();
   }
-  searching_ += static_cast<int>(idle_.size());
   idle_.clear();
 }
 
