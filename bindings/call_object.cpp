@@ -72,8 +72,8 @@ PyObject* refuse_to_make(PyTypeObject*, PyObject*, PyObject*) {
 
 py::object result_of(PyObject* self, py::handle timeout) {
   auto& call = reinterpret_cast<CallObject*>(self)->call;
-  if (timeout.is_none() && call.done() &&
-      call.invocation().outcome().kind == CallOutcome::success) [[likely]] {
+  if (timeout.is_none() && call.done() && call.invocation().outcome().kind == CallOutcome::success)
+      [[likely]] {
     return output_of(call.invocation().outcome());
   }
   const auto limit = to_optional_duration(timeout, "timeout");
@@ -162,14 +162,14 @@ PyObject* runtime_execute(PyObject* self, PyObject* const* values, Py_ssize_t co
   });
 }
 
+template <bool is_bare>
 PyObject* runtime_submit(PyObject* self, PyObject* const* values, Py_ssize_t count,
                          PyObject* names) {
   return guarded([&] {
     CorePtr const* shared = nullptr;
     auto& core = core_of(self, shared);
-    return to_object(submit(*shared, request_of(core, "submit", {values, count, names})))
-        .release()
-        .ptr();
+    auto call = submit(*shared, request_of(core, "submit", {values, count, names}));
+    return to_object(std::move(call), is_bare).release().ptr();
   });
 }
 
@@ -180,17 +180,20 @@ PyObject* runtime_submit(PyObject* self, PyObject* const* values, Py_ssize_t cou
 PyMethodDef entry_methods[] = {
     {"execute", as_method(runtime_execute), METH_FASTCALL | METH_KEYWORDS,
      "execute" CLEW_CALL_SIGNATURE "Run a call and return its output, or raise its error."},
-    {"submit", as_method(runtime_submit), METH_FASTCALL | METH_KEYWORDS,
+    {"submit", as_method(runtime_submit<true>), METH_FASTCALL | METH_KEYWORDS,
      "submit" CLEW_CALL_SIGNATURE "Start a call. A refusal is the call's outcome."},
+    {"submit_future", as_method(runtime_submit<false>), METH_FASTCALL | METH_KEYWORDS,
+     "submit_future" CLEW_CALL_SIGNATURE "The same, as a clew.Call."},
 };
 
 }  // namespace
 
 py::object make_call_type() {
-  static std::array<PyType_Slot, 4> slots = {{{Py_tp_dealloc, reinterpret_cast<void*>(destroy_call)},
-                                              {Py_tp_new, reinterpret_cast<void*>(refuse_to_make)},
-                                              {Py_tp_methods, call_methods},
-                                              {0, nullptr}}};
+  static std::array<PyType_Slot, 4> slots = {
+      {{Py_tp_dealloc, reinterpret_cast<void*>(destroy_call)},
+       {Py_tp_new, reinterpret_cast<void*>(refuse_to_make)},
+       {Py_tp_methods, call_methods},
+       {0, nullptr}}};
   static PyType_Spec spec = {"clew._core.Call", sizeof(CallObject), 0,
                              Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots.data()};
   auto made = py::reinterpret_steal<py::object>(PyType_FromSpec(&spec));

@@ -46,10 +46,9 @@ class Methods {
   }
   template <typename F>
   Methods& property(const char* name, F&& get) {
-    const auto make = py::reinterpret_borrow<py::object>(
-        reinterpret_cast<PyObject*>(&PyProperty_Type));
-    py::setattr(type_, name,
-                make(py::cpp_function(std::forward<F>(get), py::is_method(type_))));
+    const auto make =
+        py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(&PyProperty_Type));
+    py::setattr(type_, name, make(py::cpp_function(std::forward<F>(get), py::is_method(type_))));
     return *this;
   }
 
@@ -64,8 +63,7 @@ void register_call(py::module_& m) {
       .property("id", [](py::handle self) { return call_of(self).invocation().id().to_string(); })
       .property("capability", capability_of)
       .property("outcome", outcome_of)
-      .property("progress",
-                [](py::handle self) { return call_of(self).invocation().progress(); })
+      .property("progress", [](py::handle self) { return call_of(self).invocation().progress(); })
       .property("trace", trace_of)
       .def("done", [](py::handle self) { return call_of(self).done(); })
       .def("running", is_running)

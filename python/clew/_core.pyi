@@ -146,7 +146,7 @@ class Call:
         """Wait for the end; return the error or None."""
     def wait(self, timeout: Duration | None = None) -> bool:
         """Wait for the end; False when the time was up first."""
-    def add_done_callback(self, fn: Callable[[Call], object]) -> None:
+    def add_done_callback(self, fn: Callable[[Any], object]) -> None:
         """Call ``fn(call)`` once it has ended: at once if it has, else on the thread that ends it."""
     @property
     def outcome(self) -> Literal["success", "failure", "timeout", "cancelled", "rejected"] | None:
@@ -401,8 +401,22 @@ class Runtime:
         target: str | None = None,
         correlation_id: str | None = None,
         priority: int = 0,
-    ) -> _call.Call:
+    ) -> Call:
         """Start a call. A refusal is the call's outcome; bad arguments raise."""
+
+    def submit_future(
+        self,
+        ref: Reference,
+        input: Any = ...,
+        *,
+        timeout: Duration | None = None,
+        deadline: datetime | None = None,
+        idempotency_key: str | None = None,
+        target: str | None = None,
+        correlation_id: str | None = None,
+        priority: int = 0,
+    ) -> _call.Call:
+        """As `submit`, but what it returns is a future of the standard library too."""
 
     def map(
         self,

@@ -93,7 +93,7 @@ class Runtime:
         if type(self).execute is Runtime.execute:
             self.execute = core.execute  # type: ignore[method-assign]  # the same signature
         if type(self).submit is Runtime.submit:
-            self.submit = core.submit  # type: ignore[method-assign]  # the same signature
+            self.submit = core.submit_future  # type: ignore[method-assign]  # the same signature
 
     # --- capabilities ---
 
@@ -268,7 +268,7 @@ class Runtime:
         A refusal (a full queue, an unknown capability) is the outcome of the call; arguments that
         make no sense raise here.
         """
-        return self._core.submit(
+        return self._core.submit_future(
             ref,
             input,
             timeout=timeout,

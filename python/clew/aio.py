@@ -227,7 +227,11 @@ class Runtime:
             correlation_id=correlation_id,
             priority=priority,
         )
-        return await call._core
+        try:
+            return await call
+        except asyncio.CancelledError:
+            call.cancel("the wait was cancelled")
+            raise
 
     def submit(
         self,

@@ -44,6 +44,21 @@ TEST_F(FullQueue, reject_says_so_and_never_calls_the_task) {
   EXPECT_EQ(pool->stats().submitted, 2);
 }
 
+TEST_F(FullQueue, try_submit_never_waits_and_leaves_what_it_does_not_take) {
+  fill(FullPolicy::block);
+  Task task{.call = [this](Turn) { ran.add("tried"); }};
+  EXPECT_FALSE(pool->try_submit(task));
+  ASSERT_TRUE(static_cast<bool>(task.call));
+  task.unbounded = true;
+  EXPECT_TRUE(pool->try_submit(task));
+  gate.open();
+  EXPECT_TRUE(stop_drained(*pool));
+  EXPECT_THAT(ran.items(), ElementsAre("queued", "tried"));
+  Task late{.call = [this](Turn) { ran.add("late"); }};
+  EXPECT_FALSE(pool->try_submit(late));
+  EXPECT_EQ(ran.items().size(), 2U);
+}
+
 TEST_F(FullQueue, block_waits_for_room) {
   fill(FullPolicy::block);
   auto waiting = std::async(std::launch::async, [this] { return submit("late"); });

@@ -64,6 +64,34 @@ TEST(ThreadPool, two_slots_overlap) {
   EXPECT_EQ(pool->stats().running_max, 2);
 }
 
+TEST(ThreadPool, tasks_that_wait_get_every_slot_although_short_ones_flow) {
+  ManualClock clock;  // naps are in real time
+  constexpr int slots = 4;
+  const auto pool = start_pool({.threads = slots}, clock);
+  std::barrier all(slots);
+  for (int round = 0; round < 200; ++round) {
+    for (int i = 0; i < 20; ++i) ASSERT_TRUE(pool->submit({.call = [](Turn) {}}));
+    for (int i = 0; i < slots; ++i) {
+      ASSERT_TRUE(pool->submit({.call = [&all](Turn) { all.arrive_and_wait(); }}));
+    }
+  }
+  EXPECT_TRUE(stop_drained(*pool));
+  EXPECT_EQ(pool->stats().running_max, slots);
+}
+
+TEST(ThreadPool, a_task_that_runs_on_keeps_no_later_one_waiting) {
+  ManualClock clock;
+  const auto pool = start_pool({.threads = 2}, clock);
+  for (int round = 0; round < 200; ++round) {
+    Gate gate;
+    Gate passed;
+    for (int i = 0; i < 10; ++i) ASSERT_TRUE(pool->submit({.call = [](Turn) {}}));
+    occupy(*pool, gate);
+    ASSERT_TRUE(pool->submit({.call = [&passed](Turn) { passed.open(); }}));
+    passed.wait();
+  }
+}
+
 TEST(ThreadPool, one_slot_never_overlaps) {
   ManualClock clock;
   const auto pool = start_pool({.threads = 1}, clock);

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import threading
+import weakref
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -292,6 +294,62 @@ def test_bad_options_are_named(
     with pytest.raises(clew.InvalidInput) as caught:
         runtime.execute(native("nothing"), **{option: value})
     assert caught.value.context["path"] == option
+
+
+def test_the_hot_methods_check_their_arguments(runtime: _core.Runtime, native: Register) -> None:
+    ref = native("echo")
+    given: Any
+    for method in (runtime.execute, runtime.submit):
+        for args, given in (
+            ((), {}),
+            ((), {"input": {}}),
+            ((ref, {}, 1), {}),
+            ((ref, {}), {"input": {}}),
+            ((ref,), {"ref": ref}),
+            ((ref,), {"nobody": 1}),
+            ((ref,), {"priority": "high"}),
+            ((ref,), {"priority": 2**40}),
+        ):
+            with pytest.raises(TypeError):
+                method(*args, **given)
+        method(ref=ref, input={"a": 1}, priority=-3, timeout=None, deadline=None)
+    assert runtime.execute(input={"a": 1}, ref=ref) == {"a": 1}
+    assert runtime.execute(ref, ...) == {}
+    call = runtime.submit(ref)
+    for args, given in (((1, 2), {}), ((1,), {"timeout": 1}), ((), {"until": 1})):
+        with pytest.raises(TypeError):
+            call.result(*args, **given)
+    assert call.result(timeout=10) == call.result(10) == call.result() == {}
+    with pytest.raises(clew.InvalidInput):
+        call.result("soon")
+
+
+def test_a_call_is_made_by_submit_alone(runtime: _core.Runtime, native: Register) -> None:
+    class Mine(clew.Call):
+        pass
+
+    for cls in (_core.Call, clew.Call, Mine):
+        for make in (cls, lambda cls=cls: cls.__new__(cls), lambda cls=cls: object.__new__(cls)):
+            with pytest.raises(TypeError):
+                make()
+    with pytest.raises(TypeError):
+        copy.copy(runtime.submit(native("echo")))
+    others: Any = _core.Call.done, _core.Call.result, _core.Runtime.submit
+    for method in others:
+        with pytest.raises(TypeError):
+            method(3)
+    with pytest.raises(TypeError):
+        _core.Runtime.__new__(_core.Runtime).submit("n.echo")
+
+
+def test_a_call_that_is_dropped_runs_and_goes(runtime: _core.Runtime, add: Register) -> None:
+    done = threading.Event()
+    call = runtime.submit(add(done.set))
+    gone = weakref.ref(call)
+    del call
+    assert done.wait(10)
+    assert runtime.close()
+    assert gone() is None
 
 
 def test_after_close_every_call_says_closed(native: Register, runtime: _core.Runtime) -> None:

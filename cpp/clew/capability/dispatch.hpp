@@ -49,8 +49,8 @@ class Dispatcher {
   virtual bool run_here(const InvocationPtr& invocation) = 0;
   // Hands an admitted call to its executor. A refusal becomes its outcome. May block as submit().
   virtual void launch(const InvocationPtr& invocation) = 0;
-  // launch() for those who must not wait, such as a holder of Python's lock: false when it cannot be
-  // done at once; the call is then untouched. Calls nobody back.
+  // launch() for those who must not wait, such as a holder of Python's lock: false when it cannot
+  // be done at once; the call is then untouched. Calls nobody back.
   virtual bool try_launch(const InvocationPtr& invocation) = 0;
 
   // Blocks until `invocation` has ended or `until` has come; true when it has ended. On a thread in

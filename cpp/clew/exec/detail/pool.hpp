@@ -31,7 +31,7 @@ namespace clew::detail {
 // Once tasks and a submitter have all the cores, one more thread would only take their time, and
 // waking it would cost more than a short task. Then the next worker naps instead of searching: it
 // looks about every `nap_length`, and takes a task only when none was completed since its last
-// look, so that tasks which wait for something never keep others from free slots for longer.
+// look. So tasks that wait for something leave a free slot unused for about a nap.
 //
 // Invariant, whenever the lock is free: if a slot is free, then nobody waits for one, and either no
 // task can run, or a worker is searching, or the cores are taken and there is a napper, or all
