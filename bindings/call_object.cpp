@@ -162,14 +162,14 @@ PyObject* runtime_execute(PyObject* self, PyObject* const* values, Py_ssize_t co
   });
 }
 
+template <bool is_bare>
 PyObject* runtime_submit(PyObject* self, PyObject* const* values, Py_ssize_t count,
                          PyObject* names) {
   return guarded([&] {
     CorePtr const* shared = nullptr;
     auto& core = core_of(self, shared);
-    return to_object(submit(*shared, request_of(core, "submit", {values, count, names})))
-        .release()
-        .ptr();
+    auto call = submit(*shared, request_of(core, "submit", {values, count, names}));
+    return to_object(std::move(call), is_bare).release().ptr();
   });
 }
 
@@ -180,8 +180,10 @@ PyObject* runtime_submit(PyObject* self, PyObject* const* values, Py_ssize_t cou
 PyMethodDef entry_methods[] = {
     {"execute", as_method(runtime_execute), METH_FASTCALL | METH_KEYWORDS,
      "execute" CLEW_CALL_SIGNATURE "Run a call and return its output, or raise its error."},
-    {"submit", as_method(runtime_submit), METH_FASTCALL | METH_KEYWORDS,
+    {"submit", as_method(runtime_submit<true>), METH_FASTCALL | METH_KEYWORDS,
      "submit" CLEW_CALL_SIGNATURE "Start a call. A refusal is the call's outcome."},
+    {"submit_future", as_method(runtime_submit<false>), METH_FASTCALL | METH_KEYWORDS,
+     "submit_future" CLEW_CALL_SIGNATURE "The same, as a clew.Call."},
 };
 
 }  // namespace

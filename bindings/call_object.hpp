@@ -20,7 +20,7 @@ py::object to_object(Call call, bool bare = false);
 // The call in an object. Throws py::type_error when it is none.
 Call& call_of(py::handle object);
 
-// Adds `execute` and `submit` to the class of RuntimeHandle.
+// Adds `execute`, `submit` and `submit_future` to the class of RuntimeHandle.
 void add_entries(py::handle runtime_class);
 
 }  // namespace clew::python

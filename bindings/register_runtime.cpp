@@ -182,7 +182,7 @@ void define_capabilities(Class& runtime) {
 
 template <typename Class>
 void define_calls(Class& runtime) {
-  add_entries(runtime);  // execute and submit
+  add_entries(runtime);  // execute, submit, submit_future
   runtime.def("map", map, "ref"_a, "inputs"_a, py::kw_only(), "concurrency"_a = py::none(),
               "ordered"_a = true, "return_exceptions"_a = false);
 }

@@ -401,8 +401,22 @@ class Runtime:
         target: str | None = None,
         correlation_id: str | None = None,
         priority: int = 0,
-    ) -> _call.Call:
+    ) -> Call:
         """Start a call. A refusal is the call's outcome; bad arguments raise."""
+
+    def submit_future(
+        self,
+        ref: Reference,
+        input: Any = ...,
+        *,
+        timeout: Duration | None = None,
+        deadline: datetime | None = None,
+        idempotency_key: str | None = None,
+        target: str | None = None,
+        correlation_id: str | None = None,
+        priority: int = 0,
+    ) -> _call.Call:
+        """As `submit`, but what it returns is a future of the standard library too."""
 
     def map(
         self,

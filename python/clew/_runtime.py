@@ -99,7 +99,7 @@ class Runtime:
         if type(self).execute is Runtime.execute:
             self.execute = core.execute  # type: ignore[method-assign]  # the same signature
         if type(self).submit is Runtime.submit:
-            self.submit = core.submit  # type: ignore[method-assign]  # the same signature
+            self.submit = core.submit_future  # type: ignore[method-assign]  # the same signature
 
     # --- capabilities ---
 
@@ -300,7 +300,7 @@ class Runtime:
             >>> calls[0].trace.outcome
             'success'
         """
-        return self._core.submit(
+        return self._core.submit_future(
             ref,
             input,
             timeout=timeout,
