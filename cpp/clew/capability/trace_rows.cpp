@@ -73,11 +73,17 @@ const store::Statement count_sql("SELECT count(*) FROM traces");
 const store::Statement delete_oldest_sql(R"sql(
     DELETE FROM traces WHERE id IN (SELECT id FROM traces ORDER BY id LIMIT :count))sql");
 
-const store::Statement delete_before_sql(R"sql(
+// A time before 1970 is damage. It must show, and not be taken for old age.
+const store::Statement delete_expired_sql(R"sql(
     DELETE FROM traces
-     WHERE id IN (SELECT id FROM traces ORDER BY id LIMIT :count) AND started_us < :cutoff)sql");
+     WHERE id IN (SELECT id FROM traces ORDER BY id LIMIT :count)
+       AND started_us <= :expired AND started_us >= 0)sql");
 
-const store::Statement oldest_sql("SELECT started_us FROM traces ORDER BY id LIMIT 1");
+// Within a millisecond, ids need not stand in the order of the starts.
+const store::Statement oldest_sql(R"sql(
+    SELECT started_us FROM
+           (SELECT started_us FROM traces WHERE started_us >= 0 ORDER BY id LIMIT 64)
+     ORDER BY started_us LIMIT 1)sql");
 
 // The columns in the order of `Column`.
 constexpr std::string_view select_sql = R"sql(
@@ -108,6 +114,8 @@ enum Column {
 };
 
 constexpr int limit_max = 10'000;
+
+constexpr std::string_view unexpired = "(started_us > :expired OR started_us < 0)";
 
 Arg text_or_null(std::string_view text) { return text.empty() ? Arg(nullptr) : Arg(text); }
 
@@ -210,8 +218,9 @@ class Where {
 };
 
 // Borrows from `query` and `below`.
-Where conditions(const TraceQuery& query, const TracePosition& below) {
+Where conditions(const TraceQuery& query, const TracePosition& below, Timestamp expired) {
   Where where;
+  where.add(unexpired, Arg(expired));
   where.add_text("run = :run", query.run);
   if (below) where.add("id < :below", Arg(Blob{below->view()}));
   where.add_text("capability = :capability", query.capability);
@@ -225,7 +234,8 @@ Where conditions(const TraceQuery& query, const TracePosition& below) {
 
 }  // namespace
 
-Result<std::int64_t> insert_trace(store::Transaction& tx, const TraceRecord& record) {
+Result<std::int64_t> insert_trace(store::Transaction& tx, const TraceRecord& record,
+                                  std::int64_t commit_ns) {
   TraceDigests own;
   if (!record.digests) {
     own.input = digest_of(record.input);
@@ -241,7 +251,7 @@ Result<std::int64_t> insert_trace(store::Transaction& tx, const TraceRecord& rec
       contract != nullptr ? contract->id : record.reference,
       contract != nullptr ? std::string_view(record.capability->version_text) : "", record.target,
       record.executor, name(record.outcome), record.code ? Arg(name(*record.code)) : Arg(nullptr),
-      record.started, to_us(record.queue_ns), to_us(record.run_ns), to_us(record.commit_ns),
+      record.started, to_us(record.queue_ns), to_us(record.run_ns), to_us(commit_ns),
       blob_of(digests.input), digests.output ? Arg(blob_of(*digests.output)) : Arg(nullptr),
       tag.attempt, text_or_null(tag.run), text_or_null(tag.step),
       tag.item >= 0 ? Arg(tag.item) : Arg(nullptr), text_or_null(record.correlation_id));
@@ -260,9 +270,9 @@ Result<std::int64_t> delete_oldest_traces(store::Transaction& tx, std::int64_t c
   return tx.run(delete_oldest_sql, count);
 }
 
-Result<std::int64_t> delete_traces_before(store::Transaction& tx, Timestamp cutoff,
-                                          std::int64_t count) {
-  return tx.run(delete_before_sql, count, cutoff);
+Result<std::int64_t> delete_expired_traces(store::Transaction& tx, Timestamp expired,
+                                           std::int64_t count) {
+  return tx.run(delete_expired_sql, count, expired);
 }
 
 Result<std::optional<Timestamp>> oldest_trace(store::Transaction& tx) {
@@ -275,8 +285,8 @@ Result<std::optional<Timestamp>> oldest_trace(store::Transaction& tx) {
   return oldest;
 }
 
-Result<std::optional<Trace>> find_trace(store::Transaction& tx, const Id& id) {
-  static const std::string text = std::string(select_sql) + " WHERE id = :id";
+Result<std::optional<Trace>> find_trace(store::Transaction& tx, const Id& id, Timestamp expired) {
+  static const std::string text = fmt::format("{} WHERE id = :id AND {}", select_sql, unexpired);
   static const store::Statement find_sql(text.c_str());
   std::optional<Trace> found;
   CLEW_TRY(tx.first(
@@ -285,7 +295,7 @@ Result<std::optional<Trace>> find_trace(store::Transaction& tx, const Id& id) {
         CLEW_TRY(found, trace_of(row));
         return {};
       },
-      Blob{id.view()}));
+      Blob{id.view()}, expired));
   return found;
 }
 
@@ -306,8 +316,8 @@ Result<TracePosition> check_query(const TraceQuery& query) {
 }
 
 Result<TracePage> read_traces(store::Transaction& tx, const TraceQuery& query,
-                              const TracePosition& below) {
-  auto where = conditions(query, below);
+                              const TracePosition& below, Timestamp expired) {
+  auto where = conditions(query, below, expired);
   const auto text = std::string(select_sql) + where.text() + " ORDER BY id DESC LIMIT :limit";
   auto args = std::move(where).take_args();
   args.push_back(Arg(query.limit + 1));  // one more tells whether there is a next page
