@@ -72,7 +72,6 @@ py::dict to_dict(const Invocation& ended) {
   trace.started = record.started;
   trace.queue_us = record.queue_ns / 1000;
   trace.run_us = record.run_ns / 1000;
-  trace.commit_us = record.commit_ns / 1000;
   trace.input_sha256 = to_hex(digest_of(ended.input()));
   if (ended.outcome().result) trace.output_sha256 = to_hex(digest_of(*ended.outcome().result));
   if (record.tag) {

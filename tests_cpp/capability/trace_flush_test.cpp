@@ -149,19 +149,68 @@ TEST_P(TraceFlushSuite, traces_past_their_age_are_deleted_at_a_flush) {
   clock_.advance(Duration(1));
   const auto kept = record_one();
 
-  clock_.advance(age_max - Duration(1));  // the first is exactly as old as may be
+  clock_.advance(age_max - Duration(2));  // the last instant of the first
   ASSERT_TRUE(traces_->flush());
   EXPECT_EQ(rows(), 2);
   EXPECT_EQ(traces_->stats().dropped_by_retention, 0);
 
   clock_.advance(Duration(1));
   ASSERT_TRUE(traces_->flush());
+  EXPECT_EQ(rows(), 1);
   EXPECT_THAT(ids_of({}), ElementsAre(kept));
   EXPECT_EQ(traces_->stats().dropped_by_retention, 1);
 
   clock_.advance(age_max * 2);
   ASSERT_TRUE(traces_->flush());
   EXPECT_EQ(rows(), 0);
+}
+
+TEST_P(TraceFlushSuite, readers_see_a_trace_until_the_instant_at_which_its_age_is_over) {
+  const Duration age_max = std::chrono::hours(1);
+  open({.count_max = 100, .age_max = age_max});
+  const auto first = record_one();
+  clock_.advance(Duration(1));
+  const auto second = record_one();
+
+  clock_.advance(age_max - Duration(2));
+  EXPECT_THAT(ids_of({}), ElementsAre(second, first));
+  EXPECT_TRUE(traces_->find(first));
+
+  clock_.advance(Duration(1));
+  EXPECT_THAT(ids_of({}), ElementsAre(second));
+  const auto over = traces_->find(first);
+  ASSERT_FALSE(over);
+  EXPECT_EQ(over.error().code(), Code::not_found);
+  EXPECT_TRUE(traces_->find(second));
+
+  clock_.advance(Duration(1));
+  EXPECT_THAT(ids_of({.limit = 1}), ElementsAre());
+}
+
+TEST_P(TraceFlushSuite, a_reader_is_served_though_nothing_can_be_deleted) {
+  open({.age_max = std::chrono::hours(1)});
+  record_many(3);
+  ASSERT_TRUE(traces_->flush());
+  break_commits();
+  clock_.advance(std::chrono::hours(2));
+  EXPECT_THAT(ids_of({}), ElementsAre());
+  EXPECT_EQ(rows(), 3);
+  during_commits({});
+  ASSERT_TRUE(traces_->flush());
+  EXPECT_EQ(rows(), 0);
+}
+
+TEST_P(TraceFlushSuite, a_time_before_all_times_is_damage_and_no_old_age) {
+  open({.age_max = std::chrono::hours(1)});
+  const auto damaged = record_one();
+  ASSERT_TRUE(traces_->flush());
+  change_rows("UPDATE traces SET started_us = -1");
+  ASSERT_TRUE(traces_->flush());
+  EXPECT_EQ(rows(), 1);
+  EXPECT_TRUE(traces_->query({}).has_value() || traces_->query({}).error().code() == Code::corrupt);
+  EXPECT_NE(
+      traces_->find(damaged).has_value() ? Code::corrupt : traces_->find(damaged).error().code(),
+      Code::not_found);
 }
 
 TEST_P(TraceFlushSuite, failed_flush_keeps_what_it_could_not_write) {
@@ -302,6 +351,16 @@ bool comes(const std::future<void>& signal) {
 class TraceFile : public TraceTest {
  protected:
   void SetUp() override { use_file(); }
+  // Waits, in real time, until the flusher sleeps until then.
+  bool flusher_sleeps_until(Timestamp then) {
+    const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (clock_.next_deadline() != then) {
+      if (std::chrono::steady_clock::now() > patience) return false;
+      std::this_thread::yield();
+    }
+    return true;
+  }
+  bool flusher_has_seen_it() { return flusher_sleeps_until(clock_.now() + flush_within); }
   // A signal that the next `count` groups have been committed.
   std::future<void> next_commits(int count) {
     auto promise = std::make_shared<std::promise<void>>();
@@ -318,7 +377,7 @@ TEST_F(TraceFile, flusher_writes_when_its_time_has_come) {
   open();
   for (int round = 1; round <= 20; ++round) {
     record_one();
-    ASSERT_TRUE(clock_.await_waiters(1)) << "the flusher slept on, round " << round;
+    ASSERT_TRUE(flusher_has_seen_it()) << "the flusher slept on, round " << round;
     record_many(9);
     clock_.advance(flush_within - Duration(1));
     EXPECT_EQ(rows(), (round - 1) * 10);
@@ -342,7 +401,7 @@ TEST_F(TraceFile, flusher_does_not_wait_for_more_when_very_many_are_pending) {
 TEST_F(TraceFile, flusher_deletes_what_is_too_old) {
   open({.age_max = std::chrono::hours(1)});
   record_one();
-  ASSERT_TRUE(clock_.await_waiters(1));  // the flusher has seen it, and will look again
+  ASSERT_TRUE(flusher_has_seen_it());
   ASSERT_TRUE(traces_->flush());
   EXPECT_EQ(rows(), 1);
   auto swept = next_commits(1);
@@ -351,7 +410,7 @@ TEST_F(TraceFile, flusher_deletes_what_is_too_old) {
   EXPECT_EQ(rows(), 0);
 
   const auto kept = record_one();
-  ASSERT_TRUE(clock_.await_waiters(1));
+  ASSERT_TRUE(flusher_has_seen_it());
   auto committed = next_commits(1);
   clock_.advance(flush_within);
   ASSERT_TRUE(comes(committed));
@@ -359,10 +418,57 @@ TEST_F(TraceFile, flusher_deletes_what_is_too_old) {
   EXPECT_THAT(ids_of({}), ElementsAre(kept));
 }
 
+TEST_F(TraceFile, an_idle_flusher_deletes_what_expires) {
+  const Duration age_max = std::chrono::hours(1);
+  open({.age_max = age_max});
+  record_one();
+  ASSERT_TRUE(flusher_has_seen_it());
+  const auto started = clock_.now();
+  auto written = next_commits(1);
+  clock_.advance(flush_within);
+  ASSERT_TRUE(comes(written));
+  ASSERT_TRUE(flusher_sleeps_until(started + age_max));
+
+  auto swept = next_commits(1);
+  clock_.advance(age_max - flush_within - Duration(1));
+  EXPECT_EQ(rows(), 1);
+  clock_.advance(Duration(1));
+  ASSERT_TRUE(comes(swept));
+  EXPECT_EQ(rows(), 0);
+}
+
+TEST_F(TraceFile, opening_deletes_what_expired_meanwhile) {
+  open({.age_max = std::chrono::hours(1)});
+  record_many(3);
+  close();
+  clock_.advance(std::chrono::hours(2));
+  auto swept = next_commits(1);
+  open({.age_max = std::chrono::hours(1)});
+  ASSERT_TRUE(comes(swept));
+  EXPECT_EQ(rows(), 0);
+}
+
+TEST_F(TraceFile, a_sweep_that_failed_is_tried_again) {
+  open({.age_max = std::chrono::hours(1)});
+  record_many(3);
+  ASSERT_TRUE(traces_->flush());
+  close();
+  clock_.advance(std::chrono::hours(2));
+  break_commits();
+  open({.age_max = std::chrono::hours(1)});
+  ASSERT_TRUE(flusher_sleeps_until(clock_.now() + std::chrono::minutes(1)));
+  EXPECT_THAT(traces_->stats().last_error, HasSubstr("the disk is away"));
+  during_commits({});
+  auto swept = next_commits(1);
+  clock_.advance(std::chrono::minutes(1));
+  ASSERT_TRUE(comes(swept));
+  EXPECT_EQ(rows(), 0);
+}
+
 TEST_F(TraceFile, flusher_ends_with_its_store) {
   open();
   record_one();
-  ASSERT_TRUE(clock_.await_waiters(1));
+  ASSERT_TRUE(flusher_has_seen_it());
   EXPECT_TRUE(has_thread("clew-traces"));
   traces_->close();
   EXPECT_FALSE(has_thread("clew-traces"));
@@ -372,10 +478,9 @@ TEST_F(TraceFile, flusher_tries_again_after_a_failure) {
   open();
   break_commits();
   record_one();
-  ASSERT_TRUE(clock_.await_waiters(1));
+  ASSERT_TRUE(flusher_has_seen_it());
   clock_.advance(flush_within);
-  ASSERT_TRUE(clock_.await_waiters(1));  // it has failed and waits, longer than before
-  EXPECT_EQ(clock_.next_deadline(), clock_.now() + 2 * flush_within);
+  ASSERT_TRUE(flusher_sleeps_until(clock_.now() + 2 * flush_within));  // it has failed
   EXPECT_EQ(traces_->stats().pending, 1);
   EXPECT_THAT(traces_->stats().last_error, HasSubstr("the disk is away"));
 
@@ -453,6 +558,16 @@ TEST_F(TraceMemory, waits_in_a_ring_until_someone_asks) {
   EXPECT_EQ(ids_of({.limit = 10'000}), std::vector<Id>(ids.rbegin(), ids.rbegin() + 1000));
   EXPECT_EQ(traces_->stats().pending, 0);
   EXPECT_FALSE(has_thread("clew-traces"));
+}
+
+TEST_F(TraceMemory, reading_deletes_what_has_expired) {
+  open({.age_max = std::chrono::hours(1)});
+  record_many(10);
+  EXPECT_EQ(ids_of({}).size(), 10U);
+  clock_.advance(std::chrono::hours(2));
+  const auto kept = record_one();
+  EXPECT_THAT(ids_of({}), ElementsAre(kept));
+  EXPECT_EQ(rows(), 1);
 }
 
 TEST_F(TraceMemory, large_payloads_are_released_at_once) {

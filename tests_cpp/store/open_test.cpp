@@ -167,6 +167,76 @@ TEST_F(Open, damaged_files_are_refused_or_read_right_but_never_changed_or_believ
   EXPECT_GT(refused, 20);
 }
 
+// Changes a file of ours as any tool could.
+void change_file(const std::string& path, const std::string& sql) {
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &db), SQLITE_OK);
+  EXPECT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sql;
+  sqlite3_close(db);
+}
+
+TEST_F(Open, refuses_a_file_that_lacks_what_its_version_promises) {
+  const auto whole = read_bytes(make_file(3));
+  const struct {
+    const char* damage;
+    const char* names;
+  } cases[] = {
+      {"DROP TABLE events", "table events"},
+      {"DROP TABLE leases", "index leases_open"},  // the first of what went with it
+      {"DROP TABLE owners", "table owners"},
+      {"DROP TABLE notes", "table notes"},
+      {"ALTER TABLE notes RENAME TO noted", "table notes"},
+      {"DROP INDEX leases_open", "index leases_open"},
+      {"ALTER TABLE events DROP COLUMN data", "column events.data TEXT"},
+      {"ALTER TABLE owners RENAME COLUMN pid TO process", "column owners.pid INTEGER"},
+  };
+  for (const auto& [damage, names] : cases) {
+    write_bytes(folder_.file(), whole);
+    change_file(folder_.file(), damage);
+    const auto refusal = expect_untouched_refusal(folder_.file());
+    EXPECT_EQ(refusal.code(), Code::corrupt) << damage;
+    EXPECT_THAT(refusal.message(), HasSubstr(names)) << damage;
+    const auto reader = refusal_of({.url = folder_.file(), .read_only = true}, test_migrations());
+    EXPECT_EQ(reader.code(), Code::corrupt) << damage;
+  }
+}
+
+TEST_F(Open, refuses_a_file_whose_version_was_set_back) {
+  const auto whole = read_bytes(make_file(3));
+  const std::pair<const char*, const char*> cases[] = {{"0", "index leases_open"},
+                                                       {"1", "table notes"}};
+  for (const auto& [version, names] : cases) {
+    write_bytes(folder_.file(), whole);
+    change_file(folder_.file(), std::string("PRAGMA user_version=") + version);
+    const auto refusal = expect_untouched_refusal(folder_.file());
+    EXPECT_EQ(refusal.code(), Code::corrupt) << version;
+    EXPECT_THAT(refusal.message(), HasSubstr(names)) << version;
+  }
+}
+
+TEST_F(Open, sees_that_a_table_is_gone_though_only_the_log_says_so) {
+  const auto path = make_file(3);
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &db), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(db, "DROP TABLE events", nullptr, nullptr, nullptr), SQLITE_OK);
+  const auto copy = folder_.file("copy.db");  // as a killed process would have left it
+  ASSERT_EQ(std::system(("cp " + path + " " + copy).c_str()), 0);
+  ASSERT_EQ(std::system(("cp " + path + "-wal " + copy + "-wal").c_str()), 0);
+  sqlite3_close(db);
+  const auto log = read_bytes(copy + "-wal");
+  const auto bytes = read_bytes(copy);
+  ASSERT_FALSE(log.empty());
+  EXPECT_EQ(refusal_of({.url = copy}, test_migrations()).code(), Code::corrupt);
+  EXPECT_EQ(read_bytes(copy), bytes);
+  EXPECT_EQ(read_bytes(copy + "-wal"), log);
+}
+
+TEST_F(Open, takes_what_others_added_beside_its_schema) {
+  const auto path = make_file(3);
+  change_file(path, "CREATE TABLE mine (x); CREATE INDEX by_body ON notes (body); ANALYZE");
+  EXPECT_THAT(notes_of(*open_or_fail(path, *env_)), ElementsAre(1, 2, 3));
+}
+
 TEST_F(Open, refuses_paths_that_cannot_be_opened_and_says_why) {
   const auto folder = refusal_of({.url = folder_.path()}, test_migrations());
   EXPECT_EQ(folder.code(), Code::unavailable);
@@ -279,6 +349,15 @@ TEST_F(Migrate, applies_what_is_missing_in_order) {
   }
   const auto db = open_or_fail(folder_.file(), *env_);
   EXPECT_TRUE(db->write(adding(1)));
+}
+
+TEST_F(Migrate, a_reader_refuses_what_it_would_have_to_migrate) {
+  {
+    const auto db = open_or_fail({.url = folder_.file()}, *env_, core_migrations());
+  }
+  const auto refusal = refusal_of({.url = folder_.file(), .read_only = true}, test_migrations());
+  EXPECT_EQ(refusal.code(), Code::unsupported);
+  EXPECT_THAT(refusal.message(), HasSubstr("version 1"));
 }
 
 TEST_F(Migrate, step_that_fails_leaves_the_version_before_it) {

@@ -92,6 +92,7 @@ bool Invocation::end(CallOutcome kind, Result<Value> result) {
   const auto begun_ns = begun_ns_.load(std::memory_order_relaxed);
   record_.queue_ns = (begun_ns != 0 ? begun_ns : now_ns) - admitted_ns_;
   record_.run_ns = begun_ns != 0 ? now_ns - begun_ns : 0;
+  record_.ended_ns = now_ns;
   record_.outcome = kind;
   record_.input = input_;
   if (result) {

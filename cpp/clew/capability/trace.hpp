@@ -11,6 +11,7 @@
 #include "clew/base/json.hpp"
 #include "clew/base/time.hpp"
 #include "clew/capability/contract.hpp"
+#include "clew/store/column.hpp"
 #include "clew/store/store.hpp"
 
 namespace clew {
@@ -48,7 +49,7 @@ struct TraceRecord {
   Timestamp started;
   std::int64_t queue_ns = 0;
   std::int64_t run_ns = 0;
-  std::int64_t commit_ns = 0;
+  std::int64_t ended_ns = 0;  // the clock's ticks at the end of the call; 0: not known
   // Kept only until the digests are taken; large ones are digested at once by the store.
   Value input;
   Value output;
@@ -75,7 +76,7 @@ struct Trace {
   Timestamp started;
   std::int64_t queue_us = 0;
   std::int64_t run_us = 0;
-  std::int64_t commit_us = 0;
+  std::int64_t commit_us = 0;  // from the end of the call until its row was written; 0 in memory
   std::string input_sha256;
   std::string output_sha256;  // empty without output
   int attempt = 1;
@@ -108,7 +109,7 @@ struct TracePage {
 // How much is kept. Both are positive.
 struct TraceRetention {
   std::int64_t count_max = 100'000;
-  Duration age_max = std::chrono::hours(24 * 30);
+  Duration age_max = std::chrono::hours(24 * 30);  // over at now >= started + age_max
 };
 
 struct TraceStats {
@@ -118,6 +119,9 @@ struct TraceStats {
   std::int64_t lost = 0;     // recorded after close(), or what close() could not write
   std::string last_error{};  // why the last write failed; empty when it did not
 };
+
+// Reads every stored trace, and reports those that cannot be.
+Result<void> check_traces(store::Transaction& tx, const store::ReportRow& report);
 
 // The tables and views of traces, one migration (`v_traces` for readers of SQL).
 store::Migration trace_migration(int version);
@@ -130,7 +134,9 @@ store::Migration trace_migration(int version);
 // asks. No payload is ever stored: only digests.
 // What a failed write could not store stays pending and is tried again. Whenever more than
 // `count_max` are pending, the oldest go, as they would from the database.
-// The number of rows may exceed `count_max` a little between two flushes.
+// The number of rows may exceed `count_max` a little between two flushes. What is older than
+// `age_max` no reader sees; its rows are deleted soon after they expire (in a file), at the next
+// read (in memory), or after the store is opened again.
 class TraceStore {
  public:
   virtual ~TraceStore() = default;

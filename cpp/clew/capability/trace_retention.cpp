@@ -11,13 +11,15 @@ namespace {
 constexpr auto relaxed = std::memory_order_relaxed;
 constexpr std::int64_t slack_max = 64;
 constexpr std::int64_t sweep_max = 1000;  // rows that one transaction of a sweep deletes
+constexpr Duration sweep_every_min = std::chrono::milliseconds(10);
+constexpr Duration sweep_every_max = std::chrono::minutes(1);
 
 }  // namespace
 
 TraceKeeper::TraceKeeper(TraceRetention retention)
     : retention_(retention),
       slack_(std::min(retention.count_max / 16, slack_max)),
-      sweep_every_(std::min<Duration>(retention.age_max / 16, std::chrono::minutes(1))) {
+      sweep_every_(std::clamp<Duration>(retention.age_max / 16, sweep_every_min, sweep_every_max)) {
   CLEW_CHECK(retention.count_max > 0);
   CLEW_CHECK(retention.age_max.count() > 0);
 }
@@ -42,21 +44,47 @@ Result<void> TraceKeeper::trim(store::Transaction& tx, std::int64_t added) {
 }
 
 Result<void> TraceKeeper::sweep_if_due(store::Database& database, Timestamp now) {
-  if (now.us < next_sweep_us_.load(relaxed)) return {};
+  const auto swept = swept_us_.load(relaxed);
+  if (swept != INT64_MIN && now < Timestamp{swept} + sweep_every_) return {};
   return sweep(database, now);
 }
 
+Timestamp TraceKeeper::next_sweep() const {
+  const auto swept = swept_us_.load(relaxed);
+  const auto oldest = oldest_us_.load(relaxed);
+  if (swept == INT64_MIN) return {INT64_MIN};
+  const auto at_the_earliest = Timestamp{swept} + sweep_every_;
+  if (oldest == INT64_MIN) return at_the_earliest;
+  return std::max(at_the_earliest, Timestamp{oldest} + retention_.age_max);
+}
+
+void TraceKeeper::expect(Timestamp started) {
+  auto oldest = oldest_us_.load(relaxed);
+  while (started.us < oldest && !oldest_us_.compare_exchange_weak(oldest, started.us, relaxed)) {
+  }
+}
+
 Result<void> TraceKeeper::sweep(store::Database& database, Timestamp now) {
-  next_sweep_us_.store((now + sweep_every_).us, relaxed);
-  const Timestamp cutoff{now.us - retention_.age_max.count()};
+  auto swept = try_sweep(database, now);
+  if (!swept) oldest_us_.store(INT64_MIN, relaxed);
+  return swept;
+}
+
+Result<void> TraceKeeper::try_sweep(store::Database& database, Timestamp now) {
+  swept_us_.store(now.us, relaxed);
+  oldest_us_.store(now.us, relaxed);  // for what is not committed yet and cannot be seen below
+  const auto cutoff = expired(now);
   bool needed = false;  // a look at a snapshot spares the writer when nothing is to be done
-  CLEW_TRY(database.read([&](store::Transaction& tx) -> Result<void> {
+  const auto look = [&](store::Transaction& tx) -> Result<void> {
     CLEW_TRY(const auto rows, count_traces(tx));
     CLEW_TRY(const auto oldest, oldest_trace(tx));
-    needed = rows > retention_.count_max || (oldest && *oldest < cutoff);
+    needed = rows > retention_.count_max || (oldest && *oldest <= cutoff);
+    if (!needed && oldest) expect(*oldest);
     return {};
-  }));
-  if (needed) distrust();
+  };
+  CLEW_TRY(database.read(look));
+  if (!needed) return {};
+  distrust();
   while (needed) {
     const auto some = [&](store::Transaction& tx) -> Result<void> {
       CLEW_TRY(needed, sweep_some(tx, cutoff));
@@ -67,7 +95,7 @@ Result<void> TraceKeeper::sweep(store::Database& database, Timestamp now) {
       return swept.error();
     }
   }
-  return {};
+  return database.read(look);  // what is oldest now
 }
 
 // True when there is more to do.
@@ -83,7 +111,7 @@ Result<bool> TraceKeeper::sweep_some(store::Transaction& tx, Timestamp cutoff) {
   if (excess > 0) {
     CLEW_TRY(gone, delete_oldest_traces(tx, std::min(excess, sweep_max)));
   } else {
-    CLEW_TRY(gone, delete_traces_before(tx, cutoff, sweep_max));
+    CLEW_TRY(gone, delete_expired_traces(tx, cutoff, sweep_max));
   }
   rows_.fetch_sub(gone, relaxed);
   deleted_.fetch_add(gone, relaxed);

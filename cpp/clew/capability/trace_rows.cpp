@@ -57,7 +57,13 @@ namespace {
 
 using store::Arg;
 using store::Blob;
+using store::corrupt_column;
+using store::in_row;
+using store::instant_at;
+using store::integer_at;
 using store::Row;
+using store::shown_at;
+using store::text_at;
 
 const store::Statement insert_sql(R"sql(
     INSERT INTO traces (id, parent, capability, version, target, executor, outcome, code,
@@ -73,11 +79,17 @@ const store::Statement count_sql("SELECT count(*) FROM traces");
 const store::Statement delete_oldest_sql(R"sql(
     DELETE FROM traces WHERE id IN (SELECT id FROM traces ORDER BY id LIMIT :count))sql");
 
-const store::Statement delete_before_sql(R"sql(
+// A time before 1970 is damage. It must show, and not be taken for old age.
+const store::Statement delete_expired_sql(R"sql(
     DELETE FROM traces
-     WHERE id IN (SELECT id FROM traces ORDER BY id LIMIT :count) AND started_us < :cutoff)sql");
+     WHERE id IN (SELECT id FROM traces ORDER BY id LIMIT :count)
+       AND started_us <= :expired AND started_us >= 0)sql");
 
-const store::Statement oldest_sql("SELECT started_us FROM traces ORDER BY id LIMIT 1");
+// Within a millisecond, ids need not stand in the order of the starts.
+const store::Statement oldest_sql(R"sql(
+    SELECT started_us FROM
+           (SELECT started_us FROM traces WHERE started_us >= 0 ORDER BY id LIMIT 64)
+     ORDER BY started_us LIMIT 1)sql");
 
 // The columns in the order of `Column`.
 constexpr std::string_view select_sql = R"sql(
@@ -109,6 +121,12 @@ enum Column {
 
 constexpr int limit_max = 10'000;
 
+// A word that is no outcome is damage, which no filter hides.
+constexpr std::string_view of_outcome =
+    "(outcome = :outcome OR "
+    "outcome NOT IN ('success', 'failure', 'timeout', 'cancelled', 'rejected'))";
+constexpr std::string_view unexpired = "(started_us > :expired OR started_us < 0)";
+
 Arg text_or_null(std::string_view text) { return text.empty() ? Arg(nullptr) : Arg(text); }
 
 Blob blob_of(const Digest& digest) {
@@ -117,20 +135,10 @@ Blob blob_of(const Digest& digest) {
 
 std::int64_t to_us(std::int64_t ns) { return ns / 1000; }
 
-Error corrupt_column(const Row& row, Column column, std::string_view expected) {
-  return error(Code::corrupt, "column {} of a trace is not {}", row.name(column), expected);
-}
-
 Result<Id> id_at(const Row& row, Column column) {
   CLEW_TRY(const auto bytes, row.blob(column));
   if (bytes.size() != sizeof(Id::bytes)) return corrupt_column(row, column, "an id of 16 bytes");
   return Id::from_bytes(bytes);
-}
-
-Result<std::string> text_at(const Row& row, Column column) {
-  if (row.is_null(column)) return std::string();
-  CLEW_TRY(const auto text, row.text(column));
-  return std::string(text);
 }
 
 Result<std::string> digest_at(const Row& row, Column column) {
@@ -147,9 +155,16 @@ Result<CallOutcome> outcome_at(const Row& row, Column column) {
   return outcome;
 }
 
-Result<int> int_at(const Row& row, Column column) {
-  CLEW_TRY(const auto number, row.integer(column));
-  if (!std::in_range<int>(number)) return corrupt_column(row, column, "a small integer");
+Result<std::string> code_at(const Row& row, Column column) {
+  CLEW_TRY(auto word, text_at(row, column));
+  if (!row.is_null(column) && name(code_of(word)) != word) {
+    return corrupt_column(row, column, "the code of an error");
+  }
+  return word;
+}
+
+Result<int> int_at(const Row& row, Column column, int low) {
+  CLEW_TRY(const auto number, integer_at(row, column, low, INT32_MAX));
   return static_cast<int>(number);
 }
 
@@ -164,18 +179,18 @@ Result<Trace> decode(const Row& row) {
   CLEW_TRY(trace.target, text_at(row, target_column));
   CLEW_TRY(trace.executor, text_at(row, executor_column));
   CLEW_TRY(trace.outcome, outcome_at(row, outcome_column));
-  CLEW_TRY(trace.code, text_at(row, code_column));
-  CLEW_TRY(trace.started.us, row.integer(started_column));
-  CLEW_TRY(trace.queue_us, row.integer(queue_column));
-  CLEW_TRY(trace.run_us, row.integer(run_us_column));
-  CLEW_TRY(trace.commit_us, row.integer(commit_column));
+  CLEW_TRY(trace.code, code_at(row, code_column));
+  CLEW_TRY(trace.started, instant_at(row, started_column));
+  CLEW_TRY(trace.queue_us, integer_at(row, queue_column, 0));
+  CLEW_TRY(trace.run_us, integer_at(row, run_us_column, 0));
+  CLEW_TRY(trace.commit_us, integer_at(row, commit_column, 0));
   CLEW_TRY(trace.input_sha256, digest_at(row, input_column));
   CLEW_TRY(trace.output_sha256, digest_at(row, output_column));
-  CLEW_TRY(trace.attempt, int_at(row, attempt_column));
+  CLEW_TRY(trace.attempt, int_at(row, attempt_column, 1));
   CLEW_TRY(trace.run, text_at(row, run_column));
   CLEW_TRY(trace.step, text_at(row, step_column));
   if (!row.is_null(item_column)) {
-    CLEW_TRY(trace.item, int_at(row, item_column));
+    CLEW_TRY(trace.item, int_at(row, item_column, 0));
   }
   CLEW_TRY(trace.correlation_id, text_at(row, correlation_column));
   return trace;
@@ -185,9 +200,9 @@ Result<Trace> decode(const Row& row) {
 Result<Trace> trace_of(const Row& row) {
   auto trace = decode(row);
   if (trace) return trace;
-  auto problem = trace.error().with("table", Value("traces"));
   const auto id = id_at(row, id_column);
-  return id ? problem.with("id", Value(id->to_string())) : problem;
+  const auto key = id ? id->to_string() : shown_at(row, id_column);
+  return in_row(trace.error(), "traces", key).with("id", Value(key));
 }
 
 // Conditions of a query and their arguments, in the same order.
@@ -210,13 +225,14 @@ class Where {
 };
 
 // Borrows from `query` and `below`.
-Where conditions(const TraceQuery& query, const TracePosition& below) {
+Where conditions(const TraceQuery& query, const TracePosition& below, Timestamp expired) {
   Where where;
+  where.add(unexpired, Arg(expired));
   where.add_text("run = :run", query.run);
   if (below) where.add("id < :below", Arg(Blob{below->view()}));
   where.add_text("capability = :capability", query.capability);
   where.add_text("version = :version", query.version);
-  if (query.outcome) where.add("outcome = :outcome", Arg(name(*query.outcome)));
+  if (query.outcome) where.add(of_outcome, Arg(name(*query.outcome)));
   where.add_text("code = :code", query.code);
   if (query.since) where.add("started_us >= :since", Arg(*query.since));
   if (query.until) where.add("started_us < :until", Arg(*query.until));
@@ -225,7 +241,8 @@ Where conditions(const TraceQuery& query, const TracePosition& below) {
 
 }  // namespace
 
-Result<std::int64_t> insert_trace(store::Transaction& tx, const TraceRecord& record) {
+Result<std::int64_t> insert_trace(store::Transaction& tx, const TraceRecord& record,
+                                  std::int64_t commit_ns) {
   TraceDigests own;
   if (!record.digests) {
     own.input = digest_of(record.input);
@@ -241,7 +258,7 @@ Result<std::int64_t> insert_trace(store::Transaction& tx, const TraceRecord& rec
       contract != nullptr ? contract->id : record.reference,
       contract != nullptr ? std::string_view(record.capability->version_text) : "", record.target,
       record.executor, name(record.outcome), record.code ? Arg(name(*record.code)) : Arg(nullptr),
-      record.started, to_us(record.queue_ns), to_us(record.run_ns), to_us(record.commit_ns),
+      record.started, to_us(record.queue_ns), to_us(record.run_ns), to_us(commit_ns),
       blob_of(digests.input), digests.output ? Arg(blob_of(*digests.output)) : Arg(nullptr),
       tag.attempt, text_or_null(tag.run), text_or_null(tag.step),
       tag.item >= 0 ? Arg(tag.item) : Arg(nullptr), text_or_null(record.correlation_id));
@@ -260,9 +277,9 @@ Result<std::int64_t> delete_oldest_traces(store::Transaction& tx, std::int64_t c
   return tx.run(delete_oldest_sql, count);
 }
 
-Result<std::int64_t> delete_traces_before(store::Transaction& tx, Timestamp cutoff,
-                                          std::int64_t count) {
-  return tx.run(delete_before_sql, count, cutoff);
+Result<std::int64_t> delete_expired_traces(store::Transaction& tx, Timestamp expired,
+                                           std::int64_t count) {
+  return tx.run(delete_expired_sql, count, expired);
 }
 
 Result<std::optional<Timestamp>> oldest_trace(store::Transaction& tx) {
@@ -275,8 +292,8 @@ Result<std::optional<Timestamp>> oldest_trace(store::Transaction& tx) {
   return oldest;
 }
 
-Result<std::optional<Trace>> find_trace(store::Transaction& tx, const Id& id) {
-  static const std::string text = std::string(select_sql) + " WHERE id = :id";
+Result<std::optional<Trace>> find_trace(store::Transaction& tx, const Id& id, Timestamp expired) {
+  static const std::string text = fmt::format("{} WHERE id = :id AND {}", select_sql, unexpired);
   static const store::Statement find_sql(text.c_str());
   std::optional<Trace> found;
   CLEW_TRY(tx.first(
@@ -285,7 +302,7 @@ Result<std::optional<Trace>> find_trace(store::Transaction& tx, const Id& id) {
         CLEW_TRY(found, trace_of(row));
         return {};
       },
-      Blob{id.view()}));
+      Blob{id.view()}, expired));
   return found;
 }
 
@@ -306,8 +323,8 @@ Result<TracePosition> check_query(const TraceQuery& query) {
 }
 
 Result<TracePage> read_traces(store::Transaction& tx, const TraceQuery& query,
-                              const TracePosition& below) {
-  auto where = conditions(query, below);
+                              const TracePosition& below, Timestamp expired) {
+  auto where = conditions(query, below, expired);
   const auto text = std::string(select_sql) + where.text() + " ORDER BY id DESC LIMIT :limit";
   auto args = std::move(where).take_args();
   args.push_back(Arg(query.limit + 1));  // one more tells whether there is a next page
@@ -328,4 +345,14 @@ Result<TracePage> read_traces(store::Transaction& tx, const TraceQuery& query,
 }
 
 }  // namespace detail
+
+Result<void> check_traces(store::Transaction& tx, const store::ReportRow& report) {
+  static const std::string text = fmt::format("{} ORDER BY id", detail::select_sql);
+  static const store::Statement all_sql(text.c_str());
+  return tx.each(all_sql, [&report](const store::Row& row) -> Result<void> {
+    if (const auto trace = detail::trace_of(row); !trace) report(trace.error());
+    return {};
+  });
+}
+
 }  // namespace clew

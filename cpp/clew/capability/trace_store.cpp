@@ -64,6 +64,8 @@ class StoredTraces final : public TraceStore {
   void note(const Result<void>& written);
   Result<void> write_chunk(TraceChunk& chunk);
   Result<void> add_row(store::Transaction& tx, const TraceRecord& record, std::int64_t& added);
+  std::int64_t commit_ns(const TraceRecord& record);
+  void sweep_lazily();
   TraceChunks begin_turn();
   void chunk_written(TraceChunk chunk);
   void end_turn(TraceChunks unwritten);
@@ -118,16 +120,29 @@ void StoredTraces::record(TraceRecord record) {
 }
 
 Result<void> StoredTraces::insert(store::Transaction& tx, const TraceRecord& record) {
-  CLEW_TRY(const auto added, detail::insert_trace(tx, record));
+  std::int64_t added = 0;
+  CLEW_TRY(add_row(tx, record, added));
   return keeper_.trim(tx, added);
+}
+
+// From the end of the call until now, when its row is written; at least a microsecond.
+std::int64_t StoredTraces::commit_ns(const TraceRecord& record) {
+  if (database_.is_memory() || record.ended_ns == 0) return 0;
+  return std::max<std::int64_t>(clock_.ticks_ns() - record.ended_ns, 1000);
+}
+
+// Readers do not see what has expired, so that it need not be gone before they read.
+void StoredTraces::sweep_lazily() {
+  if (auto swept = keeper_.sweep_if_due(database_, clock_.now()); !swept) note(swept);
 }
 
 Result<TracePage> StoredTraces::query(const TraceQuery& query) {
   CLEW_TRY(const auto below, detail::check_query(query));
   CLEW_TRY(write_pending());
+  sweep_lazily();
   TracePage page;
   CLEW_TRY(database_.read([&](store::Transaction& tx) -> Result<void> {
-    CLEW_TRY(page, detail::read_traces(tx, query, below));
+    CLEW_TRY(page, detail::read_traces(tx, query, below, keeper_.expired(clock_.now())));
     return {};
   }));
   return page;
@@ -135,9 +150,10 @@ Result<TracePage> StoredTraces::query(const TraceQuery& query) {
 
 Result<Trace> StoredTraces::find(const Id& id) {
   CLEW_TRY(write_pending());
+  sweep_lazily();
   std::optional<Trace> found;
   CLEW_TRY(database_.read([&](store::Transaction& tx) -> Result<void> {
-    CLEW_TRY(found, detail::find_trace(tx, id));
+    CLEW_TRY(found, detail::find_trace(tx, id, keeper_.expired(clock_.now())));
     return {};
   }));
   if (!found) {
@@ -190,6 +206,7 @@ void StoredTraces::drop_pending() {
 
 void StoredTraces::run_flusher() {
   int failures = 0;
+  sweep_lazily();  // what expired while nobody had the file open
   while (await_work(failures)) {
     auto done = write_pending();
     if (done) {
@@ -201,14 +218,16 @@ void StoredTraces::run_flusher() {
 }
 
 // Sleeps until something is pending, and then for `flush_within` (longer after failures), so that
-// one write takes many. False once closing has begun.
+// one write takes many; or until something that was written expires. False once closing has begun.
 bool StoredTraces::await_work(int failures) {
   Lock lock(mutex_);
   while (!is_closing_ && pending_.empty()) {
     is_idle_ = true;
-    wake_.wait(lock);
+    const bool expires = clock_.wait_until(wake_, lock, keeper_.next_sweep());
+    if (expires && pending_.empty()) break;
   }
   is_idle_ = false;
+  if (pending_.empty()) return !is_closing_;
   const auto backed_off = flush_within_ * (std::int64_t{1} << std::min(failures, 10));
   const auto delay = failures == 0 ? flush_within_
                                    : std::max(flush_within_, std::min(backed_off, retry_delay_max));
@@ -254,7 +273,8 @@ Result<void> StoredTraces::write_chunk(TraceChunk& chunk) {
 
 Result<void> StoredTraces::add_row(store::Transaction& tx, const TraceRecord& record,
                                    std::int64_t& added) {
-  CLEW_TRY(const auto rows, detail::insert_trace(tx, record));
+  keeper_.expect(record.started);
+  CLEW_TRY(const auto rows, detail::insert_trace(tx, record, commit_ns(record)));
   added += rows;
   return {};
 }

@@ -17,7 +17,8 @@ std::string_view scheme_of(std::string_view url) {
 
 }  // namespace
 
-Result<std::unique_ptr<Backend>> make_backend(const DatabaseOptions& options, int newest_version) {
+Result<std::unique_ptr<Backend>> make_backend(const DatabaseOptions& options,
+                                              const std::vector<Migration>& migrations) {
   const std::string_view url(options.url);
   if (url.empty() || url.find('\0') != std::string_view::npos) {
     return invalid_input("url", options.url, "a path or \":memory:\"");
@@ -32,7 +33,7 @@ Result<std::unique_ptr<Backend>> make_backend(const DatabaseOptions& options, in
   if (!scheme.empty()) {  // only the scheme is shown: the rest may hold a password
     return invalid_input("url", scheme, "a path or \":memory:\"");
   }
-  return detail::make_sqlite_backend(options, newest_version);
+  return detail::make_sqlite_backend(options, migrations);
 }
 
 }  // namespace clew::store

@@ -123,6 +123,18 @@ Result<void> check_options(const DatabaseOptions& options) {
   return {};
 }
 
+// A reader cannot migrate, so that it must find the schema that its program knows.
+Result<void> check_version(Session& session, int known) {
+  CLEW_TRY(const int found, session.schema_version());
+  if (found == known) return {};
+  return error(
+             Code::unsupported,
+             "the database has schema version {}, this program reads {}: open it for writing once",
+             found, known)
+      .with("found", found)
+      .with("known", known);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Database>> Database::open(DatabaseOptions options,
@@ -130,9 +142,13 @@ Result<std::unique_ptr<Database>> Database::open(DatabaseOptions options,
                                                  Env& env) {
   CLEW_TRY(check_options(options));
   CLEW_TRY(fault_open.hit());
-  CLEW_TRY(auto backend, make_backend(options, newest_version(migrations)));
+  CLEW_TRY(auto backend, make_backend(options, migrations));
   CLEW_TRY(auto writer, backend->connect_writer());
-  if (!options.read_only) CLEW_TRY(migrate(*writer, migrations));
+  if (options.read_only) {
+    CLEW_TRY(check_version(*writer, newest_version(migrations)));
+  } else {
+    CLEW_TRY(migrate(*writer, migrations));
+  }
   return std::unique_ptr<Database>(std::make_unique<OpenDatabase>(
       std::move(options), std::move(backend), std::move(writer), env.clock()));
 }

@@ -71,9 +71,10 @@ class Backend {
   virtual bool has_one_session() const = 0;
 };
 
-// The backend of `options.url`. `newest_version`: of the schema that this program knows; a newer
-// database is refused. Error: `invalid_input` for a url that is none, `unsupported` for a database
-// that this build does not have.
-Result<std::unique_ptr<Backend>> make_backend(const DatabaseOptions& options, int newest_version);
+// The backend of `options.url`. `migrations`: the schema that this program knows; a database that
+// is newer, or that lacks what its version promises, is refused. Error: `invalid_input` for a url
+// that is none, `unsupported` for a database that this build does not have.
+Result<std::unique_ptr<Backend>> make_backend(const DatabaseOptions& options,
+                                              const std::vector<Migration>& migrations);
 
 }  // namespace clew::store

@@ -1,6 +1,7 @@
 // store/store.hpp: durable state. Read this first.
 //
 //   sql.hpp           Statement, Arg, Row; dialect.hpp: what differs between databases
+//   column.hpp        columns that may be damaged, checked
 //   transaction.hpp   Transaction: the only way to read or change stored state
 //   session.hpp       Session: one connection; Backend: makes them (SQLite's: detail/sqlite_*)
 //   commit_queue.cpp  group commit: many writers, one transaction, one sync
@@ -87,9 +88,10 @@ class Database {
   // `corrupt` for a damaged file or one that is no database, `unsupported` for a newer schema or
   // another program's database (both named), `unavailable` when it cannot be opened or is locked,
   // `invalid_input` for a url that is none. Files up to 32 MiB are checked whole for damage, which
-  // takes tens of milliseconds; of larger ones only header, length and schema: damage elsewhere
-  // shows as `corrupt` where it is met, or in check_integrity(). A file that can be read but not
-  // written is `unsupported` unless `read_only` is set.
+  // takes tens of milliseconds; of larger ones only header, length and schema (that each table,
+  // column, index and view is there that the version promises): damage elsewhere shows as `corrupt`
+  // where it is met, or in check_integrity(). A file that can be read but not written is
+  // `unsupported` unless `read_only` is set; then an older schema is, which nobody may migrate.
   static Result<std::unique_ptr<Database>> open(DatabaseOptions options,
                                                 const std::vector<Migration>& migrations, Env& env);
 

@@ -1,6 +1,7 @@
 // capability/detail/trace_retention.hpp: how the table of traces stays within its bounds.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 
@@ -25,10 +26,18 @@ class TraceKeeper {
   Result<void> sweep(store::Database& database, Timestamp now);
   // As sweep(), but only when a good part of `age_max` has gone by since the last one.
   Result<void> sweep_if_due(store::Database& database, Timestamp now);
+  // When a sweep will next have something old to delete, as far as is known; never much too early.
+  Timestamp next_sweep() const;
+  // A trace that started then is being added.
+  void expect(Timestamp started);
+
+  // At `now` the traces that started at that instant or before are over: nobody may see them.
+  Timestamp expired(Timestamp now) const { return {now.us - retention_.age_max.count()}; }
 
   std::int64_t deleted() const { return deleted_.load(std::memory_order_relaxed); }
 
  private:
+  Result<void> try_sweep(store::Database& database, Timestamp now);
   Result<bool> sweep_some(store::Transaction& tx, Timestamp cutoff);
 
   const TraceRetention retention_;
@@ -38,7 +47,8 @@ class TraceKeeper {
   std::atomic<std::int64_t> rows_{0};
   std::atomic<std::int64_t> added_since_count_{0};
   std::atomic<std::int64_t> deleted_{0};
-  std::atomic<std::int64_t> next_sweep_us_{INT64_MIN};
+  std::atomic<std::int64_t> swept_us_{INT64_MIN};   // when the last sweep began
+  std::atomic<std::int64_t> oldest_us_{INT64_MIN};  // no trace started before; INT64_MIN: unknown
 };
 
 }  // namespace clew::detail

@@ -8,25 +8,28 @@
 
 namespace clew::detail {
 
-// Adds a trace, unless one with its id is there. How many rows that made.
-Result<std::int64_t> insert_trace(store::Transaction& tx, const TraceRecord& record);
+// Adds a trace, unless one with its id is there. How many rows that made. `commit_ns`: see
+// Trace::commit_us.
+Result<std::int64_t> insert_trace(store::Transaction& tx, const TraceRecord& record,
+                                  std::int64_t commit_ns);
 
 Result<std::int64_t> count_traces(store::Transaction& tx);
 // Deletes the `count` oldest. How many there were.
 Result<std::int64_t> delete_oldest_traces(store::Transaction& tx, std::int64_t count);
-// Of the `count` oldest, deletes those that started before `cutoff`. How many there were.
-Result<std::int64_t> delete_traces_before(store::Transaction& tx, Timestamp cutoff,
-                                          std::int64_t count);
-// When the oldest trace started; none in an empty table.
+// Of the `count` oldest, deletes those that started at `expired` or before. How many there were.
+Result<std::int64_t> delete_expired_traces(store::Transaction& tx, Timestamp expired,
+                                           std::int64_t count);
+// When the oldest trace started; none in an empty table. Impossible times do not count.
 Result<std::optional<Timestamp>> oldest_trace(store::Transaction& tx);
 
-Result<std::optional<Trace>> find_trace(store::Transaction& tx, const Id& id);
+// Neither this nor read_traces() shows what started at `expired` or before.
+Result<std::optional<Trace>> find_trace(store::Transaction& tx, const Id& id, Timestamp expired);
 
 // Where a page begins: below this id. None: at the newest. Errors as TraceQuery says.
 using TracePosition = std::optional<Id>;
 Result<TracePosition> check_query(const TraceQuery& query);
 // A page of a query that check_query() has passed.
 Result<TracePage> read_traces(store::Transaction& tx, const TraceQuery& query,
-                              const TracePosition& below);
+                              const TracePosition& below, Timestamp expired);
 
 }  // namespace clew::detail

@@ -4,7 +4,8 @@
 
 #include "clew/store/detail/sqlite_errors.hpp"
 #include "clew/store/detail/sqlite_file.hpp"
-#include "clew/store/detail/sqlite_session.hpp"
+#include "clew/store/detail/sqlite_schema.hpp"
+#include "clew/store/migrate.hpp"
 
 namespace clew::store::detail {
 namespace {
@@ -22,7 +23,7 @@ constexpr const char* reader_pragmas =
 
 class SqliteBackend final : public Backend {
  public:
-  SqliteBackend(const DatabaseOptions& options, int newest_version);
+  SqliteBackend(const DatabaseOptions& options, std::vector<Migration> migrations);
   Result<std::unique_ptr<Session>> connect_writer() override;
   Result<std::unique_ptr<Session>> connect_reader() override;
   bool has_one_session() const override { return is_memory_; }
@@ -37,6 +38,7 @@ class SqliteBackend final : public Backend {
   Result<void> use_log(SqliteSession& session);
 
   const DatabaseOptions options_;
+  const std::vector<Migration> migrations_;
   const int newest_version_;
   const bool is_memory_;
   const std::string path_;  // absolute: never taken for a URI, and independent of later chdir()
@@ -49,9 +51,10 @@ std::string absolute_path(const std::string& url) {
   return failed ? url : path.lexically_normal().string();
 }
 
-SqliteBackend::SqliteBackend(const DatabaseOptions& options, int newest_version)
+SqliteBackend::SqliteBackend(const DatabaseOptions& options, std::vector<Migration> migrations)
     : options_(options),
-      newest_version_(newest_version),
+      migrations_(std::move(migrations)),
+      newest_version_(newest_version(migrations_)),
       is_memory_(options.url == ":memory:"),
       path_(is_memory_ ? options.url : absolute_path(options.url)) {}
 
@@ -109,10 +112,13 @@ Result<void> SqliteBackend::examine_further(SqliteSession& session) {
 }
 
 Result<void> SqliteBackend::check_soundness(SqliteSession& session, std::int64_t size) {
-  if (size == 0 || size > check_whole_file_max) return {};
-  CLEW_TRY(const auto findings, session.quick_check());
-  if (findings.empty()) return {};
-  return error(Code::corrupt, "{} is damaged: {}", path_, findings.front()).with("path", path_);
+  if (size <= check_whole_file_max) {
+    CLEW_TRY(const auto findings, session.quick_check());
+    if (!findings.empty()) {
+      return error(Code::corrupt, "{} is damaged: {}", path_, findings.front()).with("path", path_);
+    }
+  }
+  return check_schema(session, migrations_, path_);
 }
 
 // Marks a new file as ours. Before the log is in use, so that the file itself shows it.
@@ -206,8 +212,9 @@ Result<std::unique_ptr<Session>> SqliteBackend::connect_reader() {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_sqlite_backend(const DatabaseOptions& options, int newest_version) {
-  return std::make_unique<SqliteBackend>(options, newest_version);
+std::unique_ptr<Backend> make_sqlite_backend(const DatabaseOptions& options,
+                                             std::vector<Migration> migrations) {
+  return std::make_unique<SqliteBackend>(options, std::move(migrations));
 }
 
 }  // namespace clew::store::detail
