@@ -1,5 +1,7 @@
 #include "bindings/call.hpp"
 
+#include <climits>
+
 #include "bindings/convert.hpp"
 #include "bindings/handler.hpp"
 
@@ -41,6 +43,30 @@ bool wait_on_latch(Core& core, const InvocationPtr& invocation, std::shared_ptr<
 }
 
 }  // namespace
+
+bool set_option(CallOptions& options, std::string_view name, py::handle value) {
+  if (name == "timeout") {
+    options.timeout = value;
+  } else if (name == "deadline") {
+    options.deadline = value;
+  } else if (name == "idempotency_key") {
+    options.idempotency_key = value;
+  } else if (name == "target") {
+    options.target = value;
+  } else if (name == "correlation_id") {
+    options.correlation_id = value;
+  } else if (name == "priority") {
+    int overflow = 0;
+    const long number = PyLong_Check(value.ptr()) == 0
+                            ? LONG_MAX
+                            : PyLong_AsLongAndOverflow(value.ptr(), &overflow);
+    if (number != static_cast<int>(number)) throw py::type_error("priority must be a small int");
+    options.priority = static_cast<int>(number);
+  } else {
+    return false;
+  }
+  return true;
+}
 
 Request make_request(Core& core, py::handle reference, py::handle input, const CallOptions& options,
                      InvocationPtr parent) {
@@ -100,11 +126,11 @@ bool wait_for(Core& core, const InvocationPtr& invocation, std::shared_ptr<Latch
   return wait_on_latch(core, invocation, latch, timeout);
 }
 
-std::shared_ptr<Call> submit(const CorePtr& core, Request request) {
+Call submit(const CorePtr& core, Request request) {
   auto& dispatcher = core->runtime_unless_forked().dispatcher();
   auto invocation = dispatcher.admit(std::move(request));
   if (!invocation->ended()) without_gil([&] { dispatcher.launch(invocation); });
-  return std::make_shared<Call>(core, std::move(invocation));
+  return Call(core, std::move(invocation));
 }
 
 bool Call::cancel(std::string reason) {
@@ -129,10 +155,14 @@ py::object Call::exception(std::optional<Duration> timeout) {
   return result ? py::none() : to_exception(result.error());
 }
 
-void Call::add_done_callback(py::object callback) {
-  auto held = std::make_shared<PyRef>(std::move(callback));
-  auto notify = [self = shared_from_this(), held] {
-    call_back(self->core_.get(), *held, [&](py::handle function) { function(self); });
+void Call::add_done_callback(py::object self, py::object callback) {
+  struct Parts {
+    PyRef self;  // keeps the core too
+    PyRef callback;
+  };
+  auto parts = std::make_shared<Parts>(PyRef(std::move(self)), PyRef(std::move(callback)));
+  auto notify = [core = core_.get(), parts] {
+    call_back(core, parts->callback, [&](py::handle function) { function(parts->self.handle()); });
   };
   // When it has ended already, the callback runs here and now, with the GIL.
   invocation_->on_ended(std::move(notify));

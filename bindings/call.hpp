@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "bindings/core.hpp"
 #include "clew/capability/dispatch.hpp"
@@ -13,14 +14,19 @@
 namespace clew::python {
 
 // What execute(), submit() and Context.call() take beside reference and input; None: not given.
+// Borrowed from whoever calls.
 struct CallOptions {
-  py::object timeout = py::none();
-  py::object deadline = py::none();
-  py::object idempotency_key = py::none();
-  py::object target = py::none();
-  py::object correlation_id = py::none();
+  py::handle timeout = Py_None;
+  py::handle deadline = Py_None;
+  py::handle idempotency_key = Py_None;
+  py::handle target = Py_None;
+  py::handle correlation_id = Py_None;
   int priority = 0;
 };
+
+// Sets one of them by its name; false when there is none of that name. GIL. Throws py::type_error
+// for a priority that is no int.
+bool set_option(CallOptions& options, std::string_view name, py::handle value);
 
 // All of these need the GIL and throw Raised or py::error_already_set.
 
@@ -40,8 +46,8 @@ bool wait_for(Core& core, const InvocationPtr& invocation, std::shared_ptr<Latch
 // The output in Python form, or the error thrown.
 py::object output_of(const Outcome& outcome);
 
-// One submitted call. The GIL guards it.
-class Call : public std::enable_shared_from_this<Call> {
+// One submitted call: what an object of the class Call holds. The GIL guards it.
+class Call {
  public:
   Call(CorePtr core, InvocationPtr invocation)
       : core_(std::move(core)), invocation_(std::move(invocation)) {}
@@ -53,8 +59,8 @@ class Call : public std::enable_shared_from_this<Call> {
   bool wait(std::optional<Duration> timeout);
   py::object result(std::optional<Duration> timeout);
   py::object exception(std::optional<Duration> timeout);
-  // Calls `callback(this)` once it has ended. What it raises goes to sys.unraisablehook.
-  void add_done_callback(py::object callback);
+  // Calls `callback(self)` once it has ended. What it raises goes to sys.unraisablehook.
+  void add_done_callback(py::object self, py::object callback);
 
  private:
   CorePtr core_;
@@ -63,6 +69,6 @@ class Call : public std::enable_shared_from_this<Call> {
 };
 
 // Starts a call. Blocks without the GIL while the queue is full.
-std::shared_ptr<Call> submit(const CorePtr& core, Request request);
+Call submit(const CorePtr& core, Request request);
 
 }  // namespace clew::python

@@ -200,6 +200,22 @@ void set_python_error(const Error& error) {
   }
 }
 
+void set_python_error_of_current_exception() noexcept {
+  try {
+    throw;
+  } catch (py::error_already_set& raised) {
+    raised.restore();
+  } catch (const py::builtin_exception& builtin) {
+    builtin.set_error();
+  } catch (const std::bad_alloc&) {
+    PyErr_NoMemory();
+  } catch (const Raised& raised) {
+    set_python_error(raised.error());
+  } catch (const std::exception& other) {
+    set_python_error(Error(Code::internal, other.what()));
+  }
+}
+
 Error error_of_handler(Invocation& invocation) {
   const auto exception = take_current();
   const bool interrupted =

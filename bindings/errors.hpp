@@ -57,6 +57,9 @@ void register_errors(py::module_& m);
 py::object to_exception(const Error& error);
 // Sets Python's error indicator to it.
 void set_python_error(const Error& error);
+// The same for the exception that is being handled: what pybind11 does around its functions, for
+// those that it does not wrap.
+void set_python_error_of_current_exception() noexcept;
 
 // What an exception that a handler raised makes of its call. Takes the error from Python's
 // indicator and clears that.

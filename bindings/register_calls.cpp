@@ -1,6 +1,6 @@
 #include <pybind11/stl.h>
 
-#include "bindings/call.hpp"
+#include "bindings/call_object.hpp"
 #include "bindings/convert.hpp"
 #include "bindings/map.hpp"
 #include "bindings/records.hpp"
@@ -11,54 +11,89 @@ namespace {
 
 using py::operator""_a;
 
-std::optional<std::string> capability_of(const Call& call) {
-  const auto& capability = call.invocation().capability();
+std::optional<std::string> capability_of(py::handle self) {
+  const auto& capability = call_of(self).invocation().capability();
   if (!capability) return std::nullopt;
   return capability->contract.id + "@" + capability->version_text;
 }
 
-py::object outcome_of(const Call& call) {
+py::object outcome_of(py::handle self) {
+  const auto& call = call_of(self);
   if (!call.done()) return py::none();
   return to_shared_str(name(call.invocation().outcome().kind));
 }
 
-py::object trace_of(const Call& call) {
+py::object trace_of(py::handle self) {
+  const auto& call = call_of(self);
   return call.done() ? py::object(to_dict(call.invocation())) : py::none();
 }
 
+bool is_running(py::handle self) {
+  return call_of(self).invocation().state() == Invocation::State::running;
+}
+
+// A class that pybind11 did not make, to which methods are added as if it had.
+class Methods {
+ public:
+  explicit Methods(py::handle type) : type_(type) {}
+
+  template <typename F, typename... Extra>
+  Methods& def(const char* name, F&& function, const Extra&... extra) {
+    py::setattr(type_, name,
+                py::cpp_function(std::forward<F>(function), py::name(name), py::is_method(type_),
+                                 extra...));
+    return *this;
+  }
+  template <typename F>
+  Methods& property(const char* name, F&& get) {
+    const auto make = py::reinterpret_borrow<py::object>(
+        reinterpret_cast<PyObject*>(&PyProperty_Type));
+    py::setattr(type_, name,
+                make(py::cpp_function(std::forward<F>(get), py::is_method(type_))));
+    return *this;
+  }
+
+ private:
+  py::handle type_;
+};
+
 void register_call(py::module_& m) {
-  py::classh<Call>(m, "Call", py::is_final())
-      .def_property_readonly("id",
-                             [](const Call& self) { return self.invocation().id().to_string(); })
-      .def_property_readonly("capability", capability_of)
-      .def("done", &Call::done)
-      .def("running",
-           [](const Call& self) { return self.invocation().state() == Invocation::State::running; })
-      .def("cancelled", &Call::cancelled)
-      .def("cancel", &Call::cancel, "reason"_a = "cancelled by the caller")
+  const auto type = make_call_type();
+  m.attr("Call") = type;
+  Methods(type)
+      .property("id", [](py::handle self) { return call_of(self).invocation().id().to_string(); })
+      .property("capability", capability_of)
+      .property("outcome", outcome_of)
+      .property("progress",
+                [](py::handle self) { return call_of(self).invocation().progress(); })
+      .property("trace", trace_of)
+      .def("done", [](py::handle self) { return call_of(self).done(); })
+      .def("running", is_running)
+      .def("cancelled", [](py::handle self) { return call_of(self).cancelled(); })
       .def(
-          "result",
-          [](Call& self, py::handle timeout) {
-            return self.result(to_optional_duration(timeout, "timeout"));
+          "cancel",
+          [](py::handle self, std::string reason) {
+            return call_of(self).cancel(std::move(reason));
           },
-          "timeout"_a = py::none())
+          "reason"_a = "cancelled by the caller")
       .def(
           "exception",
-          [](Call& self, py::handle timeout) {
-            return self.exception(to_optional_duration(timeout, "timeout"));
+          [](py::handle self, py::handle timeout) {
+            return call_of(self).exception(to_optional_duration(timeout, "timeout"));
           },
           "timeout"_a = py::none())
       .def(
           "wait",
-          [](Call& self, py::handle timeout) {
-            return self.wait(to_optional_duration(timeout, "timeout"));
+          [](py::handle self, py::handle timeout) {
+            return call_of(self).wait(to_optional_duration(timeout, "timeout"));
           },
           "timeout"_a = py::none())
-      .def("add_done_callback", &Call::add_done_callback, "fn"_a)
-      .def_property_readonly("outcome", outcome_of)
-      .def_property_readonly("progress",
-                             [](const Call& self) { return self.invocation().progress(); })
-      .def_property_readonly("trace", trace_of)
+      .def(
+          "add_done_callback",
+          [](py::object self, py::object fn) {
+            call_of(self).add_done_callback(self, std::move(fn));
+          },
+          "fn"_a)
       .def("__await__", [](py::object self) {
         return py::module_::import("clew._loop").attr("wait_for_call")(std::move(self));
       });

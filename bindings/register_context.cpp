@@ -1,6 +1,6 @@
 #include <pybind11/stl.h>
 
-#include "bindings/call.hpp"
+#include "bindings/call_object.hpp"
 #include "bindings/context.hpp"
 #include "bindings/convert.hpp"
 
@@ -13,20 +13,7 @@ CallOptions options_of(const py::kwargs& options) {
   CallOptions parsed;
   for (const auto& [key, value] : options) {
     const auto name = text_view(key, "options");
-    const auto given = py::reinterpret_borrow<py::object>(value);
-    if (name == "timeout") {
-      parsed.timeout = given;
-    } else if (name == "deadline") {
-      parsed.deadline = given;
-    } else if (name == "idempotency_key") {
-      parsed.idempotency_key = given;
-    } else if (name == "target") {
-      parsed.target = given;
-    } else if (name == "correlation_id") {
-      parsed.correlation_id = given;
-    } else if (name == "priority") {
-      parsed.priority = given.cast<int>();
-    } else {
+    if (!set_option(parsed, name, value)) {
       throw py::type_error(fmt::format("unknown option '{}'", name));
     }
   }
@@ -70,14 +57,14 @@ void register_context(py::module_& m) {
           "call",
           [](const Context& self, py::handle ref, py::handle input, const py::kwargs& options) {
             auto request = nested(self, ref, input, options);
-            if (self.is_async()) return py::cast(submit(self.core(), std::move(request)));
+            if (self.is_async()) return to_object(submit(self.core(), std::move(request)), true);
             return execute(*self.core(), std::move(request));
           },
           "ref"_a, "input"_a = py::ellipsis())
       .def(
           "submit",
           [](const Context& self, py::handle ref, py::handle input, const py::kwargs& options) {
-            return submit(self.core(), nested(self, ref, input, options));
+            return to_object(submit(self.core(), nested(self, ref, input, options)));
           },
           "ref"_a, "input"_a = py::ellipsis())
       .def_property_readonly(

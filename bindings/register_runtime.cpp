@@ -2,7 +2,7 @@
 
 #include <pybind11/stl.h>
 
-#include "bindings/call.hpp"
+#include "bindings/call_object.hpp"
 #include "bindings/convert.hpp"
 #include "bindings/futures_executor.hpp"
 #include "bindings/handler.hpp"
@@ -130,15 +130,6 @@ void add_executor(const Self& self, const std::string& name, py::object executor
 
 // ---- calls
 
-Request request_of(const Self& self, py::handle ref, py::handle input, py::object timeout,
-                   py::object deadline, py::object key, py::object target,
-                   py::object correlation_id, int priority) {
-  const bool absent = input.is(py::ellipsis());
-  return make_request(*self.core(), ref, absent ? py::handle() : input,
-                      {std::move(timeout), std::move(deadline), std::move(key), std::move(target),
-                       std::move(correlation_id), priority});
-}
-
 std::unique_ptr<Map> map(const Self& self, py::handle ref, py::handle inputs,
                          std::optional<int> concurrency, bool ordered, bool return_exceptions) {
   auto capability = resolve(self, ref);
@@ -191,34 +182,8 @@ void define_capabilities(Class& runtime) {
 
 template <typename Class>
 void define_calls(Class& runtime) {
-  runtime
-      .def(
-          "execute",
-          [](const Self& self, py::handle ref, py::handle input, py::object timeout,
-             py::object deadline, py::object key, py::object target, py::object correlation_id,
-             int priority) {
-            return execute(
-                *self.core(),
-                request_of(self, ref, input, std::move(timeout), std::move(deadline),
-                           std::move(key), std::move(target), std::move(correlation_id), priority));
-          },
-          "ref"_a, "input"_a = py::ellipsis(), py::kw_only(), "timeout"_a = py::none(),
-          "deadline"_a = py::none(), "idempotency_key"_a = py::none(), "target"_a = py::none(),
-          "correlation_id"_a = py::none(), "priority"_a = 0)
-      .def(
-          "submit",
-          [](const Self& self, py::handle ref, py::handle input, py::object timeout,
-             py::object deadline, py::object key, py::object target, py::object correlation_id,
-             int priority) {
-            return submit(
-                self.core(),
-                request_of(self, ref, input, std::move(timeout), std::move(deadline),
-                           std::move(key), std::move(target), std::move(correlation_id), priority));
-          },
-          "ref"_a, "input"_a = py::ellipsis(), py::kw_only(), "timeout"_a = py::none(),
-          "deadline"_a = py::none(), "idempotency_key"_a = py::none(), "target"_a = py::none(),
-          "correlation_id"_a = py::none(), "priority"_a = 0)
-      .def("map", map, "ref"_a, "inputs"_a, py::kw_only(), "concurrency"_a = py::none(),
+  add_entries(runtime);  // execute and submit
+  runtime.def("map", map, "ref"_a, "inputs"_a, py::kw_only(), "concurrency"_a = py::none(),
            "ordered"_a = true, "return_exceptions"_a = false);
 }
 

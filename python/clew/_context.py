@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import _core
 
@@ -11,7 +11,6 @@ __all__ = ["Context"]
 if TYPE_CHECKING:
     from logging import Logger, LoggerAdapter
 
-    from ._call import Call
 
     class Context(_core.Context):  # type: ignore[misc]  # final for others: completed here
         """What a handler may ask about its call. Valid while the handler runs, from any thread."""
@@ -19,14 +18,6 @@ if TYPE_CHECKING:
         @property
         def log(self) -> LoggerAdapter[Logger]:
             """A logger; its records carry ``trace_id, run_id, step, capability``."""
-
-        def submit(  # type: ignore[override]  # wrapped: a future of the standard library
-            self,
-            ref: _core.Reference,
-            input: Any = ...,  # noqa: A002 - the word of contracts
-            **options: Any,
-        ) -> Call:
-            """Start a call within this one."""
 
 else:
     Context = _core.Context
@@ -44,20 +35,6 @@ def _log(self: _core.Context) -> LoggerAdapter[Logger]:
     return logging.LoggerAdapter(logging.getLogger("clew.handler"), facts)
 
 
-_core_submit = _core.Context.submit
-
-
-def _submit(
-    self: _core.Context,
-    ref: _core.Reference,
-    input: Any = ...,  # noqa: A002 - the word of contracts
-    **options: Any,
-) -> Call:
-    from ._call import Call
-
-    return Call(_core_submit(self, ref, input, **options))
-
-
 if not TYPE_CHECKING:
     Context.__doc__ = (
         "What a handler may ask about its call. Valid while the handler runs, from any thread."
@@ -65,4 +42,3 @@ if not TYPE_CHECKING:
     Context.log = property(
         _log, doc="A logger whose records carry trace_id, run_id, step and capability."
     )
-    Context.submit = _submit

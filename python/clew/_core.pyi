@@ -15,6 +15,8 @@ from concurrent.futures import Executor
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias, final
 
+from . import _call
+
 Json: TypeAlias = Any
 Duration: TypeAlias = float | timedelta | str
 Reference: TypeAlias = Any
@@ -120,9 +122,8 @@ def parse_yaml(text: str) -> Json:
 
 # --- calls ------------------------------------------------------------------------------------
 
-@final
 class Call:
-    """One call: a `concurrent.futures.Future` in behaviour. Thread-safe."""
+    """One call. Thread-safe. `clew.Call` makes a `concurrent.futures.Future` of it."""
 
     @property
     def id(self) -> str:
@@ -191,7 +192,7 @@ class Context:
         ``options`` are those of `Runtime.execute`. The nested call's deadline is at most this one's,
         and it is cancelled with this one.
         """
-    def submit(self, ref: Reference, input: Any = ..., **options: Any) -> Call:
+    def submit(self, ref: Reference, input: Any = ..., **options: Any) -> _call.Call:
         """Start a call within this one."""
     @property
     def deadline(self) -> datetime | None: ...
@@ -400,7 +401,7 @@ class Runtime:
         target: str | None = None,
         correlation_id: str | None = None,
         priority: int = 0,
-    ) -> Call:
+    ) -> _call.Call:
         """Start a call. A refusal is the call's outcome; bad arguments raise."""
 
     def map(

@@ -99,7 +99,7 @@ class Runtime:
         if type(self).execute is Runtime.execute:
             self.execute = core.execute  # type: ignore[method-assign]  # the same signature
         if type(self).submit is Runtime.submit:
-            self.submit = _submitter(core.submit)  # type: ignore[method-assign]  # the same signature
+            self.submit = core.submit  # type: ignore[method-assign]  # the same signature
 
     # --- capabilities ---
 
@@ -300,17 +300,15 @@ class Runtime:
             >>> calls[0].trace.outcome
             'success'
         """
-        return Call(
-            self._core.submit(
-                ref,
-                input,
-                timeout=timeout,
-                deadline=deadline,
-                idempotency_key=idempotency_key,
-                target=target,
-                correlation_id=correlation_id,
-                priority=priority,
-            )
+        return self._core.submit(
+            ref,
+            input,
+            timeout=timeout,
+            deadline=deadline,
+            idempotency_key=idempotency_key,
+            target=target,
+            correlation_id=correlation_id,
+            priority=priority,
         )
 
     def map(
@@ -617,13 +615,6 @@ class Runtime:
     def __repr__(self) -> str:
         state = "closed" if self._core.closed else f"{self._core.workers} workers"
         return f"<Runtime {self._core.name} {self._core.store} {state}>"
-
-
-def _submitter(submit: Callable[..., _core.Call]) -> Callable[..., Call]:
-    def submit_call(*args: Any, **options: Any) -> Call:
-        return Call(submit(*args, **options))
-
-    return submit_call
 
 
 def _store_path(store: Any) -> str:

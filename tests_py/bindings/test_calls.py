@@ -10,7 +10,7 @@ from typing import Any
 import clew
 import pytest
 from bindings.support import nap
-from clew import _context, _core
+from clew import _core
 
 Register = Callable[..., str]
 
@@ -177,7 +177,7 @@ def test_a_nested_call_knows_its_parent(runtime: _core.Runtime, add: Register) -
         return None
 
     def outer(ctx: _core.Context) -> list[str]:
-        inside = [_context._core_submit(ctx, "t.inner"), runtime.submit("t.inner")]
+        inside = [ctx.submit("t.inner"), runtime.submit("t.inner")]
         return [ctx.trace_id, *(call.id for call in inside if call.wait())]
 
     add(inner)
