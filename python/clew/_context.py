@@ -11,7 +11,6 @@ __all__ = ["Context"]
 if TYPE_CHECKING:
     from logging import Logger, LoggerAdapter
 
-
     class Context(_core.Context):  # type: ignore[misc]  # final for others: completed here
         """What a handler may ask about its call. Valid while the handler runs, from any thread."""
 

@@ -146,7 +146,7 @@ class Call:
         """Wait for the end; return the error or None."""
     def wait(self, timeout: Duration | None = None) -> bool:
         """Wait for the end; False when the time was up first."""
-    def add_done_callback(self, fn: Callable[[Call], object]) -> None:
+    def add_done_callback(self, fn: Callable[[Any], object]) -> None:
         """Call ``fn(call)`` once it has ended: at once if it has, else on the thread that ends it."""
     @property
     def outcome(self) -> Literal["success", "failure", "timeout", "cancelled", "rejected"] | None:
@@ -237,6 +237,13 @@ class _AsyncJob:
 
     def finish(self, value: Any) -> None: ...
     def fail(self, exception: BaseException) -> None: ...
+
+@final
+class _QueryStop:
+    """Told from another thread that nobody waits for a query any more."""
+
+    def __init__(self) -> None: ...
+    def set(self) -> None: ...
 
 @final
 class _AsyncInbox:
@@ -491,7 +498,11 @@ class Runtime:
 
     def trace(self, id: str) -> dict[str, Any]: ...
     def sql(
-        self, query: str, params: Sequence[Any] | Mapping[str, Any] = ()
+        self,
+        query: str,
+        params: Sequence[Any] | Mapping[str, Any] = (),
+        timeout: Duration | None = None,
+        stop: _QueryStop | None = None,
     ) -> list[dict[str, Any]]:
         """Run one reading statement. Parameters by position; a mapping is refused for now."""
 

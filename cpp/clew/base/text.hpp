@@ -1,4 +1,4 @@
-// base/text.hpp: small helpers for messages to people.
+// base/text.hpp: small helpers for text.
 #pragma once
 
 #include <algorithm>
@@ -9,6 +9,25 @@
 #include <vector>
 
 namespace clew {
+
+// Whether bytes are UTF-8: no overlong forms, no surrogates, nothing beyond U+10FFFF.
+inline bool is_utf8(std::string_view bytes) {
+  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
+  for (std::size_t i = 0; i < bytes.size();) {
+    const unsigned lead = at(i);
+    const std::size_t size = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+    if ((lead >= 0x80 && lead < 0xC2) || lead > 0xF4 || bytes.size() - i < size) return false;
+    for (std::size_t k = 1; k < size; ++k) {
+      if ((at(i + k) & 0xC0U) != 0x80U) return false;
+    }
+    if ((lead == 0xE0 && at(i + 1) < 0xA0) || (lead == 0xED && at(i + 1) > 0x9F) ||
+        (lead == 0xF0 && at(i + 1) < 0x90) || (lead == 0xF4 && at(i + 1) > 0x8F)) {
+      return false;
+    }
+    i += size;
+  }
+  return true;
+}
 
 // Edits (insert, delete, replace) that turn `a` into `b`.
 inline std::size_t edit_distance(std::string_view a, std::string_view b) {

@@ -34,6 +34,14 @@ class CapabilityExecutor {
   // queue.
   virtual Result<void> start(const InvocationPtr& invocation) = 0;
 
+  // For those whose calls run where nobody tells of their beginning: begins `invocation` if it runs
+  // by now.
+  virtual void look_after(Invocation&) {}
+  // The same, for one that is to end: takes it back if it does not run yet, so that it never will.
+  virtual void withdraw(Invocation&) {}
+  // Why it is not open.
+  virtual std::string why_closed() const { return "is closed"; }
+
   // Runs the call on the calling thread, in a slot that the caller has entered, and finishes it.
   // False when this executor cannot do that; the call is then untouched.
   virtual bool run_here(const InvocationPtr& invocation) = 0;
