@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <string>
 #include <vector>
@@ -40,6 +41,12 @@ class Inbox {
   }
   bool closed() const {
     return state_.with([](const State& state) { return state.closed; });
+  }
+  // Whether any job that nobody has taken is like that.
+  template <typename Like>
+  bool any(Like like) const {
+    return state_.with(
+        [&](const State& state) { return std::ranges::any_of(state.jobs, like); });
   }
   // Everything since the last time.
   std::pair<std::vector<JobPtr>, std::vector<JobPtr>> take() {
@@ -116,6 +123,8 @@ class AsyncJob : public std::enable_shared_from_this<AsyncJob> {
     return py::none();
   }
 
+  const Invocation& invocation() const { return *invocation_; }
+
   // It will not run.
   void drop() { invocation_->cancel("the runtime is closing"); }
 
@@ -181,7 +190,14 @@ class AsyncJob : public std::enable_shared_from_this<AsyncJob> {
 
 namespace {
 
-class AsyncExecutor final : public CapabilityExecutor {
+thread_local const Shared* loop_of_thread = nullptr;
+
+bool is_within(const Invocation* call, const Invocation& above) {
+  while (call != nullptr && call != &above) call = call->parent();
+  return call != nullptr;
+}
+
+class AsyncExecutor final : public LoopExecutor {
  public:
   AsyncExecutor(ThreadPool& pool, std::weak_ptr<Core> core)
       : shared_(std::make_shared<Shared>(pool, std::move(core))) {}
@@ -208,20 +224,33 @@ class AsyncExecutor final : public CapabilityExecutor {
 
   bool run_here(const InvocationPtr&) override { return false; }
 
+  bool is_this_thread() const override { return loop_of_thread == shared_.get(); }
+  bool has_waiting_under(const Invocation& call) const override {
+    return shared_->inbox.any(
+               [&](const JobPtr& job) { return is_within(&job->invocation(), call); }) ||
+           shared_->limiter.any_waiting(
+               [&](const InvocationPtr& waiting) { return is_within(waiting.get(), call); });
+  }
+
   void stop() override {
     open_.store(false, std::memory_order_relaxed);
     shared_->inbox.close();
     for (const auto& waiting : shared_->limiter.take_waiting()) {
       waiting->cancel("the runtime is closing");
     }
+    // The loop has ended, or whatever it does now waits for one of these.
+    drop_jobs();
     const Lock lock(mutex_);
     thread_.join();
-    // What came after the loop's last look, or before there was one.
+    drop_jobs();  // what came after the loop's last look
+  }
+
+ private:
+  void drop_jobs() {
     const auto [jobs, cancelled] = shared_->inbox.take();
     for (const auto& job : jobs) job->drop();
   }
 
- private:
   static constexpr int capacity = 10'000;  // coroutines are cheap
 
   void start_thread() {
@@ -234,6 +263,7 @@ class AsyncExecutor final : public CapabilityExecutor {
   static void serve(const std::shared_ptr<Shared>& shared) {
     (void)with_gil([&] {
       const Serving serving(shared->core.lock().get());
+      loop_of_thread = shared.get();
       try {
         py::module_::import("clew._loop")
             .attr("serve")(std::shared_ptr<Inbox>(shared, &shared->inbox));
@@ -254,8 +284,7 @@ class AsyncExecutor final : public CapabilityExecutor {
 
 }  // namespace
 
-std::shared_ptr<CapabilityExecutor> make_async_executor(ThreadPool& pool,
-                                                        std::weak_ptr<Core> core) {
+std::shared_ptr<LoopExecutor> make_async_executor(ThreadPool& pool, std::weak_ptr<Core> core) {
   return std::make_shared<AsyncExecutor>(pool, std::move(core));
 }
 

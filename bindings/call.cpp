@@ -25,6 +25,13 @@ bool run_here(Core& core, Dispatcher& dispatcher, const InvocationPtr& invocatio
   return ended;
 }
 
+// A call that came as the runtime closed was none: it left no trace.
+void raise_if_closed(const Invocation& invocation) {
+  const auto& [kind, result] = invocation.outcome();
+  const bool closed = kind == CallOutcome::rejected && result.error().code() == Code::closed;
+  if (closed) raise(result.error());
+}
+
 // Waits with slices on a latch, lending the slot that this thread may be in.
 bool wait_on_latch(Core& core, const InvocationPtr& invocation, std::shared_ptr<Latch>& latch,
                    std::optional<Duration> timeout) {
@@ -35,11 +42,19 @@ bool wait_on_latch(Core& core, const InvocationPtr& invocation, std::shared_ptr<
   auto& pool = core.runtime_unless_forked().pool();
   auto& clock = wall_clock();
   const auto until = timeout ? clock.now() + *timeout : Timestamp::never();
-  return interruptible_wait(clock, until, [&](Timestamp slice) {
+  const auto wait = [&](Timestamp slice) {
     bool set = false;
     pool.blocking([&] { set = latch->wait(slice); });
     return set;
-  });
+  };
+  if (!core.is_on_loop()) return interruptible_wait(clock, until, wait);
+  // What it waits for may come to need the loop, which this thread is.
+  for (;;) {
+    const auto slice = end_of_slice(clock, until);
+    if (interruptible_wait(clock, slice, wait)) return true;
+    if (slice == until) return false;
+    core.require_may_wait(invocation.get());
+  }
 }
 
 }  // namespace
@@ -56,29 +71,34 @@ bool set_option(CallOptions& options, std::string_view name, py::handle value) {
   } else if (name == "correlation_id") {
     options.correlation_id = value;
   } else if (name == "priority") {
-    int overflow = 0;
-    const long number = PyLong_Check(value.ptr()) == 0
-                            ? LONG_MAX
-                            : PyLong_AsLongAndOverflow(value.ptr(), &overflow);
-    if (number != static_cast<int>(number)) throw py::type_error("priority must be a small int");
-    options.priority = static_cast<int>(number);
+    options.priority = static_cast<int>(to_integer(value, "priority", -INT_MAX, INT_MAX));
   } else {
     return false;
   }
   return true;
 }
 
+void require_open(Core& core, const InvocationPtr& parent) {
+  // Calls within calls go on while what is in flight is let to its end.
+  const bool outside = parent == nullptr && Dispatcher::current() == nullptr;
+  if (outside) {
+    core.runtime();
+  } else {
+    core.runtime_unless_forked();
+  }
+}
+
 Request make_request(Core& core, py::handle reference, py::handle input, const CallOptions& options,
                      InvocationPtr parent) {
-  core.runtime_unless_forked();
+  require_open(core, parent);
   Request request;
   request.capability = core.resolve(reference, request.reference);
   request.input = input ? to_value(input, "input") : Value::object({});
-  request.timeout = to_optional_duration(options.timeout, "timeout");
+  request.timeout = to_timeout(options.timeout, "timeout");
   if (!options.deadline.is_none()) request.deadline = to_timestamp(options.deadline, "deadline");
-  request.idempotency_key = text_or_empty(options.idempotency_key, "idempotency_key");
-  request.target = text_or_empty(options.target, "target");
-  request.correlation_id = text_or_empty(options.correlation_id, "correlation_id");
+  request.idempotency_key = text_if_given(options.idempotency_key, "idempotency_key");
+  request.target = text_if_given(options.target, "target");
+  request.correlation_id = text_if_given(options.correlation_id, "correlation_id");
   request.priority = options.priority;
   request.parent = parent ? std::move(parent) : Dispatcher::current();
   return request;
@@ -93,12 +113,13 @@ py::object execute(Core& core, Request request) {
   auto& dispatcher = core.runtime_unless_forked().dispatcher();
   const auto invocation = dispatcher.admit(std::move(request));
   if (!invocation->ended() && !run_here(core, dispatcher, invocation)) {
-    without_gil([&] { dispatcher.launch(invocation); });
     std::shared_ptr<Latch> latch;
     try {
+      core.require_may_wait(invocation.get());
+      without_gil([&] { dispatcher.launch(invocation); });
       wait_for(core, invocation, latch, std::nullopt);
-    } catch (...) {  // Ctrl-C: nobody will look at the outcome
-      invocation->cancel("the caller was interrupted");
+    } catch (...) {  // Ctrl-C, or on an event loop: nobody will look at the outcome
+      invocation->cancel("the caller does not wait for it");
       throw;
     }
     if (on_main_thread() && invocation->capability()) {
@@ -112,9 +133,10 @@ bool wait_for(Core& core, const InvocationPtr& invocation, std::shared_ptr<Latch
               std::optional<Duration> timeout) {
   if (invocation->ended()) return true;
   if (timeout && *timeout <= Duration{0}) return false;
+  core.require_may_wait(invocation.get());
   auto& dispatcher = core.runtime_unless_forked().dispatcher();
   const bool forever = !timeout.has_value();
-  if (forever && !on_main_thread()) {
+  if (forever && !on_main_thread() && !core.is_on_loop()) {
     without_gil([&] {
       if (!dispatcher.wait(invocation, invocation->deadline())) invocation->expire();
     });
@@ -129,15 +151,26 @@ bool wait_for(Core& core, const InvocationPtr& invocation, std::shared_ptr<Latch
 Call submit(const CorePtr& core, Request request) {
   auto& dispatcher = core->runtime_unless_forked().dispatcher();
   auto invocation = dispatcher.admit(std::move(request));
-  if (!invocation->ended() && !dispatcher.try_launch(invocation)) {
+  if (invocation->ended()) {
+    raise_if_closed(*invocation);
+  } else if (!dispatcher.try_launch(invocation)) {
     without_gil([&] { dispatcher.launch(invocation); });
   }
   return Call(core, std::move(invocation));
 }
 
-bool Call::cancel(std::string reason) {
-  return without_gil([&] { return invocation_->cancel(std::move(reason)); });
+bool Call::running() const {
+  if (invocation_->state() == Invocation::State::queued && invocation_->executor() != nullptr) {
+    without_gil([&] { invocation_->executor()->look_after(*invocation_); });
+  }
+  return invocation_->state() == Invocation::State::running;
 }
+
+bool Call::cancel(std::string reason) {
+  return without_gil([&] { return invocation_->cancel(std::move(reason)); }) || never_ran();
+}
+
+bool Call::never_ran() const { return cancelled() && !invocation_->entered(); }
 
 bool Call::wait(std::optional<Duration> timeout) {
   return wait_for(*core_, invocation_, latch_, timeout);

@@ -24,11 +24,14 @@ struct CallOptions {
   int priority = 0;
 };
 
-// Sets one of them by its name; false when there is none of that name. GIL. Throws py::type_error
-// for a priority that is no int.
+// Sets one of them by its name; false when there is none of that name. GIL. Throws
+// Raised(`invalid_input`) for a priority that is none.
 bool set_option(CallOptions& options, std::string_view name, py::handle value);
 
 // All of these need the GIL and throw Raised or py::error_already_set.
+
+// Throws Raised(`closed`) unless a call may be made: from outside, or within the call `parent`.
+void require_open(Core& core, const InvocationPtr& parent);
 
 // Builds the request; `input` may be null: an empty object. The parent is `parent`, or the call
 // that this thread runs.
@@ -55,6 +58,8 @@ class Call {
   const Invocation& invocation() const { return *invocation_; }
   bool done() const { return invocation_->ended(); }
   bool cancelled() const { return done() && invocation_->outcome().kind == CallOutcome::cancelled; }
+  bool running() const;
+  // True when it never runs, also when somebody has cancelled it before.
   bool cancel(std::string reason);
   bool wait(std::optional<Duration> timeout);
   py::object result(std::optional<Duration> timeout);
@@ -63,6 +68,8 @@ class Call {
   void add_done_callback(py::object self, py::object callback);
 
  private:
+  bool never_ran() const;
+
   CorePtr core_;
   InvocationPtr invocation_;
   std::shared_ptr<Latch> latch_;  // made at the first wait that needs it

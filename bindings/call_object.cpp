@@ -76,7 +76,7 @@ py::object result_of(PyObject* self, py::handle timeout) {
       [[likely]] {
     return output_of(call.invocation().outcome());
   }
-  const auto limit = to_optional_duration(timeout, "timeout");
+  const auto limit = to_patience(timeout, "timeout");
   if (Py_TYPE(self) != call_type && call.wait(limit) && call.cancelled()) {
     throw_cancelled(call.invocation().outcome().result.error());
   }
@@ -133,6 +133,7 @@ Core& core_of(PyObject* self, CorePtr const*& core) {
 }
 
 Request request_of(Core& core, const char* method, const Arguments& given) {
+  require_open(core, nullptr);  // before anything is said about the arguments
   if (given.positional > 2) refuse(method, "it takes ref and input, and the rest by name");
   py::handle ref = given.positional > 0 ? given.values[0] : nullptr;
   py::handle input = given.positional > 1 ? given.values[1] : nullptr;

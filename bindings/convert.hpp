@@ -44,6 +44,13 @@ py::object to_shared_str(std::string_view text);
 Duration to_duration(py::handle object, std::string_view path);
 // None means absent.
 std::optional<Duration> to_optional_duration(py::handle object, std::string_view path);
+// The same, above zero.
+std::optional<Duration> to_timeout(py::handle object, std::string_view path);
+// The same for waiting, as the standard library has it: what is negative means not to wait.
+std::optional<Duration> to_patience(py::handle object, std::string_view path);
+// An int, no bool, from `low` to `high`. Throws Raised(`invalid_input`).
+std::int64_t to_integer(py::handle object, std::string_view path, std::int64_t low,
+                        std::int64_t high);
 // An aware datetime. Throws Raised(`invalid_input`), also for a naive one.
 Timestamp to_timestamp(py::handle object, std::string_view path);
 std::optional<Timestamp> to_optional_timestamp(py::handle object, std::string_view path);
@@ -55,6 +62,8 @@ py::object to_datetime(const std::optional<Timestamp>& at);
 std::string_view text_view(py::handle object, std::string_view path);
 // None or a str.
 std::string text_or_empty(py::handle object, std::string_view path);
+// None, as empty, or a str with something in it.
+std::string text_if_given(py::handle object, std::string_view path);
 // None for empty text.
 py::object text_or_none(std::string_view text);
 

@@ -25,7 +25,22 @@ void load_datetime() {
   if (PyDateTimeAPI == nullptr) throw py::error_already_set();
 }
 
-Value shown(py::handle object) { return Value(py::repr(object).cast<std::string>()); }
+// As repr() has it, shortened; a str as it is. Never fails.
+Value shown(py::handle object) {
+  constexpr Py_ssize_t shown_max = 80;
+  const auto text = py::reinterpret_steal<py::object>(
+      PyUnicode_Check(object.ptr()) != 0 ? Py_NewRef(object.ptr()) : PyObject_Repr(object.ptr()));
+  const auto part = py::reinterpret_steal<py::object>(
+      text ? PyUnicode_Substring(text.ptr(), 0, shown_max) : nullptr);
+  const auto bytes = py::reinterpret_steal<py::object>(
+      part ? PyUnicode_AsEncodedString(part.ptr(), "utf-8", "backslashreplace") : nullptr);
+  if (!bytes) {
+    PyErr_Clear();
+    return Value(fmt::format("a {}", Py_TYPE(object.ptr())->tp_name));
+  }
+  const bool is_whole = PyUnicode_GET_LENGTH(text.ptr()) <= shown_max;
+  return Value(std::string(PyBytes_AS_STRING(bytes.ptr())) + (is_whole ? "" : "…"));
+}
 
 }  // namespace
 
@@ -48,6 +63,44 @@ Duration to_duration(py::handle object, std::string_view path) {
 std::optional<Duration> to_optional_duration(py::handle object, std::string_view path) {
   if (object.is_none()) return std::nullopt;
   return to_duration(object, path);
+}
+
+std::optional<Duration> to_timeout(py::handle object, std::string_view path) {
+  const auto found = to_optional_duration(object, path);
+  if (found && found->count() == 0) {
+    const bool is_number = PyLong_Check(object.ptr()) != 0 || PyFloat_Check(object.ptr()) != 0;
+    raise(invalid_input(path, is_number ? to_value(object, path) : shown(object),
+                        "a duration above zero"));
+  }
+  return found;
+}
+
+std::optional<Duration> to_patience(py::handle object, std::string_view path) {
+  load_datetime();
+  bool is_past = false;
+  if (PyFloat_Check(object.ptr()) != 0) {
+    is_past = PyFloat_AS_DOUBLE(object.ptr()) < 0;
+  } else if (PyLong_Check(object.ptr()) != 0) {
+    int overflow = 0;
+    const long long number = PyLong_AsLongLongAndOverflow(object.ptr(), &overflow);
+    is_past = overflow < 0 || (overflow == 0 && number < 0);
+  } else if (PyDelta_Check(object.ptr())) {
+    is_past = PyDateTime_DELTA_GET_DAYS(object.ptr()) < 0;
+  }
+  if (is_past) return Duration{0};
+  return to_optional_duration(object, path);
+}
+
+std::int64_t to_integer(py::handle object, std::string_view path, std::int64_t low,
+                        std::int64_t high) {
+  int overflow = 0;
+  const bool is_int = PyLong_Check(object.ptr()) != 0 && PyBool_Check(object.ptr()) == 0;
+  const long long number = is_int ? PyLong_AsLongLongAndOverflow(object.ptr(), &overflow) : 0;
+  if (!is_int || overflow != 0 || number < low || number > high) {
+    raise(invalid_input(path, is_int && overflow == 0 ? Value(std::int64_t{number}) : shown(object),
+                        fmt::format("an integer from {} to {}", low, high)));
+  }
+  return number;
 }
 
 Timestamp to_timestamp(py::handle object, std::string_view path) {
@@ -111,6 +164,13 @@ std::string_view text_view(py::handle object, std::string_view path) {
 
 std::string text_or_empty(py::handle object, std::string_view path) {
   return object.is_none() ? std::string() : std::string(text_view(object, path));
+}
+
+std::string text_if_given(py::handle object, std::string_view path) {
+  if (object.is_none()) return {};
+  const auto text = PyUnicode_Check(object.ptr()) != 0 ? text_view(object, path) : "";
+  if (text.empty()) raise(invalid_input(path, shown(object), "a non-empty string"));
+  return std::string(text);
 }
 
 py::object text_or_none(std::string_view text) {

@@ -43,7 +43,8 @@ CorePtr Core::open(RuntimeOptions options, std::shared_ptr<ManualClock> clock) {
     core->runtime_ = unwrap(Runtime::open(core->options_));
     auto& runtime = *core->runtime_;
     unwrap(runtime.add_executor(make_python_executor(runtime.pool(), core)));
-    unwrap(runtime.add_executor(make_async_executor(runtime.pool(), core)));
+    core->loop_ = make_async_executor(runtime.pool(), core);
+    unwrap(runtime.add_executor(core->loop_));
   });
   live().with([&](Live& all) {
     std::erase_if(all.open, [](const auto& other) { return other.expired(); });
@@ -181,6 +182,23 @@ void prepare_exit(py::module_& m) {
 Serving::Serving(const Core* core) : before_(std::exchange(served, core)) {}
 Serving::~Serving() { served = before_; }
 bool Serving::is(const Core* core) { return served == core; }
+
+bool Core::is_on_loop() const { return Serving::is(this) && loop_->is_this_thread(); }
+
+void Core::require_may_wait(const Invocation* call) const {
+  if (!is_on_loop()) return;
+  if (!loop_->is_open()) raise(Error(Code::closed, "the runtime is closing"));
+  const bool needs_loop = call == nullptr || call->executor() == loop_.get() ||
+                          loop_->has_waiting_under(*call);
+  if (!needs_loop) return;
+  auto why = Error(
+      Code::conflict,
+      "an `async def` handler cannot block the event loop that it runs on: await it instead");
+  if (call != nullptr && call->capability()) {
+    why = why.with("capability", call->capability()->contract.id);
+  }
+  raise(why);
+}
 
 // ---- references
 

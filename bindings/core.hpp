@@ -19,6 +19,7 @@
 
 namespace clew::python {
 
+class LoopExecutor;
 class PythonHandler;
 
 // Shared by the Runtime object and by every Call, Run, Map and Context of it. The Runtime object
@@ -50,6 +51,12 @@ class Core : public std::enable_shared_from_this<Core> {
   // The same for destructors and the interpreter's exit: never throws, does not heed Ctrl-C.
   void close_quietly(Duration timeout) noexcept;
 
+  // Whether this thread is the event loop on which the runtime's `async def` handlers run.
+  bool is_on_loop() const;
+  // Throws Raised(`conflict`) on that loop when waiting for a call (null: for something else, such
+  // as a run) would be for ever or keep the loop from what it waits for.
+  void require_may_wait(const Invocation* call) const;
+
   // GIL. What a reference means now, or null when the dispatcher shall say what is wrong with it.
   // `reference` is a str or has `__clew_ref__`; anything else throws Raised(`invalid_input`).
   // `text` is set whenever null is returned.
@@ -77,6 +84,7 @@ class Core : public std::enable_shared_from_this<Core> {
   const std::shared_ptr<ManualClock> clock_;
   const std::uint64_t generation_ = fork_generation();
   std::unique_ptr<Runtime> runtime_;
+  std::shared_ptr<LoopExecutor> loop_;  // set once
 
   std::atomic<bool> closing_{false};
   std::atomic<bool> kept_deadline_{true};

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
+#include <string>
 
 #include "bindings/convert.hpp"
 #include "bindings/handler.hpp"
@@ -16,7 +18,7 @@ class FuturesExecutor;
 struct Flight {
   InvocationPtr invocation;
   PyRef future;
-  CancelSubscription subscription;
+  std::atomic<bool> withdrawn{false};  // whoever cancels the future ends the call
   std::atomic<bool> landed{false};
 };
 using FlightPtr = std::shared_ptr<Flight>;
@@ -58,29 +60,42 @@ class FuturesExecutor final : public CapabilityExecutor,
 
   bool run_here(const InvocationPtr&) override { return false; }
 
+  void look_after(Invocation& invocation) override {
+    with_future(invocation, [&](Flight&, py::handle future) {
+      const bool runs = future.attr("running")().cast<bool>() || future.attr("done")().cast<bool>();
+      if (runs) invocation.note_begun();
+    });
+  }
+  void withdraw(Invocation& invocation) override {
+    with_future(invocation, [&](Flight& flight, py::handle future) {
+      flight.withdrawn.store(true);
+      const auto taken_back = future.attr("cancel")();
+      if (PyObject_IsTrue(taken_back.ptr()) != 1) invocation.note_begun();
+    });
+  }
+  std::string why_closed() const override {
+    return why_closed_.with([](const std::string& why) { return why; });
+  }
+
   void stop() override {
     open_.store(false, std::memory_order_relaxed);
     for (const auto& waiting : limiter_.take_waiting()) waiting->cancel("the runtime is closing");
     for (const auto& flight : flights_.with([](const auto& all) { return all; })) {
       flight->invocation->cancel("the runtime is closing");
-      cancel_future(*flight);
       land(flight, Error(Code::cancelled, "the runtime is closing"));
     }
   }
 
  private:
   void launch(const InvocationPtr& invocation) {
-    if (!invocation->begin()) return pass_on(*invocation);
+    if (invocation->ended()) return pass_on(*invocation);
     const auto flight = std::make_shared<Flight>();
     flight->invocation = invocation;
     flights_.with([&](auto& all) { all.push_back(flight); });
     auto sent = with_gil([&] { return send(flight); });
     if (!sent) return land(flight, sent.error());
     if (!*sent) return land(flight, sent->error());
-    flight->subscription =
-        CancelSubscription(invocation->cancel_token(), [weak = std::weak_ptr(flight)] {
-          if (const auto self = weak.lock()) cancel_future(*self);
-        });
+    if (invocation->ended()) withdraw(*invocation);  // before there was anything to take back
   }
 
   // With the GIL.
@@ -88,7 +103,9 @@ class FuturesExecutor final : public CapabilityExecutor,
     try {
       const auto& handler = handler_of(*flight->invocation);
       const auto arguments = handler.arguments(*flight->invocation);
-      auto future = executor_.handle().attr("submit")(handler.function(), **arguments);
+      const auto job = py::module_::import("clew._remote").attr("Job");
+      const auto begin = py::cpp_function([call = flight->invocation] { return call->begin(); });
+      auto future = executor_.handle().attr("submit")(job(handler.function(), begin), **arguments);
       flight->future = PyRef(future);
       future.attr("add_done_callback")(
           py::cpp_function([self = shared_from_this(), flight](const py::object& done) {
@@ -99,49 +116,106 @@ class FuturesExecutor final : public CapabilityExecutor,
       return refused.error();
     } catch (py::error_already_set& raised) {
       // RuntimeError is how executors say that they were shut down.
-      const bool shut = raised.matches(PyExc_RuntimeError) || is_broken(raised.value());
+      if (raised.matches(PyExc_RuntimeError) || is_broken(raised.value())) {
+        return lost(raised.value());
+      }
       raised.restore();
-      return shut ? lost() : error_of_handler(*flight->invocation);
+      return error_of_handler(*flight->invocation);
     }
   }
 
   // On a thread of the foreign executor, with the GIL.
   void take_result(const FlightPtr& flight, const py::object& done) {
     auto result = result_of(*flight->invocation, done);
-    without_gil([&] { land(flight, std::move(result)); });
+    without_gil([&] {
+      if (result) {
+        land(flight, std::move(*result));
+      } else {
+        give_up(flight);
+      }
+    });
   }
 
-  Result<Value> result_of(Invocation& invocation, const py::object& done) {
+  // What the call ends with; nothing when it never ran.
+  std::optional<Result<Value>> result_of(Invocation& invocation, const py::object& done) {
     try {
-      if (done.attr("cancelled")().cast<bool>()) {
-        return Error(Code::cancelled, "the call was cancelled before it began there");
-      }
+      if (done.attr("cancelled")().cast<bool>()) return std::nullopt;
       const py::object exception = done.attr("exception")();
-      if (exception.is_none()) return handler_of(invocation).result_of(done.attr("result")());
-      if (is_broken(exception)) return lost();
-      PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())), exception.ptr());
-      return error_of_handler(invocation);
+      if (!exception.is_none() && is_broken(exception)) {
+        invocation.note_begun();  // perhaps: nobody knows
+        return lost(exception);
+      }
+      if (!exception.is_none()) return error_of(invocation, exception);
+      const auto receive = py::module_::import("clew._remote").attr("receive");
+      const py::tuple parts = receive(done.attr("result")());
+      invocation.note_begun(Duration(parts[3].cast<std::int64_t>()));
+      if (!parts[1].is_none()) return error_of(invocation, parts[1]);
+      if (parts[2].is_none()) return handler_of(invocation).result_of(parts[0]);
+      const py::tuple described = parts[2];
+      const auto type = described[0].cast<std::string>();
+      return Result<Value>(
+          error(Code::execution_failed, "{}: {}", type,
+                text_view(described[1], "text"))
+              .with("exception", Value(type)));
+    } catch (const Raised& unreadable) {
+      return Result<Value>(unreadable.error());
     } catch (py::error_already_set& raised) {
       raised.restore();
-      return error_of_handler(invocation);
+      return Result<Value>(error_of_handler(invocation));
     }
   }
 
-  // Takes the error that Python has, notes that the executor is gone.
-  Error lost() {
-    auto reason = std::string("it was shut down");
-    if (PyErr_Occurred() != nullptr) reason = error_of_python(Code::unavailable).message();
+  static Result<Value> error_of(Invocation& invocation, const py::object& exception) {
+    invocation.note_begun();
+    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())), exception.ptr());
+    return error_of_handler(invocation);
+  }
+
+  // Notes that the executor takes nothing more, and why.
+  Error lost(const py::object& exception) {
+    const auto* const state = is_broken(exception) ? "is broken" : "was shut down";
+    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())), exception.ptr());
+    const auto why = fmt::format("{}: {}", state, error_of_python(Code::unavailable).message());
+    why_closed_.with([&](std::string& kept) { kept = why; });
     open_.store(false, std::memory_order_relaxed);
-    return error(Code::unavailable, "executor {} is broken: {}", options_.name, reason)
-        .with_retryable(true);
+    return error(Code::unavailable, "executor {} {}", options_.name, why).with_retryable(true);
   }
 
   void land(const FlightPtr& flight, Result<Value> result) {
     if (flight->landed.exchange(true)) return;
-    flight->subscription = {};
     flights_.with([&](auto& all) { std::erase(all, flight); });
+    flight->invocation->note_begun();
     flight->invocation->finish(std::move(result));
     pass_on(*flight->invocation);
+  }
+
+  // The call never runs.
+  void give_up(const FlightPtr& flight) {
+    if (flight->landed.exchange(true)) return;
+    flights_.with([&](auto& all) { std::erase(all, flight); });
+    if (!flight->withdrawn.load()) flight->invocation->cancel("its executor has given it up");
+    pass_on(*flight->invocation);
+  }
+
+  // Calls `use` with the GIL if the call is out there.
+  template <typename Use>
+  void with_future(Invocation& invocation, Use use) {
+    const auto flight = flights_.with([&](const auto& all) {
+      const auto found = std::ranges::find(all, &invocation, [](const FlightPtr& each) {
+        return each->invocation.get();
+      });
+      return found == all.end() ? nullptr : *found;
+    });
+    if (!flight) return;
+    (void)with_gil([&] {
+      if (!flight->future) return;
+      try {
+        const auto future = flight->future.object();
+        use(*flight, future);
+      } catch (py::error_already_set& raised) {
+        raised.discard_as_unraisable("asking a future");
+      }
+    });
   }
 
   // Starts the call that may run now because this one has ended.
@@ -149,20 +223,10 @@ class FuturesExecutor final : public CapabilityExecutor,
     if (const auto next = limiter_.leave(ended)) launch(next);
   }
 
-  static void cancel_future(Flight& flight) {
-    (void)with_gil([&] {
-      if (!flight.future) return;
-      try {
-        flight.future.handle().attr("cancel")();
-      } catch (py::error_already_set& raised) {
-        raised.discard_as_unraisable("cancelling a future");
-      }
-    });
-  }
-
   const PyRef executor_;
   const FuturesOptions options_;
   std::atomic<bool> open_{true};
+  Guarded<std::string> why_closed_{std::string("is closed")};
   Limiter limiter_;
   Guarded<std::vector<FlightPtr>> flights_;
 };

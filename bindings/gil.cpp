@@ -195,6 +195,25 @@ void check_signals() {
   if (PyErr_CheckSignals() != 0) throw py::error_already_set();
 }
 
+Result<void> SignalWatch::look() {
+  const auto now = wall_clock().now();
+  if (!on_main_thread() || now < next_) return {};
+  next_ = now + slice_length;
+  CLEW_TRY(with_gil([this] {
+    try {
+      check_signals();
+    } catch (const py::error_already_set& raised) {
+      raised_.emplace(raised);
+    }
+  }));
+  if (raised_) return Error(Code::cancelled, "interrupted by a signal");
+  return {};
+}
+
+void SignalWatch::rethrow() const {
+  if (raised_) throw py::error_already_set(*raised_);
+}
+
 void begin_interpreter_shutdown(Duration patience) {
   drop_deferred();
   ending.store(true);

@@ -161,6 +161,20 @@ Timestamp end_of_slice(Clock& clock, Timestamp until);
 // Throws what a signal handler raised. Needs the GIL.
 void check_signals();
 
+// Ctrl-C for work in C++ that asks now and then whether to go on. Confined to the working thread.
+class SignalWatch {
+ public:
+  // Without the GIL, as often as one likes: on the main thread looks every 50 ms whether there is a
+  // signal. Error `cancelled`: its handler raised, and rethrow() will give that.
+  Result<void> look();
+  // With the GIL. Throws py::error_already_set with what the handler raised, if it did.
+  void rethrow() const;
+
+ private:
+  Timestamp next_ = wall_clock().now();
+  std::optional<py::error_already_set> raised_;
+};
+
 // Marks the interpreter as going away: from now on with_gil() is refused. Then waits, without the
 // GIL, until every thread has left us, at most `patience`.
 void begin_interpreter_shutdown(Duration patience);

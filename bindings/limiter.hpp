@@ -1,6 +1,7 @@
 // bindings/limiter.hpp: limits per capability for executors that do not run on the pool.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <unordered_map>
@@ -39,6 +40,15 @@ class Limiter {
       }
       if (--key.running == 0) keys.erase(limit.key);
       return nullptr;
+    });
+  }
+
+  // Whether any call that waits is like that.
+  template <typename Like>
+  bool any_waiting(Like like) const {
+    return keys_.with([&](const auto& keys) {
+      return std::ranges::any_of(
+          keys, [&](const auto& key) { return std::ranges::any_of(key.second.waiting, like); });
     });
   }
 

@@ -12,7 +12,6 @@
 namespace clew::python {
 namespace {
 
-constexpr std::size_t window_default = 1024;
 constexpr std::int64_t gil_budget_ns = 500'000;      // then others have a turn
 constexpr std::int64_t slot_budget_ns = 10'000'000;  // then what else is queued has a turn
 constexpr std::uint64_t nothing = UINT64_MAX;
@@ -187,6 +186,7 @@ class Map::State : public std::enable_shared_from_this<State> {
     request.capability = capability_;
     request.input = std::exchange(place(at).input, Value());
     request.parent = parent_;
+    request.unbounded = true;  // the places are the bound
     return request;
   }
 
@@ -208,13 +208,16 @@ class Map::State : public std::enable_shared_from_this<State> {
 
   bool add_runner() {
     runners_.fetch_add(1);
-    const auto taken = pool().submit(Task{[self = shared_from_this()](Turn turn) {
+    Task task;
+    task.call = [self = shared_from_this()](Turn turn) {
       if (turn == Turn::run) {
         self->run();
       } else {
         self->refuse_all(Error(Code::closed, "the runtime is closed"));
       }
-    }});
+    };
+    task.unbounded = true;  // there are never more runners than workers
+    const auto taken = pool().submit(std::move(task));
     if (!taken) refuse_all(taken.error());
     return taken.has_value();
   }
@@ -292,19 +295,13 @@ Map::Map(CorePtr core, CapabilityPtr capability, py::object iterator, const MapO
   const auto* python = dynamic_cast<const PythonHandler*>(capability->handler.get());
   const bool in_place = !capability->contract.timeout && capability->contract.executor.empty() &&
                         (native != nullptr || (python != nullptr && !python->is_async()));
-  if (options.concurrency && *options.concurrency < 1) {
-    raise(invalid_input("concurrency", Value(*options.concurrency), "at least 1"));
-  }
   const int runners = in_place ? std::min(options.concurrency.value_or(workers), workers) : 0;
   // A deadline counts the time in the queue: then no more are put there than can run soon.
   const auto submitted =
-      capability->contract.timeout ? static_cast<std::size_t>(2 * workers) : window_default;
-  window_ = in_place ? window_default : submitted;
-  if (options.concurrency) {
-    window_ = static_cast<std::size_t>(*options.concurrency) * (in_place ? 2U : 1U);
-  }
+      capability->contract.timeout ? static_cast<std::size_t>(2 * workers) : ahead_max;
+  window_ = in_place ? ahead_max : submitted;
+  if (options.concurrency) window_ = static_cast<std::size_t>(*options.concurrency);
   state_ = std::make_shared<State>(core_, std::move(capability), window_, runners, options.ordered);
-  refill();
 }
 
 Map::~Map() { close(); }
@@ -342,6 +339,7 @@ py::object Map::next() {
   refill();
   if (outstanding_ == 0) throw py::stop_iteration();
   if (!state_->has_next()) {
+    core_->require_may_wait(nullptr);
     auto& pool = core_->runtime_unless_forked().pool();
     interruptible_wait(wall_clock(), Timestamp::never(), [&](Timestamp until) {
       bool ready = false;

@@ -18,14 +18,20 @@ struct MapOptions {
   bool return_exceptions = false;
 };
 
+// Inputs that a map without `concurrency` takes at most ahead of what was consumed. Larger saves
+// nothing more: at a fourth of it the next ones are taken while the others run.
+inline constexpr std::size_t ahead_max = 1024;
+
 // The results of one capability over an iterable. For one consumer at a time; the GIL guards it.
-// Inputs are taken by the consumer's thread, a window ahead of what it has consumed, and run by a
+// Inputs are taken by the consumer's thread when it asks for a result: at most `concurrency` that
+// it has not consumed yet, by default `ahead_max`, or, when a deadline counts their time in the
+// queue, two per worker. They are run by a
 // few tasks on the pool that each take the next input when they are done: a call costs no queueing
 // and no wake-up of its own. Calls that the pool cannot run in place (async functions, foreign
 // executors, timeouts) are submitted one by one. Each leaves its trace.
 class Map {
  public:
-  // Takes the first inputs. Throws Raised.
+  // Takes no input yet. Throws Raised.
   Map(CorePtr core, CapabilityPtr capability, py::object iterator, const MapOptions& options);
   ~Map();
   Map(const Map&) = delete;

@@ -28,9 +28,7 @@ py::object trace_of(py::handle self) {
   return call.done() ? py::object(to_dict(call.invocation())) : py::none();
 }
 
-bool is_running(py::handle self) {
-  return call_of(self).invocation().state() == Invocation::State::running;
-}
+bool is_running(py::handle self) { return call_of(self).running(); }
 
 // A class that pybind11 did not make, to which methods are added as if it had.
 class Methods {
@@ -70,20 +68,20 @@ void register_call(py::module_& m) {
       .def("cancelled", [](py::handle self) { return call_of(self).cancelled(); })
       .def(
           "cancel",
-          [](py::handle self, std::string reason) {
-            return call_of(self).cancel(std::move(reason));
+          [](py::handle self, py::handle reason) {
+            return call_of(self).cancel(std::string(text_view(reason, "reason")));
           },
           "reason"_a = "cancelled by the caller")
       .def(
           "exception",
           [](py::handle self, py::handle timeout) {
-            return call_of(self).exception(to_optional_duration(timeout, "timeout"));
+            return call_of(self).exception(to_patience(timeout, "timeout"));
           },
           "timeout"_a = py::none())
       .def(
           "wait",
           [](py::handle self, py::handle timeout) {
-            return call_of(self).wait(to_optional_duration(timeout, "timeout"));
+            return call_of(self).wait(to_patience(timeout, "timeout"));
           },
           "timeout"_a = py::none())
       .def(

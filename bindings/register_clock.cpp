@@ -1,3 +1,5 @@
+#include <climits>
+
 #include "bindings/convert.hpp"
 #include "bindings/register.hpp"
 #include "clew/base/time.hpp"
@@ -24,7 +26,13 @@ void register_clock(py::module_& m) {
           "by"_a)
       .def("next_deadline",
            [](const ManualClock& self) { return to_datetime(self.next_deadline()); })
-      .def("await_waiters", &ManualClock::await_waiters, no_gil, "count"_a = 1);
+      .def(
+          "await_waiters",
+          [](ManualClock& self, py::handle count) {
+            const auto wanted = to_integer(count, "count", 0, INT_MAX);
+            return without_gil([&] { return self.await_waiters(static_cast<int>(wanted)); });
+          },
+          "count"_a = 1);
 }
 
 }  // namespace clew::python

@@ -1,5 +1,7 @@
 #include <pybind11/stl.h>
 
+#include <cstdint>
+
 #include "bindings/call_object.hpp"
 #include "bindings/context.hpp"
 #include "bindings/convert.hpp"
@@ -100,8 +102,10 @@ void register_context(py::module_& m) {
                              })
       .def(
           "progress",
-          [](const Context& self, std::int64_t done, std::int64_t total) {
-            self.invocation().report_progress(done, total);
+          [](const Context& self, py::handle done, py::handle total) {
+            const auto whole = to_integer(total, "total", 0, INT64_MAX);
+            const auto part = to_integer(done, "done", 0, whole);
+            self.invocation().report_progress(part, whole);
           },
           "done"_a, "total"_a)
       .def(

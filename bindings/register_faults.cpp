@@ -2,6 +2,7 @@
 #include <signal.h>
 
 #include <atomic>
+#include <climits>
 #include <map>
 #include <memory>
 
@@ -47,9 +48,11 @@ Result<void> call_python(const PyRef& action) {
   return *done;
 }
 
-void arm(const std::string& name, py::object action, int at, const std::string& code) {
+void arm(py::handle point_name, py::object action, py::handle at_hit, py::handle error_code) {
+  const std::string name(text_view(point_name, "name"));
+  const std::string code(text_view(error_code, "code"));
   FaultPoint& point = find(name);
-  if (at < 1) raise(invalid_input("at", Value(at), "at least 1"));
+  const auto at = static_cast<int>(to_integer(at_hit, "at", 1, INT_MAX));
   if (code_of(code) == Code::internal && code != "internal") {
     raise(invalid_input("code", Value(code), "the code of an error"));
   }
@@ -82,7 +85,8 @@ void register_faults(py::module_& m) {
         "code"_a = "unavailable");
   m.def(
       "fault_hits",
-      [](const std::string& name) {
+      [](py::handle point) {
+        const std::string name(text_view(point, "name"));
         find(name);
         const auto found = counters().find(name);
         return found == counters().end() ? 0 : found->second->load();

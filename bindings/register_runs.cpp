@@ -104,14 +104,14 @@ void register_runs(py::module_& m) {
       .def(
           "wait",
           [](Run& self, py::handle timeout) {
-            return self.wait(to_optional_duration(timeout, "timeout"));
+            return self.wait(to_patience(timeout, "timeout"));
           },
           "timeout"_a = py::none())
       .def("done", &Run::done)
       .def(
           "result",
           [](Run& self, py::handle timeout) {
-            return self.result(to_optional_duration(timeout, "timeout"));
+            return self.result(to_patience(timeout, "timeout"));
           },
           "timeout"_a = py::none())
       .def(

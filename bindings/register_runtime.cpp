@@ -1,6 +1,7 @@
 #include "bindings/register_runtime.hpp"
 
 #include <pybind11/stl.h>
+#include <unistd.h>
 
 #include "bindings/call_object.hpp"
 #include "bindings/convert.hpp"
@@ -54,6 +55,7 @@ std::unique_ptr<Self> open(const std::string& store, py::handle workers, py::han
   options.replace = replace_of(environment);
   options.start = start;
   options.name = text_or_empty(name, "name");
+  if (options.name.empty()) options.name = fmt::format("clew-{}", ::getpid());
   if (!workers.is_none()) {
     options.workers = workers.cast<int>();
     if (options.workers < 1 || options.workers > 256) {
@@ -131,12 +133,18 @@ void add_executor(const Self& self, const std::string& name, py::object executor
 // ---- calls
 
 std::unique_ptr<Map> map(const Self& self, py::handle ref, py::handle inputs,
-                         std::optional<int> concurrency, bool ordered, bool return_exceptions) {
+                         py::handle concurrency, bool ordered, bool return_exceptions) {
+  constexpr int concurrency_max = 1'000'000;
   auto capability = resolve(self, ref);
+  MapOptions options{std::nullopt, ordered, return_exceptions};
+  if (!concurrency.is_none()) {
+    options.concurrency =
+        static_cast<int>(to_integer(concurrency, "concurrency", 1, concurrency_max));
+  }
   auto iterator = py::reinterpret_steal<py::object>(PyObject_GetIter(inputs.ptr()));
   if (!iterator) throw py::error_already_set();
   return std::make_unique<Map>(self.core(), std::move(capability), std::move(iterator),
-                               MapOptions{concurrency, ordered, return_exceptions});
+                               options);
 }
 
 int visit(PyObject* self, visitproc visit, void* arg) {
@@ -211,7 +219,7 @@ void register_runtime(py::module_& m) {
   define_capabilities(runtime);
   define_calls(runtime);
   define_workflows(runtime);
-  define_inspection(runtime);
+  define_inspection(m, runtime);
   m.def("native_functions", native_functions);
   m.def("live_runtimes", &Core::live_count);
   m.def(

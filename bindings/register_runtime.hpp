@@ -10,6 +10,6 @@ namespace clew::python {
 using RuntimeClass = pybind11::classh<RuntimeHandle>;
 
 void define_workflows(RuntimeClass& runtime);
-void define_inspection(RuntimeClass& runtime);
+void define_inspection(py::module_& m, RuntimeClass& runtime);
 
 }  // namespace clew::python

@@ -1,11 +1,25 @@
 #include <pybind11/stl.h>
 
+#include <atomic>
+
 #include "bindings/convert.hpp"
 #include "bindings/records.hpp"
 #include "bindings/register_runtime.hpp"
 #include "bindings/run.hpp"
 
 namespace clew::python {
+
+// Not in an anonymous namespace: registered as a Python class.
+// Told from another thread that nobody waits for a query any more.
+class QueryStop {
+ public:
+  void set() { told_.store(true); }
+  bool is_set() const { return told_.load(); }
+
+ private:
+  std::atomic<bool> told_{false};
+};
+
 namespace {
 
 using py::operator""_a;
@@ -109,7 +123,9 @@ py::dict trace(const Self& self, py::handle id) {
   return to_dict(unwrap(without_gil([&] { return runtime.trace(parsed); })));
 }
 
-py::list sql(const Self& self, const std::string& query, py::handle params) {
+py::list sql(const Self& self, py::handle text, py::handle params, py::handle timeout,
+             const std::shared_ptr<QueryStop>& stop) {
+  const std::string query(text_view(text, "query"));
   if (PyMapping_Check(params.ptr()) != 0 && PySequence_Check(params.ptr()) == 0) {
     raise(invalid_input("params", Value("(a mapping)"), "a sequence: parameters go by position"));
   }
@@ -119,9 +135,22 @@ py::list sql(const Self& self, const std::string& query, py::handle params) {
   }
   const std::vector<Value> parameters(given.items().begin(), given.items().end());
   auto& runtime = self.core()->runtime();
-  const auto rows = unwrap(without_gil([&] { return runtime.sql(query, parameters); }));
+  SignalWatch signals;
+  SqlOptions options;
+  options.timeout = to_optional_duration(timeout, "timeout");
+  if (options.timeout && options.timeout->count() == 0) {
+    raise(invalid_input("timeout", to_value(timeout, "timeout"), "a duration above zero"));
+  }
+  options.heed = [&]() -> Result<void> {
+    if (stop && stop->is_set()) return Error(Code::cancelled, "the wait was cancelled");
+    return signals.look();
+  };
+  const auto rows =
+      without_gil([&] { return runtime.sql(query, parameters, std::move(options)); });
+  signals.rethrow();
+  if (!rows) raise(rows.error());
   py::list list;
-  for (const auto& row : rows) list.append(to_python(row));
+  for (const auto& row : *rows) list.append(to_python(row));
   return list;
 }
 
@@ -179,13 +208,17 @@ void define_workflows(RuntimeClass& runtime) {
           "definition"_a);
 }
 
-void define_inspection(RuntimeClass& runtime) {
+void define_inspection(py::module_& m, RuntimeClass& runtime) {
+  py::classh<QueryStop>(m, "_QueryStop", py::is_final())
+      .def(py::init<>())
+      .def("set", &QueryStop::set);
   runtime
       .def("traces", traces, py::kw_only(), "capability"_a = py::none(), "version"_a = py::none(),
            "outcome"_a = py::none(), "code"_a = py::none(), "since"_a = py::none(),
            "until"_a = py::none(), "run"_a = py::none(), "limit"_a = 100, "cursor"_a = py::none())
       .def("trace", trace, "id"_a)
-      .def("sql", sql, "query"_a, "params"_a = py::tuple())
+      .def("sql", sql, "query"_a, "params"_a = py::tuple(), "timeout"_a = py::none(),
+           "stop"_a = py::none())
       .def(
           "stats", [](const Self& self) { return self.core()->runtime().stats(); }, no_gil)
       .def(

@@ -10,6 +10,9 @@ bool Run::done() const {
 }
 
 bool Run::wait(std::optional<Duration> timeout) {
+  if (done()) return true;
+  if (timeout && *timeout <= Duration{0}) return false;
+  core_->require_may_wait(nullptr);
   if (core_->has_virtual_time()) return wait_by_wall_clock(timeout);
   auto& runtime = core_->runtime_unless_forked();
   auto& clock = runtime.env().clock();
@@ -59,6 +62,7 @@ bool Run::poll_by_wall_clock(There there, std::optional<Duration> timeout) {
 
 bool Run::wait_events(std::int64_t after, std::optional<Duration> timeout) {
   auto& runtime = core_->runtime();
+  core_->require_may_wait(nullptr);
   auto& clock = runtime.env().clock();
   const auto until = timeout ? clock.now() + *timeout : Timestamp::never();
   const auto there = [&]() -> bool {

@@ -47,7 +47,7 @@ class Call(_core.Call, Future[Any]):
             """Return whether it has ended, however."""
 
         def running(self) -> bool:
-            """Return whether its handler runs now."""
+            """Return whether its handler runs now, not whether it waits in some queue."""
 
         def cancelled(self) -> bool:
             """Return whether it ended as cancelled."""
@@ -57,11 +57,12 @@ class Call(_core.Call, Future[Any]):
 
             Raises:
                 ClewError: What the call failed with; cancelled, it is a `CancelledError` too.
-                Timeout: It has not ended within ``timeout``. The call goes on.
+                Timeout: It has not ended within ``timeout``, which may be 0. The call goes on.
+                Conflict: On the event loop that has to run it: await it instead.
             """
 
         def cancel(self, reason: str = "cancelled by the caller") -> bool:
-            """Ask it to stop. True when it had not begun, and never will.
+            """Ask it to stop. True when it has not begun and never will, also the second time.
 
             One that runs sees ``ctx.cancelled`` and goes on until it heeds it.
             """
@@ -117,16 +118,19 @@ class Call(_core.Call, Future[Any]):
 
         @property
         def _state(self) -> str:
-            # Once there are waiters, the end counts from the moment they are told of it.
-            ended = self.done() if self._made is None else self._settled
-            if not ended:
+            if not self.done():
                 return "RUNNING" if self.running() else "PENDING"
+            # Whoever sees the end now must not be told of it once more.
+            if self._made is not None and not self._settled:
+                self._settle()
             return "CANCELLED_AND_NOTIFIED" if self.cancelled() else "FINISHED"
 
     def _settle(self) -> None:
         condition = self._made
         assert condition is not None
         with condition:
+            if self._settled:
+                return
             self._settled = True
             for waiter in self._waiters:
                 if self.cancelled():

@@ -12,7 +12,7 @@ __all__ = [
     "integer",
     "invalid",
     "near",
-    "non_negative",
+    "number",
     "optional_text",
     "preview",
     "text",
@@ -53,6 +53,11 @@ def text(path: str, value: Any, expected: str = "a non-empty string") -> str:
     """Return ``value`` when it is a string with something in it."""
     if not isinstance(value, str) or not value:
         raise invalid(path, value, expected)
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise invalid(path, ascii(value), "text without lone surrogates") from None
     return value
 
 
@@ -84,9 +89,9 @@ def word(path: str, value: Any, words: tuple[str, ...]) -> str:
     return value
 
 
-def non_negative(path: str, value: Any) -> float:
-    """Return ``value`` when it is a finite number not below zero."""
+def number(path: str, value: Any, low: float, high: float) -> float:
+    """Return ``value`` when it is a number (not a bool) from ``low`` to ``high``."""
     good = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not good or not 0 <= value < float("inf"):
-        raise invalid(path, value, "a number not below 0")
+    if not good or not low <= value <= high:
+        raise invalid(path, value, f"a number from {low} to {high}")
     return float(value)

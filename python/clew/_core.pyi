@@ -239,6 +239,13 @@ class _AsyncJob:
     def fail(self, exception: BaseException) -> None: ...
 
 @final
+class _QueryStop:
+    """Told from another thread that nobody waits for a query any more."""
+
+    def __init__(self) -> None: ...
+    def set(self) -> None: ...
+
+@final
 class _AsyncInbox:
     """What a loop has to look at next."""
 
@@ -505,7 +512,11 @@ class Runtime:
 
     def trace(self, id: str) -> dict[str, Any]: ...
     def sql(
-        self, query: str, params: Sequence[Any] | Mapping[str, Any] = ()
+        self,
+        query: str,
+        params: Sequence[Any] | Mapping[str, Any] = (),
+        timeout: Duration | None = None,
+        stop: _QueryStop | None = None,
     ) -> list[dict[str, Any]]:
         """Run one reading statement. Parameters by position; a mapping is refused for now."""
 

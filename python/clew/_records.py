@@ -156,7 +156,7 @@ class Descriptor(_Shown):
 class Registration(_Shown):
     """What a registration did."""
 
-    _facts = ("id", "version", "digest", "already_registered")
+    _facts = ("id", "version", "digest", "already_registered", "replaced")
 
     id: str
     version: str

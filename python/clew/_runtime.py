@@ -36,6 +36,7 @@ __all__ = ["Runtime"]
 Duration = float | timedelta | str
 
 _INT_MAX = 2**31 - 1
+_DAY_MS = 86_400_000
 _LIMITS = ("lease_ttl", "queue_max", "relaxed_ms", "traces_age", "traces_max")
 _OUTCOMES = ("success", "failure", "timeout", "cancelled", "rejected")
 _STATUSES = ("pending", "running", "waiting", "completed", "failed", "cancelled", "unknown")
@@ -47,19 +48,20 @@ class Runtime:
     Args:
         store: ``":memory:"`` or the path of a SQLite file, made when it is not there.
         workers: Threads, 1 to 256. Default: twice the cores, at least 4.
-        name: What others see of it. Default: ``clew-`` and the process id.
+        name: What others see of it. Default: ``clew-`` and the process id, as in ``clew-4711``.
         durability: ``"sync"``: acknowledged when it is on the disk. ``"relaxed"``: when it is
             written; a power cut may lose the last ``relaxed_ms``, a killed process loses nothing.
         environment: In ``"production"`` a changed function never replaces a registered one.
         limits: ``queue_max`` (calls), ``traces_max`` (kept), ``traces_age`` (a duration),
-            ``relaxed_ms``, ``lease_ttl`` (a duration).
+            ``relaxed_ms`` (at most a day), ``lease_ttl`` (a duration).
         clock: A `ManualClock`, for tests.
         start: False to leave alone the runs that others have left behind.
 
     Raises:
         InvalidInput: An argument is not as it must be; the context names path, value, expectation.
-        Corrupt: The file is no database of Clew's, or a damaged one; it is left as it was.
-        Unsupported: The file is of a newer version, or the store is of a kind that is not offered.
+        Corrupt: The file is damaged, or no database at all; it is left as it was.
+        Unsupported: The file is another program's database or of a newer version, and left as it
+            was; or the store is of a kind that is not offered.
         Unavailable: The file cannot be opened.
 
     After `close` every call raises `Closed`.
@@ -108,8 +110,8 @@ class Runtime:
     ) -> Registration:
         """Register a decorated function. The same one again is fine.
 
-        A changed function under a registered version takes its place with ``already_registered``
-        False, except in production.
+        A changed function under a registered version takes its place, except in production: then
+        ``replaced`` is True and the logger ``clew`` says so at the level INFO.
 
         Args:
             capability: What `clew.capability` returned.
@@ -137,7 +139,10 @@ class Runtime:
             encode=binding.encode,
             fingerprint=binding.fingerprint,
         )
-        return Registration(**made)
+        registration = Registration(**made)
+        if registration.replaced:
+            _notice_of_replacement(registration)
+        return registration
 
     def register_native(
         self, name: str, *, contract: Mapping[str, Any] | None = None
@@ -171,6 +176,7 @@ class Runtime:
             >>> [(one.id, one.version) for one in rt.capabilities(id="text.*", effect="pure")]
             [('text.words', '1.2.0')]
         """
+        self._require_open()
         _check.optional_text("id", id)
         _check.optional_text("tag", tag)
         if effect is not None:
@@ -244,17 +250,25 @@ class Runtime:
     ) -> Any:
         """Run a call and return its output. It leaves one trace, however it ends.
 
+        Arguments of which no request can be made (their types, input that is no JSON, a timeout
+        that is not above zero) raise before there is a call, and leave no trace. What a request
+        asks for in vain (a reference to nothing, input that does not fit the contract, a target
+        that nobody serves) is a call: its trace says ``rejected``.
+
         Args:
             ref: ``"text.words@^1"``, ``"text.words@1.2.0"``, ``"text.words"``, or the function.
             input: The input object; absent, it is empty. Later changes to it are not seen.
-            timeout: How long it may take, waiting included.
+            timeout: How long it may take, waiting included: above zero.
             deadline: The same as an aware datetime; the earlier of both counts.
             idempotency_key: What the handler sees as ``ctx.idempotency_key``.
             target: Run there and nowhere else.
             correlation_id: A word of yours for its trace.
-            priority: Higher goes first.
+            priority: Higher goes first; 32 bits.
 
         Raises:
+            Closed: The runtime is closed; said before anything about the arguments.
+            Conflict: Called in an `async def` handler, where waiting would block the loop that has
+                to run the call: await ``ctx.call`` there.
             ClewError: Bad input, a refusal, or what the handler raised (as `ExecutionFailed`, whose
                 ``__cause__`` is the original exception when it happened in this process).
 
@@ -290,8 +304,8 @@ class Runtime:
     ) -> Call:
         """Start a call; the arguments are those of `execute`. Never blocks.
 
-        A refusal (a full queue, an unknown capability) is the outcome of the call; arguments that
-        make no sense raise here.
+        A refusal (a full queue, an unknown capability) is the outcome of the call; arguments of
+        which no request can be made raise here, as does a closed runtime.
 
         Example:
             >>> calls = [rt.submit(words, {"doc": doc}) for doc in ("a b", "c")]
@@ -322,13 +336,16 @@ class Runtime:
     ) -> _core.Map:
         """Run a call for each input; iterate over the outputs, asynchronously too.
 
-        Inputs are taken lazily, on the thread that iterates, a bounded number ahead of it. Leaving
-        early cancels what has not begun.
+        Inputs are taken lazily, on the thread that iterates: none before it asks for the first
+        output, and then a bounded number ahead of it. Leaving early cancels what has not begun.
+        Nothing of it is refused by a full queue: its own bound holds instead.
 
         Args:
             ref: As for `execute`; looked up now.
             inputs: Any iterable of input objects.
-            concurrency: Most calls in flight. Default: as many as there are workers.
+            concurrency: Most inputs that are taken and have not come out yet, so most calls at one
+                time too. Default: up to 1024 are taken ahead (twice the workers when the calls
+                have a timeout), of which as many run as there are workers.
             ordered: False to get outputs as they come.
             return_exceptions: True to get errors as results instead of the first one raised.
 
@@ -415,10 +432,12 @@ class Runtime:
             >>> rt.find_workflow("text.report@^1") == report
             True
         """
+        self._require_open()
         return Workflow(self._core.find_workflow(_check.text("ref", ref)), (), "")
 
     def run(self, id: str) -> Run:  # noqa: A002 - the word of users
         """Return the run of that id, of whatever process. `NotFound`."""
+        self._require_open()
         return Run(self._core.run(_check.text("id", id)))
 
     def runs(
@@ -438,6 +457,7 @@ class Runtime:
             >>> [(info.workflow, info.status) for info in rt.runs(tag="nightly")]
             [('text.report', 'completed')]
         """
+        self._require_open()
         if status is not None:
             _check.word("status", status, _STATUSES)
         found, following = self._core.runs(
@@ -486,6 +506,7 @@ class Runtime:
             >>> [(trace.version, trace.outcome) for trace in rt.traces("text.words", limit=1)]
             [('1.2.0', 'success')]
         """
+        self._require_open()
         if outcome is not None:
             _check.word("outcome", outcome, _OUTCOMES)
         if code is not None:
@@ -505,17 +526,29 @@ class Runtime:
 
     def trace(self, id: str) -> Trace:  # noqa: A002 - the word of users
         """Return the trace of that id. `NotFound`."""
+        self._require_open()
         return Trace(**self._core.trace(_check.text("id", id)))
 
-    def sql(self, query: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
+    def sql(
+        self, query: str, params: Sequence[Any] = (), *, timeout: Duration | None = None
+    ) -> list[dict[str, Any]]:
         """Run one statement that reads; return rows as dicts, at most 100_000.
+
+        Heeds Ctrl-C. Closing the runtime ends it.
 
         Args:
             query: SQL over the documented views, such as ``v_runs`` and ``v_traces``.
-            params: What its ``?`` stand for, by position.
+            params: What its ``?`` stand for, by position: None, bool, int, float or str.
+            timeout: How long it may take, waiting for its turn included. Default: as long as it
+                takes.
 
         Raises:
-            InvalidInput: It is not one reading statement.
+            InvalidInput: It is not one statement that reads, or goes wrong as it runs (an overflow,
+                say): the path is ``query``. Or ``params`` are not what it asks for.
+            Timeout: It was not done within ``timeout``.
+            Closed: The runtime was closed meanwhile.
+            ResourceExhausted: It gives more than 100_000 rows.
+            Corrupt: A column of text holds bytes that are no UTF-8.
 
         Example:
             >>> rt.start(report, {"docs": ["a b"]}, id="report-2").result()
@@ -523,10 +556,20 @@ class Runtime:
             >>> rt.sql("SELECT step, status FROM v_steps WHERE run = ? ORDER BY step", ["report-2"])
             [{'step': 'count', 'status': 'completed'}, {'step': 'sum', 'status': 'completed'}]
         """
+        return self._sql(query, params, timeout)
+
+    def _sql(
+        self,
+        query: Any,
+        params: Any,
+        timeout: Duration | None,
+        stop: _core._QueryStop | None = None,
+    ) -> list[dict[str, Any]]:
+        self._require_open()
         _check.text("query", query)
         if not isinstance(params, (list, tuple)):
             raise invalid("params", params, "a list: parameters go by position")
-        return self._core.sql(query, params)
+        return self._core.sql(query, params, timeout, stop)
 
     def stats(self) -> dict[str, Any]:
         """Return counters and gauges."""
@@ -617,6 +660,16 @@ class Runtime:
         return f"<Runtime {self._core.name} {self._core.store} {state}>"
 
 
+def _notice_of_replacement(registration: Registration) -> None:
+    import logging
+
+    logging.getLogger("clew").info(
+        "%s@%s: a changed function takes the place of the one that was registered",
+        registration.id,
+        registration.version,
+    )
+
+
 def _store_path(store: Any) -> str:
     expected = '":memory:" or the path of a SQLite file'
     path = os.fspath(store) if isinstance(store, (str, os.PathLike)) else store
@@ -644,7 +697,7 @@ def _limit_options(limits: Any) -> dict[str, Any]:
         if key in ("queue_max", "traces_max"):
             options[key] = _check.integer(path, value, 1, _INT_MAX)
         elif key == "relaxed_ms":
-            options["relaxed_window"] = _check.non_negative(path, value) / 1000
+            options["relaxed_window"] = _check.number(path, value, 0, _DAY_MS) / 1000
         elif key in ("traces_age", "lease_ttl"):
             options[key] = _core.parse_duration(value, path)
             if options[key] <= 0:

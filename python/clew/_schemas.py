@@ -6,6 +6,7 @@ such as its own models. Hints that are plain JSON need no conversion, and then t
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import typing
 from collections.abc import Callable, Mapping
@@ -241,10 +242,10 @@ def _by_msgspec(hint: Any) -> _Typed:
     info = msgspec.inspect.type_info(hint)
 
     def decode(value: Any) -> Any:
-        return msgspec.convert(value, hint)
+        return _with_defaults(msgspec.convert(value, hint))
 
     def encode(value: Any) -> Any:
-        return msgspec.to_builtins(value, str_keys=True)
+        return msgspec.to_builtins(_with_defaults(value), str_keys=True)
 
     return _Typed(
         schema,
@@ -252,6 +253,41 @@ def _by_msgspec(hint: Any) -> _Typed:
         None if _is_plain(info, into=True) else decode,
         None if _is_plain(info, into=False) else encode,
     )
+
+
+def _with_defaults(value: Any) -> Any:
+    """Return ``value`` with the defaults of the dataclasses in it kept in the instances too.
+
+    What stands on the class alone msgspec neither sets when it makes an instance nor sees when it
+    reads one, be that made by itself or by a constructor that leaves such a field out.
+    """
+    waiting = [value]
+    seen: set[int] = set()  # so that a cycle is left to whoever converts it
+    while waiting:
+        one = waiting.pop()
+        if one is None or isinstance(one, (str, int, float, bytes)) or id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, Mapping):
+            waiting += one.values()
+        elif isinstance(one, (list, tuple, set, frozenset)):
+            waiting += one
+        elif isinstance(one, msgspec.Struct):
+            waiting += (getattr(one, name, None) for name in one.__struct_fields__)
+        elif dataclasses.is_dataclass(one) and not isinstance(one, type):
+            waiting += _fields_set(one)
+    return value
+
+
+def _fields_set(instance: Any) -> list[Any]:
+    """Set what a dataclass has by default only; return the values of its fields."""
+    own = getattr(instance, "__dict__", None)  # None with slots: those hold their defaults
+    found = []
+    for field in dataclasses.fields(instance):
+        if own is not None and field.default is not dataclasses.MISSING:
+            own.setdefault(field.name, field.default)
+        found.append(getattr(instance, field.name, None))
+    return found
 
 
 def _by_pydantic(hint: Any, output: bool) -> _Typed:

@@ -156,7 +156,7 @@ def load(source: Source, *, strict: bool = True) -> Workflow:
     """
     origin = ""
     if isinstance(source, Mapping):
-        definition, found = _core.load_value(dict(source))
+        definition, found = _load_data(source)
     elif isinstance(source, str) and is_text(source):
         definition, found = _core.load_text(source)
     elif isinstance(source, (str, os.PathLike)):
@@ -168,6 +168,18 @@ def load(source: Source, *, strict: bool = True) -> Workflow:
     if strict and workflow.problems:
         raise workflow.error()
     return workflow
+
+
+def _load_data(source: Mapping[Any, Any]) -> tuple[_core.Definition | None, list[dict[str, Any]]]:
+    """Read data; what is no JSON, such as a key that is no string, is a problem like any other."""
+    try:
+        return _core.load_value(dict(source))
+    except _errors.InvalidInput as error:
+        if "problems" in error.context:
+            raise
+        path = error.context.get("path") or "source"
+        message = f"expected {error.context['expected']}, got {error.context['value']}"
+        return None, [{"path": path, "line": 0, "message": message, "suggestion": ""}]
 
 
 def is_text(source: str) -> bool:

@@ -380,9 +380,15 @@ class Runtime:
         """Return the trace of that id."""
         return await _on_thread(self._runtime.trace, id)
 
-    async def sql(self, query: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        """Run one statement that reads; return rows as dicts."""
-        return await _on_thread(self._runtime.sql, query, params)
+    async def sql(
+        self, query: str, params: Sequence[Any] = (), *, timeout: Duration | None = None
+    ) -> list[dict[str, Any]]:
+        """Run one statement that reads; return rows as dicts. Cancelling the wait stops it."""
+        stop = _core._QueryStop()
+        try:
+            return await _on_thread(self._runtime._sql, query, params, timeout, stop)
+        finally:
+            stop.set()
 
     async def stats(self) -> dict[str, Any]:
         """Return counters and gauges."""

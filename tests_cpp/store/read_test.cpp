@@ -104,6 +104,59 @@ TEST_P(Read, close_waits_for_a_reader) {
   threads.join();
 }
 
+// Counts without an end.
+constexpr std::string_view endless =
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+
+Result<void> run_endless(Database& db, GoOn go_on) {
+  VisitRow visit = [](const Row&) -> Result<void> { return {}; };
+  return db.read(
+      [&](Transaction& tx) { return tx.each_text(endless, {}, visit); }, std::move(go_on));
+}
+
+TEST_P(Read, statement_that_may_not_go_on_ends_with_the_reason) {
+  auto how = options();
+  how.readers_max = 1;
+  const auto db = open(how);
+  int looks = 0;
+  const auto done = run_endless(*db, [&]() -> Result<void> {
+    if (++looks < 100) return {};
+    return Error(Code::timeout, "long enough");
+  });
+  EXPECT_EQ(code_of(done), Code::timeout);
+  EXPECT_EQ(looks, 100) << "asked no more after its answer";
+  EXPECT_TRUE(db->write(adding(1)));
+  EXPECT_THAT(notes_of(*db), ElementsAre(1)) << "the session reads on, and nobody asks any more";
+}
+
+TEST_P(Read, reader_that_waits_for_another_is_asked_too) {
+  auto how = options();
+  how.readers_max = 1;
+  const auto db = open(how);
+  std::atomic<bool> is_over{false};
+  Gate entered;
+  Threads threads;
+  threads.start("endless", [&] {
+    std::atomic<bool> told{false};
+    EXPECT_EQ(code_of(run_endless(*db,
+                                  [&]() -> Result<void> {
+                                    if (!told.exchange(true)) entered.open();
+                                    if (!is_over) return {};
+                                    return Error(Code::cancelled, "over");
+                                  })),
+              Code::cancelled);
+  });
+  entered.wait();
+  for (int i = 0; i < 3; ++i) {  // more than one gives up its place in the line
+    EXPECT_EQ(code_of(run_endless(*db, []() -> Result<void> { return Error(Code::closed, "no"); })),
+              Code::closed);
+  }
+  is_over = true;
+  threads.join();
+  EXPECT_TRUE(db->write(adding(1))) << "the line goes on";
+  EXPECT_THAT(notes_of(*db), ElementsAre(1));
+}
+
 TEST_P(Read, data_version_changes_with_each_commit_and_only_then) {
   const auto db = open();
   const auto before = *db->data_version();

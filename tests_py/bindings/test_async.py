@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import clew
@@ -204,3 +204,97 @@ async def test_a_map_is_an_asynchronous_iterator(runtime: _core.Runtime, add: Re
     ref = add(double)
     got = [value async for value in runtime.map(ref, ({"n": n} for n in range(100)), concurrency=4)]
     assert got == [2 * n for n in range(100)]
+
+
+# --- blocking the loop ---
+
+
+def ways(runtime: _core.Runtime) -> dict[str, Callable[[clew.Context], Any]]:
+    """Ways to wait for an async capability in the loop that has to run it."""
+    definition, _ = _core.load_text(
+        "workflow: t.flow\nversion: 1.0.0\nsteps:\n  a: {call: t.inner}\n"
+    )
+    assert definition is not None
+    return {
+        "execute": lambda ctx: runtime.execute("t.inner"),
+        "result": lambda ctx: runtime.submit("t.inner").result(),
+        "result with a timeout": lambda ctx: runtime.submit("t.inner").result(60),
+        "result of ctx.submit": lambda ctx: ctx.submit("t.inner").result(),
+        "exception": lambda ctx: runtime.submit("t.inner").exception(),
+        "through a function": lambda ctx: runtime.execute("t.between"),
+        "through a submitted function": lambda ctx: runtime.submit("t.between").result(),
+        "map": lambda ctx: list(runtime.map("t.inner", [{}, {}])),
+        "map through a function": lambda ctx: list(runtime.map("t.between", [{}, {}])),
+        "run": lambda ctx: runtime.start(definition, {}).result(),
+    }
+
+
+@pytest.fixture
+def loop_runtime() -> Iterator[_core.Runtime]:
+    runtime = _core.Runtime(workers=2)
+
+    async def inner() -> int:
+        await asyncio.sleep(0)
+        return 1
+
+    runtime.register({"id": "t.inner", "version": "1.0.0"}, inner, kind="async")
+    runtime.register({"id": "t.between", "version": "1.0.0"}, lambda: runtime.execute("t.inner"))
+    yield runtime
+    runtime.close(drain=False, timeout=10)
+
+
+@pytest.mark.parametrize("way", list(ways(None)))  # type: ignore[arg-type]  # for the names
+def test_a_handler_cannot_block_its_own_loop(way: str, loop_runtime: _core.Runtime) -> None:
+    runtime = loop_runtime
+
+    async def outer(ctx: clew.Context) -> str:
+        with pytest.raises(clew.ClewError, match="await it instead"):
+            ways(runtime)[way](ctx)
+        return "refused"
+
+    contract = {"id": "t.outer", "version": "1.0.0"}
+    runtime.register(contract, outer, kind="async", context="ctx")
+    assert runtime.submit("t.outer").result(20) == "refused"
+    assert runtime.execute("t.inner") == 1  # the loop goes on
+    began = time.monotonic()
+    runtime.close(timeout=1)
+    assert time.monotonic() - began < 5
+
+
+def test_a_handler_may_wait_for_what_needs_no_loop(loop_runtime: _core.Runtime) -> None:
+    runtime = loop_runtime
+    runtime.register({"id": "t.plain", "version": "1.0.0"}, lambda n: n)
+
+    async def outer() -> list[Any]:
+        call = runtime.submit("t.plain", {"n": 2})
+        return [runtime.execute("t.plain", {"n": 1}), call.result(10)]
+
+    runtime.register({"id": "t.outer", "version": "1.0.0"}, outer, kind="async")
+    assert runtime.submit("t.outer").result(20) == [1, 2]
+
+
+def test_closing_frees_a_loop_that_is_blocked_behind_our_back(
+    loop_runtime: _core.Runtime,
+) -> None:
+    runtime = loop_runtime
+    calls: list[_core.Call] = []
+    submitted = threading.Event()
+
+    def waits() -> None:  # for a call that only the loop can run, made elsewhere
+        assert submitted.wait(10)
+        calls[0].exception()
+
+    async def outer() -> None:
+        runtime.submit("t.waits").result()
+
+    runtime.register({"id": "t.waits", "version": "1.0.0"}, waits)
+    runtime.register({"id": "t.outer", "version": "1.0.0"}, outer, kind="async")
+    call = runtime.submit("t.outer")
+    while not call.running():
+        nap(0.001)
+    calls.append(runtime.submit("t.inner"))
+    submitted.set()
+    began = time.monotonic()
+    runtime.close(timeout=1)
+    assert time.monotonic() - began < 10
+    assert call.done()

@@ -71,10 +71,13 @@ def test_a_broken_executor_is_left_out_from_then_on(runtime: _core.Runtime) -> N
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         runtime.add_executor("frail", pool, ["pool"])
         runtime.register({"id": "t.dies", **CONTRACT}, dies)
-        with pytest.raises(clew.Unavailable, match="executor frail is broken"):
+        for _ in range(2):
+            with pytest.raises(clew.ClewError, match=r"frail.* is broken: .*terminated abruptly"):
+                runtime.execute("t.dies")
+        with pytest.raises(clew.NoEligibleTarget, match="is broken"):
             runtime.execute("t.dies")
-        with pytest.raises(clew.NoEligibleTarget):
-            runtime.execute("t.dies")
+        codes = [trace["code"] for trace in runtime.traces()[0]]
+        assert codes == ["no_eligible_target", "no_eligible_target", "unavailable"]
 
 
 def test_one_that_was_shut_down_is_left_out_too(runtime: _core.Runtime) -> None:
@@ -83,10 +86,150 @@ def test_one_that_was_shut_down_is_left_out_too(runtime: _core.Runtime) -> None:
     runtime.register({"id": "t.f", **CONTRACT}, lambda: 1)
     assert runtime.execute("t.f") == 1
     pool.shutdown()
-    with pytest.raises(clew.Unavailable):
+    with pytest.raises(clew.Unavailable, match="threads was shut down"):
         runtime.execute("t.f")
-    with pytest.raises(clew.NoEligibleTarget):
+    with pytest.raises(clew.NoEligibleTarget, match="was shut down"):
         runtime.execute("t.f")
+
+
+class Unloadable(Exception):
+    """Pickles, and cannot be made again from what was pickled."""
+
+    def __init__(self, a: int, b: int) -> None:
+        super().__init__("un")
+        self.both = (a, b)
+
+
+class Unpicklable(Exception):
+    def __reduce__(self) -> Any:
+        raise TypeError("no way")
+
+
+class Value:
+    """A result of that kind."""
+
+    def __reduce__(self) -> Any:
+        return int, ("no number",)
+
+
+def raises(kind: str) -> Any:
+    if kind == "unloadable":
+        raise Unloadable(1, 2)
+    if kind == "unpicklable":
+        raise Unpicklable("un")
+    if kind == "exit":
+        raise SystemExit(3)
+    if kind == "lock":
+        return threading.Lock()
+    return Value()
+
+
+CARRIED = [
+    ("unloadable", "Unloadable: un"),
+    ("unpicklable", "Unpicklable: un"),
+    ("exit", "SystemExit: 3"),
+    ("lock", "cannot pickle"),
+    ("value", "the result cannot be unpickled"),
+]
+
+
+@pytest.mark.parametrize(("kind", "text"), CARRIED)
+def test_what_cannot_come_back_fails_its_call_alone(
+    runtime: _core.Runtime, processes: ProcessPoolExecutor, kind: str, text: str
+) -> None:
+    runtime.add_executor("procs", processes, ["pool"])
+    for function in (raises, pid_and):
+        runtime.register({"id": f"t.{function.__name__}", **CONTRACT}, function)
+    others = [runtime.submit("t.pid_and", {"n": n}) for n in range(4)]
+    for _ in range(2):
+        with pytest.raises(clew.ExecutionFailed, match=text) as raised:
+            runtime.execute("t.raises", {"kind": kind})
+        assert raised.value.context["exception"]
+    assert [call.result(60)[1] for call in others] == list(range(4))
+    assert runtime.execute("t.pid_and", {"n": 9})[1] == 9
+
+
+def test_where_it_was_raised_over_there_is_kept(remote: _core.Runtime) -> None:
+    with pytest.raises(clew.ExecutionFailed) as raised:
+        remote.execute("t.breaks")
+    cause = raised.value.__cause__
+    assert isinstance(cause, ValueError)
+    assert "in breaks" in str(cause.__cause__)
+
+
+# --- whether it runs ---
+
+
+def hold(path: str) -> int:
+    with open(path, "a"):
+        pass
+    while not os.path.exists(path + ".go"):
+        nap(0.005)
+    return 1
+
+
+@pytest.mark.parametrize("kind", ["processes", "threads"])
+def test_what_is_queued_there_does_not_run_and_can_be_taken_back(
+    runtime: _core.Runtime, kind: str, tmp_path: Any
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    made = {
+        "processes": lambda: ProcessPoolExecutor(1, mp_context=context),
+        "threads": lambda: ThreadPoolExecutor(1),
+    }
+    with made[kind]() as pool:
+        runtime.add_executor("pool", pool, ["pool"], capacity=1)
+        runtime.register({"id": "t.hold", **CONTRACT, "effect": "once"}, hold)
+        files = [tmp_path / str(n) for n in range(8)]
+        calls = [runtime.submit("t.hold", {"path": str(path)}) for path in files]
+        while not files[0].exists():
+            nap(0.005)
+        assert calls[0].running()
+        assert not calls[-1].running()
+        late = runtime.submit("t.hold", {"path": str(tmp_path / "late")}, timeout="50ms")
+        assert isinstance(late.exception(30), clew.Timeout)  # and no unknown outcome
+
+        assert [calls[-1].cancel() for _ in range(2)] == [True, True]
+        assert calls[-1].cancelled()
+        assert calls[0].cancel() is False
+        answers = [call.cancel() for call in calls]
+        assert answers[0] is False
+        for path in files:
+            (tmp_path / (path.name + ".go")).touch()
+        for call in calls:
+            call.wait(30)
+    ran = [path.exists() for path in files]
+    assert [not answer for answer in answers] == ran
+    assert not (tmp_path / "late").exists()
+    for call, answer in zip(calls, answers, strict=True):
+        trace = call.trace
+        assert trace is not None
+        assert (trace["run_us"] == 0) is answer
+
+
+def test_running_over_there_is_timed(remote: _core.Runtime, tmp_path: Any) -> None:
+    remote.register({"id": "t.hold", **CONTRACT}, hold)
+    remote.execute("t.pid_and", {"n": 1})  # the pool is up
+    call = remote.submit("t.hold", {"path": str(tmp_path / "one")})
+    nap(0.3)
+    (tmp_path / "one.go").touch()
+    assert call.result(30) == 1
+    trace = call.trace
+    assert trace is not None
+    assert trace["run_us"] > 100_000
+
+
+def test_one_that_the_owner_took_back_is_cancelled(runtime: _core.Runtime, tmp_path: Any) -> None:
+    pool = ThreadPoolExecutor(1)
+    runtime.add_executor("pool", pool, ["pool"])
+    runtime.register({"id": "t.hold", **CONTRACT}, hold)
+    first, second = (runtime.submit("t.hold", {"path": str(tmp_path / n)}) for n in "ab")
+    while not (tmp_path / "a").exists():
+        nap(0.005)
+    (tmp_path / "a.go").touch()
+    pool.shutdown(wait=False, cancel_futures=True)
+    assert isinstance(second.exception(30), clew.Cancelled)
+    assert first.result(30) == 1
 
 
 def test_cancelling_reaches_the_future(runtime: _core.Runtime) -> None:

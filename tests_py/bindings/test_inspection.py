@@ -144,7 +144,7 @@ def test_faults_are_listed_and_found_by_name() -> None:
         _core.arm_fault(names[0], "explode")  # type: ignore[arg-type]  # on purpose
     with pytest.raises(clew.InvalidInput, match="code"):
         _core.arm_fault(names[0], code="worse")
-    with pytest.raises(clew.InvalidInput, match="at least 1"):
+    with pytest.raises(clew.InvalidInput, match="an integer from 1"):
         _core.arm_fault(names[0], at=0)
     assert _core.fault_hits(names[0]) == 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import random
@@ -52,10 +53,65 @@ def test_inputs_are_taken_lazily(runtime: _core.Runtime, native: Register) -> No
             yield {"n": taken}
 
     results = runtime.map(native("echo"), endless(), concurrency=4)
-    assert [next(results)["n"] for _ in range(50)] == list(range(1, 51))
-    assert taken <= 50 + 2 * 4
+    assert taken == 0
+    for n in range(1, 51):
+        assert next(results)["n"] == n
+        assert taken <= n - 1 + 4  # before this one came out, at most four were out
     results.close()
     assert list(results) == []
+
+
+@pytest.mark.parametrize("kind", ["native", "async", "timeout"])
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("concurrency", [None, 1, 3, 100])
+def test_no_more_is_taken_ahead_than_was_said(
+    kind: str, ordered: bool, concurrency: int | None, runtime: _core.Runtime
+) -> None:
+    contract = {"id": "t.same", "version": "1.0.0"}
+
+    async def same(n: int) -> int:
+        return n
+
+    if kind == "async":
+        runtime.register(contract, same, kind="async")
+    else:
+        limits = {"timeout": "30s"} if kind == "timeout" else {}
+        runtime.register_native({**contract, **limits}, "echo")
+    most = concurrency or (2 * runtime.workers if kind == "timeout" else 1024)
+    taken, given, ahead = 0, 0, 0
+
+    def inputs() -> Iterator[dict[str, int]]:
+        nonlocal taken, ahead
+        for n in range(3000):
+            taken += 1
+            ahead = max(ahead, taken - given)
+            yield {"n": n}
+
+    results = runtime.map("t.same", inputs(), concurrency=concurrency, ordered=ordered)
+    assert taken == 0
+    for _ in results:
+        given += 1
+    assert given == 3000
+    assert ahead == most
+
+
+def test_a_map_is_not_refused_by_a_full_queue() -> None:
+    runtime = _core.Runtime(workers=1, queue_max=1)
+
+    async def naps() -> None:
+        await asyncio.sleep(0.001)
+
+    runtime.register({"id": "t.naps", "version": "1.0.0"}, naps, kind="async")
+    runtime.register({"id": "t.limited", "version": "1.0.0", "timeout": "30s"}, lambda: None)
+    gate = threading.Event()
+    runtime.register({"id": "t.hold", "version": "1.0.0"}, lambda: gate.wait(30))
+    calls = [runtime.submit("t.hold") for _ in range(2)]
+    maps = [runtime.map(ref, [{}] * 50, concurrency=50) for ref in ("t.naps", "t.limited")]
+    threading.Timer(0.05, gate.set).start()
+    for results in maps:
+        assert list(results) == [None] * 50
+    assert [call.result(30) for call in calls] == [True, True]
+    runtime.close()
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 3])
@@ -159,7 +215,7 @@ def test_what_the_iterable_raises_arrives(runtime: _core.Runtime, native: Regist
 def test_a_concurrency_must_be_positive(
     concurrency: int, runtime: _core.Runtime, native: Register
 ) -> None:
-    with pytest.raises(clew.InvalidInput, match="at least 1"):
+    with pytest.raises(clew.InvalidInput, match="an integer from 1"):
         runtime.map(native("echo"), [], concurrency=concurrency)
 
 
@@ -198,8 +254,12 @@ def test_a_map_ends_when_its_runtime_closes(runtime: _core.Runtime, add: Registe
     results = runtime.map(
         add(slow, context="ctx"), ({} for _ in range(100)), return_exceptions=True
     )
-    assert started.wait(10)
-    closer = threading.Thread(target=runtime.close, args=(False,))
+
+    def close() -> None:
+        assert started.wait(10)
+        runtime.close(False)
+
+    closer = threading.Thread(target=close)
     closer.start()
     kinds = {type(result) for result in results}
     closer.join()

@@ -169,6 +169,96 @@ REFUSED: list[tuple[Any, Any]] = [
 ]
 
 
+@dataclass(frozen=True)
+class Frozen:
+    a: int
+    b: str = "b"
+
+
+@dataclass(slots=True)
+class Slotted:
+    a: int
+    b: str = "b"
+
+
+@dataclass
+class Counted:
+    a: int
+    b: int = field(default=7, init=False)
+    c: list[Point] = field(default_factory=lambda: [Point(1)])
+
+
+class Plain(msgspec.Struct):
+    a: int
+    b: Point = msgspec.field(default_factory=lambda: Point(2))
+
+
+class Sparse(TypedDict, total=False):
+    a: int
+    b: list[Frozen]
+
+
+# What is given, and what comes back from a function that returns it.
+SPARSE: list[tuple[Any, Any, Any]] = [
+    (Point, {"x": 1}, {"x": 1, "y": 0.0}),
+    (Frozen, {"a": 1}, {"a": 1, "b": "b"}),
+    (Slotted, {"a": 1}, {"a": 1, "b": "b"}),
+    (Counted, {"a": 1}, {"a": 1, "b": 7, "c": [{"x": 1, "y": 0.0}]}),
+    (Plain, {"a": 1}, {"a": 1, "b": {"x": 2, "y": 0.0}}),
+    (Sparse, {"b": [{"a": 1}]}, {"b": [{"a": 1, "b": "b"}]}),
+    (Pair, [1], [1, "r"]),
+    (
+        Line,
+        {"ends": [{"x": 1}], "next": {"ends": []}},
+        {
+            "ends": [{"x": 1, "y": 0.0}],
+            "colour": "red",
+            "seen": [],
+            "next": {"ends": [], "colour": "red", "seen": [], "next": None},
+        },
+    ),
+    (list[Point], [{"x": 1}], [{"x": 1, "y": 0.0}]),
+    (dict[str, Point], {"a": {"x": 1}}, {"a": {"x": 1, "y": 0.0}}),
+    (Point | None, {"x": 1}, {"x": 1, "y": 0.0}),
+    (tuple[Point, int], [{"x": 1}, 2], [{"x": 1, "y": 0.0}, 2]),
+]
+
+
+@pytest.mark.parametrize("case", SPARSE, ids=lambda case: str(case[0]))
+def test_a_field_with_a_default_is_never_lost(
+    clew_runtime: clew.Runtime, case: tuple[Any, Any, Any]
+) -> None:
+    hint, given, whole = case
+    seen: list[Any] = []
+    clew_runtime.register(echo(hint, seen))
+
+    assert clew_runtime.execute("test.echo", {"value": given}) == whole
+
+
+def test_a_converted_dataclass_is_as_its_constructor_makes_it(clew_runtime: clew.Runtime) -> None:
+    seen: list[Any] = []
+    clew_runtime.register(echo(Point, seen))
+    clew_runtime.execute("test.echo", {"value": {"x": 1}})
+
+    assert vars(seen[0]) == vars(Point(1))
+
+
+def test_a_dataclass_of_pydantic_keeps_its_defaults(clew_runtime: clew.Runtime) -> None:
+    pydantic = pytest.importorskip("pydantic")
+
+    @pydantic.dataclasses.dataclass
+    class Made:
+        x: int
+        y: float = 1.5
+
+    @clew.capability("test.made", version="1.0.0")
+    def handler(made: Made) -> Made:
+        return made
+
+    clew_runtime.register(handler)
+    assert clew_runtime.execute(handler, {"made": {"x": 1}}) == {"x": 1, "y": 1.5}
+
+
 @pytest.mark.parametrize("case", REFUSED, ids=str)
 def test_a_value_of_another_type_never_reaches_the_function(
     clew_runtime: clew.Runtime, case: tuple[Any, Any]

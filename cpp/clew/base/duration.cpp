@@ -134,8 +134,7 @@ Result<Duration> parse_duration(std::string_view text, std::string_view path) {
   do {
     Decimal decimal;
     if (!take_decimal(rest, decimal)) return invalid_input(path, text, expected);
-    const bool bare_seconds = rest.empty() && next_unit == 0;
-    const auto unit = bare_seconds ? std::size_t{4} : take_unit(rest);
+    const auto unit = take_unit(rest);
     if (unit < next_unit || unit == units.size()) return invalid_input(path, text, expected);
     next_unit = unit + 1;
     std::int64_t part = 0;

@@ -21,6 +21,18 @@ constexpr std::array all_codes = {
     Code::internal,
 };
 
+constexpr std::size_t text_bytes_max = std::size_t{16} << 10U;
+
+bool is_long(const Value& value) { return value.byte_size() > text_bytes_max; }
+
+// Cut between two characters, and saying so.
+std::string cut(std::string_view text) {
+  if (text.size() <= text_bytes_max) return std::string(text);
+  auto end = text_bytes_max - 64;  // room for the note
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
+  return fmt::format("{}… ({} bytes more)", text.substr(0, end), text.size() - end);
+}
+
 Value kept(const Value& value) {
   return value.byte_size() <= kept_bytes_max ? value : Value(preview(value));
 }
@@ -115,6 +127,22 @@ Error Error::with_cause(std::shared_ptr<const ErrorCause> cause) const {
 Error Error::with_retryable(bool retryable) const {
   auto changed = std::make_shared<Data>(*data_);
   changed->retryable = retryable;
+  Error made(*this);
+  made.data_ = std::move(changed);
+  return made;
+}
+
+Error Error::shortened() const {
+  const auto is_long_fact = [](const auto& fact) { return is_long(fact.second); };
+  if (message().size() <= text_bytes_max && std::ranges::none_of(context(), is_long_fact)) {
+    return *this;
+  }
+  auto changed = std::make_shared<Data>(*data_);
+  changed->message = cut(message());
+  for (auto& [key, value] : changed->context) {
+    if (!is_long(value)) continue;
+    value = value.is_string() ? Value(cut(value.as_string())) : Value(preview(value));
+  }
   Error made(*this);
   made.data_ = std::move(changed);
   return made;

@@ -70,6 +70,10 @@ class Error {
   Error with_cause(std::shared_ptr<const ErrorCause> cause) const;
   Error with_retryable(bool retryable) const;
 
+  // A copy of bounded size, for what a handler said: message and texts of the context end after
+  // 16 KiB with a note of how much was left out; other large facts become their previews.
+  Error shortened() const;
+
   // "code: message (key=value, …)" for logs and test failures.
   std::string to_string() const;
 

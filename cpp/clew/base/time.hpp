@@ -28,7 +28,7 @@ struct Timestamp {
 };
 
 // Reads "250ms", "1h30m", "3d" and sums of them (units us ms s m h d w, largest first, decimals
-// allowed, each unit once), or a bare number of seconds. Rounded to whole microseconds. Error
+// allowed, each unit once). Rounded to whole microseconds. Error
 // `invalid_input` naming `path`, also beyond 64 bits of microseconds. Never negative.
 Result<Duration> parse_duration(std::string_view text, std::string_view path = "duration");
 // A duration from a Value: a string as above, or a number of seconds.

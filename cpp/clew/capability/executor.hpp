@@ -37,6 +37,13 @@ class CapabilityExecutor {
   // start() for those who must not wait, such as a holder of Python's lock: false when it cannot be
   // done at once; the call is then untouched. Never calls out.
   virtual bool try_start(const InvocationPtr&) { return false; }
+  // For those whose calls run where nobody tells of their beginning: begins `invocation` if it runs
+  // by now.
+  virtual void look_after(Invocation&) {}
+  // The same, for one that is to end: takes it back if it does not run yet, so that it never will.
+  virtual void withdraw(Invocation&) {}
+  // Why it is not open.
+  virtual std::string why_closed() const { return "is closed"; }
 
   // Runs the call on the calling thread, in a slot that the caller has entered, and finishes it.
   // False when this executor cannot do that; the call is then untouched.

@@ -1,5 +1,6 @@
 #include "clew/capability/invocation.hpp"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 #include <vector>
@@ -67,6 +68,14 @@ bool Invocation::begin() {
   return state_.compare_exchange_strong(queued, State::running, std::memory_order_acq_rel);
 }
 
+void Invocation::note_begun(Duration ago) {
+  if (begun_.exchange(true, std::memory_order_acq_rel)) return;
+  const auto began_ns = core_->env.clock().ticks_ns() - ago.count() * 1000;
+  begun_ns_.store(std::max(began_ns, admitted_ns_), std::memory_order_relaxed);
+  auto queued = State::queued;
+  state_.compare_exchange_strong(queued, State::running, std::memory_order_acq_rel);
+}
+
 bool Invocation::finish(Result<Value> result) {
   if (deadline_ != Timestamp::never() && core_->env.clock().now() >= deadline_) {
     expire();  // in the instant of the deadline the deadline wins, however late its timer is
@@ -82,7 +91,7 @@ bool Invocation::finish(Result<Value> result) {
   }
   if (result) return end(CallOutcome::success, std::move(result));
   const bool heeded = result.error().code() == Code::cancelled && cancelled();
-  return end(heeded ? CallOutcome::cancelled : CallOutcome::failure, std::move(result));
+  return end(heeded ? CallOutcome::cancelled : CallOutcome::failure, result.error().shortened());
 }
 
 bool Invocation::end(CallOutcome kind, Result<Value> result) {
@@ -135,6 +144,7 @@ void Invocation::announce() {
 }
 
 void Invocation::expire() {
+  if (executor_) executor_->withdraw(*this);
   const bool ran = begun_.exchange(true, std::memory_order_acq_rel);
   const Contract& contract = capability()->contract;
   const bool mine = end(
@@ -199,6 +209,7 @@ bool Invocation::cancel(std::string reason) {
   }
   cancel_requested_.store(true, std::memory_order_seq_cst);
   signal_cancel();
+  if (executor_) executor_->withdraw(*this);
   if (begun_.exchange(true, std::memory_order_acq_rel)) return false;
   return end(CallOutcome::cancelled,
              error(Code::cancelled, "{} was cancelled before it began{}", capability()->contract.id,

@@ -71,6 +71,8 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   KeyLimit limit() const;
   // Claims the call for running. False when it has ended already or another thread runs it.
   bool begin();
+  // For who learns late that it runs, since `ago`. No effect when that was known.
+  void note_begun(Duration ago = Duration{0});
   // Ends the call with what the handler gave. False when it had ended before: nobody will see this
   // result. Checks the output against the contract. May run the waiters' callbacks: no lock held.
   bool finish(Result<Value> result);
@@ -111,6 +113,8 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   // `once` the outcome is unknown then.
   void expire();
   CapabilityExecutor* executor() const { return executor_.get(); }
+  // The call within which it was made, or nullptr.
+  const Invocation* parent() const { return parent_.get(); }
 
  private:
   friend class DispatcherImpl;

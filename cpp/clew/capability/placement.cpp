@@ -42,7 +42,7 @@ std::string objection(const Capability& capability, const CapabilityExecutor& ex
     return wish.empty() ? "serves none of the permitted targets"
                         : fmt::format("does not serve target \"{}\" for it", wish);
   }
-  if (!executor.is_open()) return "is closed or broken";
+  if (!executor.is_open()) return executor.why_closed();
   return {};
 }
 

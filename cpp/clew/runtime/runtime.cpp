@@ -181,10 +181,13 @@ class RuntimeImpl final : public Runtime {
     return parts_->traces->find(id);
   }
   Result<std::vector<Value>> sql(const std::string& query,
-                                 const std::vector<Value>& parameters) override {
+                                 const std::vector<Value>& parameters,
+                                 SqlOptions options) override {
     CLEW_TRY(check_open());
     CLEW_TRY(parts_->traces->flush());
-    return read_sql(*parts_->database, query, parameters);
+    auto go_on = patience_for(
+        options.timeout, [this] { return check_open(); }, std::move(options.heed));
+    return read_sql(*parts_->database, query, parameters, std::move(go_on));
   }
 
   Value stats() override {

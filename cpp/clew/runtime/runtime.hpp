@@ -43,6 +43,12 @@ struct Violation {
   std::string detail;     // table, key and what is wrong
 };
 
+struct SqlOptions {
+  std::optional<Duration> timeout;  // of real time
+  // Asked on the calling thread at least every 50 ms; its error ends the query. Empty: nothing.
+  Function<Result<void>()> heed;
+};
+
 // One runtime over one store. Thread-safe. Every method that may block says so.
 // After close() has begun, every method answers `closed`.
 class Runtime {
@@ -78,10 +84,13 @@ class Runtime {
   virtual Result<TracePage> traces(const TraceQuery& query) = 0;
   virtual Result<Trace> trace(const Id& id) = 0;
 
-  // Reads with SQL: one statement that only reads; `invalid_input` otherwise. Parameters by
-  // position. Each row as an object. Blocks. At most 100,000 rows.
+  // Reads with SQL: one statement that only reads; `invalid_input` otherwise, and for whatever else
+  // is wrong with it or its parameters, which go by position. Each row as an object. Blocks; also
+  // ended by `timeout` and, with `closed`, by close(). At most 100,000 rows (`resource_exhausted`).
+  // `corrupt` for text that is no UTF-8.
   virtual Result<std::vector<Value>> sql(const std::string& query,
-                                         const std::vector<Value>& parameters) = 0;
+                                         const std::vector<Value>& parameters,
+                                         SqlOptions options = {}) = 0;
   virtual Value stats() = 0;   // an object of counters and gauges
   virtual Value health() = 0;  // {"status": "ok" | "failing", "problems": […]}
   virtual Result<std::vector<Violation>> verify() = 0;

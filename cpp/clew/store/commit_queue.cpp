@@ -10,6 +10,7 @@
 #include <exception>
 #include <iterator>
 
+#include "clew/store/detail/patience.hpp"
 #include "clew/store/detail/unlocked.hpp"
 #include "clew/store/detail/writer_priority.hpp"
 
@@ -126,14 +127,14 @@ void CommitQueue::submit_or_commit(Write write) {
   submit(std::move(write));
 }
 
-Result<void> CommitQueue::exclusively(Function<Result<void>(Session&)> use) {
+Result<void> CommitQueue::exclusively(Function<Result<void>(Session&)> use, GoOn& go_on) {
   const auto* scope = ThreadScope::find(this);
   CLEW_CHECK(scope == nullptr || scope->doing() == Doing::completion);
   // Completions run within the turn of their group, which is then done with the session.
   const bool has_turn = scope != nullptr && scope->session() != nullptr;
   Lock lock(mutex_);
   if (phase_ == Phase::closed) return closed();
-  if (!has_turn) take_turn(lock);
+  if (!has_turn) CLEW_TRY(take_turn(lock, go_on));
   Result<void> done;
   std::exception_ptr thrown;
   if (phase_ == Phase::closed) {
@@ -189,8 +190,24 @@ void CommitQueue::take_turn(Lock& lock) {
   while (serving_ != ticket) turn_.wait(lock);
 }
 
+Result<void> CommitQueue::take_turn(Lock& lock, GoOn& go_on) {
+  const auto ticket = next_ticket_++;
+  while (serving_ != ticket) {
+    auto waited = wait_a_while(turn_, lock, mutex_, go_on);
+    if (waited) continue;
+    if (serving_ == ticket) {
+      end_turn();
+    } else {
+      given_up_.insert(ticket);
+    }
+    return waited;
+  }
+  return {};
+}
+
 void CommitQueue::end_turn() {
   ++serving_;
+  while (given_up_.erase(serving_) != 0) ++serving_;
   if (serving_ != next_ticket_) {
     turn_.notify_all();
   } else if (phase_ != Phase::open) {

@@ -28,7 +28,7 @@ class OpenDatabase final : public Database {
     return queue_.write(std::move(apply), durability);
   }
   void submit_or_commit(Write write) override { queue_.submit_or_commit(std::move(write)); }
-  Result<void> read(Function<Result<void>(Transaction&)> use) override;
+  Result<void> read(Function<Result<void>(Transaction&)> use, GoOn go_on) override;
   CommitNumber written_up_to() const override { return queue_.written_up_to(); }
   CommitNumber durable_up_to() const override { return queue_.durable_up_to(); }
   Result<void> await_durable(CommitNumber number, Timestamp deadline) override {
@@ -41,7 +41,7 @@ class OpenDatabase final : public Database {
   const std::string& url() const override { return options_.url; }
 
  private:
-  Result<void> with_reader(Function<Result<void>(Session&)> use);
+  Result<void> with_reader(Function<Result<void>(Session&)> use, GoOn& go_on);
 
   const DatabaseOptions options_;
   const std::unique_ptr<Backend> backend_;
@@ -67,9 +67,9 @@ bool OpenDatabase::close(Timestamp deadline) {
   return in_time;
 }
 
-Result<void> OpenDatabase::with_reader(Function<Result<void>(Session&)> use) {
-  if (backend_->has_one_session()) return queue_.exclusively(std::move(use));
-  CLEW_TRY(auto borrowed, readers_.borrow());
+Result<void> OpenDatabase::with_reader(Function<Result<void>(Session&)> use, GoOn& go_on) {
+  if (backend_->has_one_session()) return queue_.exclusively(std::move(use), go_on);
+  CLEW_TRY(auto borrowed, readers_.borrow(go_on));
   struct GiveBack {
     detail::ReaderPool& pool;
     std::unique_ptr<Session> session;
@@ -78,28 +78,35 @@ Result<void> OpenDatabase::with_reader(Function<Result<void>(Session&)> use) {
   return use(*held.session);
 }
 
-Result<void> OpenDatabase::read(Function<Result<void>(Transaction&)> use) {
+Result<void> OpenDatabase::read(Function<Result<void>(Transaction&)> use, GoOn go_on) {
   const auto* scope = detail::ThreadScope::find(&queue_);
   CLEW_CHECK(scope == nullptr || scope->doing() != detail::Doing::apply);
   // A read within a read stands on the same snapshot.
   if (scope != nullptr && scope->doing() == detail::Doing::read) return use(*scope->session());
-  return with_reader([this, &use](Session& session) -> Result<void> {
-    CLEW_TRY(session.begin(Access::snapshot, Durability::relaxed));
+  const auto read = [&](Session& session) -> Result<void> {
     struct End {
       Session& session;
-      ~End() { session.rollback(); }
+      ~End() {
+        session.heed(nullptr);
+        session.rollback();
+      }
     } const end{session};
+    session.heed(go_on ? &go_on : nullptr);
+    CLEW_TRY(session.begin(Access::snapshot, Durability::relaxed));
     const detail::ThreadScope reading(&queue_, detail::Doing::read, &session);
     return use(session);
-  });
+  };
+  return with_reader(read, go_on);
 }
 
 Result<std::vector<std::string>> OpenDatabase::check_integrity() {
   std::vector<std::string> findings;
-  CLEW_TRY(with_reader([&findings](Session& session) -> Result<void> {
+  GoOn unbounded;
+  const auto check = [&findings](Session& session) -> Result<void> {
     CLEW_TRY(findings, session.check_integrity());
     return {};
-  }));
+  };
+  CLEW_TRY(with_reader(check, unbounded));
   return findings;
 }
 

@@ -2,10 +2,12 @@
 
 namespace clew::store::detail {
 
-Result<std::unique_ptr<Session>> ReaderPool::borrow() {
+Result<std::unique_ptr<Session>> ReaderPool::borrow(GoOn& go_on) {
   {
     Lock lock(mutex_);
-    while (!is_closed_ && free_.empty() && lent_ >= sessions_max_) returned_.wait(lock);
+    while (!is_closed_ && free_.empty() && lent_ >= sessions_max_) {
+      CLEW_TRY(wait_a_while(returned_, lock, mutex_, go_on));
+    }
     if (is_closed_) return Error(Code::closed, "the database was closed");
     ++lent_;
     if (!free_.empty()) {

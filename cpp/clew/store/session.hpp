@@ -55,6 +55,10 @@ class Session : public Transaction {
   // Changes whenever another connection has committed.
   virtual Result<std::int64_t> data_version() = 0;
 
+  // From now on statements and waits for locks ask `go_on` at least every 50 ms and end with its
+  // error; nullptr: they run to their end. Borrowed until the next call.
+  virtual void heed(GoOn* go_on) = 0;
+
   // Lets begin() give up waiting for locks, now and later. Thread-safe.
   virtual void abandon_waits() = 0;
 };

@@ -37,6 +37,11 @@ struct CommitInfo {
 };
 
 using Apply = Function<Result<void>(Transaction&)>;
+
+// What may end a reader early: asked on the reader's own thread, again and again while it waits or
+// a statement of it runs, at least every 50 ms of real time. Its error becomes the reader's. No
+// lock is held meanwhile; it must not use the database.
+using GoOn = Function<Result<void>()>;
 using Committed = Function<void(Result<CommitInfo>)>;
 
 // One unit of change. `apply` runs in a savepoint of its own inside the group's transaction, so its
@@ -117,8 +122,8 @@ class Database {
   // Runs `use` on a snapshot of what is committed; later commits are not seen by it. Blocks no
   // writer (but in memory, where readers and writers take turns). `use` must not write. A read
   // within a read stands on the same snapshot. Waits while `readers_max` others read. Error:
-  // `closed`; those of `use`.
-  virtual Result<void> read(Function<Result<void>(Transaction&)> use) = 0;
+  // `closed`; those of `use` and of `go_on`, which bounds it (empty: nothing does).
+  virtual Result<void> read(Function<Result<void>(Transaction&)> use, GoOn go_on = nullptr) = 0;
 
   // The last commit that is written, and the last that is synced.
   virtual CommitNumber written_up_to() const = 0;

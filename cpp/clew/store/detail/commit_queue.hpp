@@ -5,6 +5,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "clew/base/threads.hpp"
@@ -30,8 +31,9 @@ class CommitQueue {
   void submit(Write write);
   Result<CommitInfo> write(Apply apply, Durability durability);
   void submit_or_commit(Write write);
-  // Runs `use` between two groups, on the session. Error: `closed`.
-  Result<void> exclusively(Function<Result<void>(Session&)> use);
+  // Runs `use` between two groups, on the session. Errors: `closed`; those of `use`, and of `go_on`
+  // while it waits for its turn.
+  Result<void> exclusively(Function<Result<void>(Session&)> use, GoOn& go_on);
 
   CommitNumber written_up_to() const { return written_.load(std::memory_order_acquire); }
   CommitNumber durable_up_to() const { return durable_.load(std::memory_order_acquire); }
@@ -56,6 +58,7 @@ class CommitQueue {
   bool may_lead() const CLEW_REQUIRES(mutex_);
   void lead(Lock& lock, Pending& pending) CLEW_REQUIRES(mutex_);
   void take_turn(Lock& lock) CLEW_REQUIRES(mutex_);
+  Result<void> take_turn(Lock& lock, GoOn& go_on) CLEW_REQUIRES(mutex_);
   void end_turn() CLEW_REQUIRES(mutex_);
   std::optional<Error> refusal() const CLEW_REQUIRES(mutex_);
   void push(Pending pending) CLEW_REQUIRES(mutex_);
@@ -79,6 +82,7 @@ class CommitQueue {
   std::optional<Error> failed_ CLEW_GUARDED_BY(mutex_);
   std::uint64_t next_ticket_ CLEW_GUARDED_BY(mutex_) = 0;
   std::uint64_t serving_ CLEW_GUARDED_BY(mutex_) = 0;  // below next_ticket_: somebody has the turn
+  std::set<std::uint64_t> given_up_ CLEW_GUARDED_BY(mutex_);  // tickets whose holders are gone
   std::optional<Timestamp> sync_due_ CLEW_GUARDED_BY(mutex_);
   bool is_sync_wanted_ CLEW_GUARDED_BY(mutex_) = false;
   bool is_maintenance_due_ CLEW_GUARDED_BY(mutex_) = false;

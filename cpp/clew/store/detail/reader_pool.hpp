@@ -6,6 +6,7 @@
 
 #include "clew/base/mutex.hpp"
 #include "clew/base/time.hpp"
+#include "clew/store/detail/patience.hpp"
 #include "clew/store/session.hpp"
 
 namespace clew::store::detail {
@@ -15,8 +16,9 @@ class ReaderPool {
  public:
   ReaderPool(Backend& backend, int sessions_max) : backend_(backend), sessions_max_(sessions_max) {}
 
-  // Waits for one to come back when all are lent. Error: `closed`; those of connecting.
-  Result<std::unique_ptr<Session>> borrow();
+  // Waits for one to come back when all are lent, as long as `go_on` lets it. Errors: `closed`;
+  // those of `go_on` and of connecting.
+  Result<std::unique_ptr<Session>> borrow(GoOn& go_on);
   void give_back(std::unique_ptr<Session> session);
 
   // Refuses further lending, waits until all are back, closes them. Idempotent.

@@ -14,6 +14,8 @@ namespace {
 // it, small enough that opening after a crash is quick.
 constexpr int log_pages_max = 4000;
 constexpr int log_pages_step = 1000;  // before trying again, when readers held some back
+// Steps of SQLite's machine between two looks whether to go on: mostly well below a millisecond.
+constexpr int steps_per_look = 2000;
 
 struct HookWord {
   std::string_view name;
@@ -116,12 +118,31 @@ int SqliteSession::on_busy(void* self, int tries) {
   auto& session = *static_cast<SqliteSession*>(self);
   if (tries == 0) session.waited_us_ = 0;
   if (session.waited_us_ >= session.options_.busy_timeout.count()) return 0;
-  if (session.abandoned_.load(std::memory_order_relaxed)) return 0;
+  if (session.abandoned_.load(std::memory_order_relaxed) || session.is_told_to_stop()) return 0;
   const auto delay = delays_us[std::min<std::size_t>(static_cast<std::size_t>(tries), 7)];
   auto* system = sqlite3_vfs_find(nullptr);
   system->xSleep(system, delay);
   session.waited_us_ += delay;
   return 1;
+}
+
+void SqliteSession::heed(GoOn* go_on) {
+  go_on_ = go_on;
+  told_.reset();
+  sqlite3_progress_handler(db_.get(), go_on == nullptr ? 0 : steps_per_look,
+                           go_on == nullptr ? nullptr : &SqliteSession::on_progress, this);
+}
+
+bool SqliteSession::is_told_to_stop() {
+  if (go_on_ == nullptr) return false;
+  if (!told_) {
+    if (auto answer = (*go_on_)(); !answer) told_ = answer.error();
+  }
+  return told_.has_value();
+}
+
+int SqliteSession::on_progress(void* self) {
+  return static_cast<SqliteSession*>(self)->is_told_to_stop() ? 1 : 0;
 }
 
 int SqliteSession::on_commit_to_log(void* self, sqlite3*, const char*, int pages) {
@@ -149,7 +170,7 @@ int SqliteSession::on_authorize(void* self, int action, const char* a, const cha
 
 // Makes the error and notes when it ended the transaction.
 Error SqliteSession::fail(int code, std::string_view doing) {
-  auto why = sqlite_error(code, doing, sqlite3_errmsg(db_.get()));
+  auto why = told_ ? *told_ : sqlite_error(code, doing, sqlite3_errmsg(db_.get()));
   const bool ended = ends_transaction(code) || sqlite3_get_autocommit(db_.get()) != 0;
   if (!is_reading_ && ended && !lost_) lost_ = why;
   return why;
@@ -427,7 +448,7 @@ Result<bool> SqliteSession::first_args(const Statement& statement, std::span<con
 
 namespace {
 
-// Foreign text that cannot be prepared is its author's mistake, not ours.
+// Foreign text that cannot be prepared or carried out is its author's mistake, not ours.
 Error blame_text(const Error& why) {
   if (why.code() != Code::internal) return why;
   auto blamed = Error(Code::invalid_input, why.message());
@@ -463,8 +484,9 @@ Result<std::int64_t> SqliteSession::run_text(std::string_view sql, std::span<con
     }
     is_first = false;
     CLEW_TRY(bind_all(statement->get(), args));
-    CLEW_TRY(const auto more, step_none(statement->get()));
-    changed += more;
+    const auto more = step_none(statement->get());
+    if (!more) return blame_text(more.error());
+    changed += *more;
   }
   return changed;
 }
@@ -482,10 +504,13 @@ Result<void> SqliteSession::each_text(std::string_view sql, std::span<const Arg>
   if (*statement == nullptr) return Error(Code::invalid_input, "the query is empty");
   const auto wanted = static_cast<std::size_t>(sqlite3_bind_parameter_count(statement->get()));
   if (wanted != args.size()) {
-    return error(Code::invalid_input, "the query takes {} arguments, not {}", wanted, args.size());
+    return error(Code::invalid_input, "the query takes {} arguments, not {}", wanted, args.size())
+        .with("wanted", static_cast<std::int64_t>(wanted));
   }
   CLEW_TRY(bind_all(statement->get(), args));
-  CLEW_TRY(step_rows(statement->get(), visit, Rows::all));
+  // What the statement itself gets wrong as it runs, such as an overflow, is its author's too.
+  const auto done = step_rows(statement->get(), visit, Rows::all);
+  if (!done) return blame_text(done.error());
   return {};
 }
 

@@ -55,6 +55,7 @@ class SqliteSession final : public Session {
   Result<void> set_schema_version(int version) override;
   Result<std::vector<std::string>> check_integrity() override;
   Result<std::int64_t> data_version() override;
+  void heed(GoOn* go_on) override;
   void abandon_waits() override { abandoned_.store(true, std::memory_order_relaxed); }
 
   Result<std::int64_t> run_text(std::string_view sql, std::span<const Arg> args) override;
@@ -91,7 +92,10 @@ class SqliteSession final : public Session {
   Result<void> permit(sqlite3_stmt* statement);
   Error fail(int code, std::string_view doing);
 
+  bool is_told_to_stop();
+
   static int on_busy(void* self, int tries);
+  static int on_progress(void* self);
   static int on_commit_to_log(void* self, sqlite3*, const char*, int pages);
   static int on_authorize(void* self, int action, const char* a, const char* b, const char*,
                           const char*);
@@ -103,6 +107,8 @@ class SqliteSession final : public Session {
   Prepared savepoint_, release_, rollback_to_, data_version_;
 
   std::optional<Error> lost_;
+  GoOn* go_on_ = nullptr;
+  std::optional<Error> told_;  // what go_on_ has answered
   bool broken_ = false;
   bool is_reading_ = false;
   bool is_foreign_text_ = false;  // the text being prepared came from outside

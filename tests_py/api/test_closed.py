@@ -1,0 +1,165 @@
+"""After close: every call of a runtime is `Closed`, whatever else could be said about it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import Any
+
+import clew
+import clew.aio
+import pytest
+
+
+@clew.capability("text.words", version="1.2.0")
+def words(doc: str) -> int:
+    return len(doc.split())
+
+
+WORKFLOW = {
+    "workflow": "text.count",
+    "version": "1.0.0",
+    "steps": {"count": {"call": "text.words@^1", "with": {"doc": "{{ input.doc }}"}}},
+}
+NO_ID = "00000000-0000-7000-8000-000000000000"
+
+Given = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+def given(*args: Any, **options: Any) -> Given:
+    return args, options
+
+
+# How each method is called: well, and badly.
+RUNTIME: dict[str, list[Given]] = {
+    "register": [given(words), given(3), given(words, scope="mine")],
+    "register_native": [given("echo"), given(3), given("no.such")],
+    "capabilities": [given(), given(id=3), given(effect="sometimes")],
+    "resolve": [given("text.words"), given(3), given("a b")],
+    "add_executor": [given("x", object(), ["x"]), given("", 3, 3)],
+    "execute": [
+        given("text.words", {"doc": ""}),
+        given(3, {1}),
+        given("a b", {"doc": 1}),
+        given("text.words", timeout=-1),
+        given("text.words", priority="x"),
+        given("text.words", target=""),
+        given("text.words", deadline="now"),
+    ],
+    "map": [given("text.words", []), given(3, 3), given("no.such", [], concurrency=0)],
+    "start": [
+        given(WORKFLOW, {"doc": ""}),
+        given(3),
+        given("no/such.yaml"),
+        given(WORKFLOW, tags="a"),
+        given(WORKFLOW, {"doc": {1}}),
+    ],
+    "publish_workflow": [given(WORKFLOW), given(3), given("no.such@^1")],
+    "find_workflow": [given("a.b@^1"), given(3), given("")],
+    "run": [given("x"), given(3), given("")],
+    "runs": [given(), given(status="done"), given(limit=0), given(cursor=3)],
+    "traces": [given(), given(outcome="bad"), given(limit=0), given(since="now")],
+    "trace": [given(NO_ID), given("x"), given(3)],
+    "sql": [given("SELECT 1"), given(3), given("SELECT ?", 3), given("x", timeout=-1)],
+    "stats": [given()],
+    "health": [given()],
+    "verify": [given()],
+}
+RUNTIME["submit"] = RUNTIME["execute"]
+# What tells of the end, or brings it about.
+OPEN = {"close", "closed", "name", "store", "workers", "of"}
+RUN: dict[str, list[Given]] = {
+    "status": [given()],
+    "info": [given()],
+    "done": [given()],
+    "result": [given(), given(0), given(timeout=1)],
+    "steps": [given()],
+    "events": [given(), given(follow=True)],
+    "cancel": [given(), given("enough")],
+    "graph": [given()],
+}
+
+
+def public(cls: type) -> set[str]:
+    return {name for name in vars(cls) if not name.startswith("_")}
+
+
+def table(methods: dict[str, list[Given]]) -> list[Any]:
+    return [
+        pytest.param((name, one), id=f"{name}-{number}")
+        for name, ways in methods.items()
+        for number, one in enumerate(ways)
+    ]
+
+
+def test_the_tables_have_every_method() -> None:
+    assert public(clew.Runtime) == set(RUNTIME) | OPEN - {"of"}
+    assert public(clew.aio.Runtime) == set(RUNTIME) | OPEN
+    assert public(clew.Run) == set(RUN) | {"id"}
+
+
+def closed_runtime() -> clew.Runtime:
+    rt = clew.Runtime()
+    rt.register(words)
+    assert rt.close() is True
+    assert rt.close() is True
+    return rt
+
+
+@pytest.mark.parametrize("case", table(RUNTIME))
+def test_a_closed_runtime_says_so_first(clew_no_leaks: None, case: tuple[str, Given]) -> None:
+    name, (args, options) = case
+    rt = closed_runtime()
+    with pytest.raises(clew.Closed):
+        getattr(rt, name)(*args, **options)
+    assert "closed" in repr(rt)
+
+
+@pytest.mark.parametrize("case", table(RUNTIME))
+def test_so_does_its_twin(clew_no_leaks: None, case: tuple[str, Given]) -> None:
+    name, (args, options) = case
+    rt = clew.aio.Runtime.of(closed_runtime())
+
+    async def call() -> None:
+        answer = getattr(rt, name)(*args, **options)
+        if inspect.isawaitable(answer):
+            await answer
+
+    with pytest.raises(clew.Closed):
+        asyncio.run(call())
+
+
+def test_it_cannot_be_entered_again() -> None:
+    rt = closed_runtime()
+    with pytest.raises(clew.Closed), rt:
+        pass
+
+
+def test_what_is_an_unknown_argument_stays_a_type_error() -> None:
+    with clew.Runtime() as rt, pytest.raises(TypeError, match="priorty"):
+        rt.execute("text.words", priorty=3)  # type: ignore[call-arg]  # on purpose
+
+
+@pytest.mark.parametrize("case", table(RUN))
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_run_of_a_closed_runtime_says_so(
+    clew_no_leaks: None, case: tuple[str, Given], ended: bool
+) -> None:
+    name, (args, options) = case
+    rt = clew.Runtime()
+    rt.register(words)
+    run = rt.start(WORKFLOW, {"doc": "a b"})
+    if ended:
+        run.result(30)
+    rt.close()
+
+    def call() -> None:
+        member = getattr(run, name)
+        if callable(member):
+            answer = member(*args, **options)
+            if name == "events":
+                list(answer)
+
+    with pytest.raises(clew.Closed):
+        call()
+    assert run.id in repr(run)
