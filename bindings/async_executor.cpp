@@ -48,6 +48,10 @@ class Inbox {
     return state_.with(
         [&](const State& state) { return std::ranges::any_of(state.jobs, like); });
   }
+  // The jobs since the last time, for who is not the loop: that stays told.
+  std::vector<JobPtr> take_jobs() {
+    return state_.with([](State& state) { return std::exchange(state.jobs, {}); });
+  }
   // Everything since the last time.
   std::pair<std::vector<JobPtr>, std::vector<JobPtr>> take() {
     std::uint64_t count = 0;
@@ -247,8 +251,7 @@ class AsyncExecutor final : public LoopExecutor {
 
  private:
   void drop_jobs() {
-    const auto [jobs, cancelled] = shared_->inbox.take();
-    for (const auto& job : jobs) job->drop();
+    for (const auto& job : shared_->inbox.take_jobs()) job->drop();
   }
 
   static constexpr int capacity = 10'000;  // coroutines are cheap
