@@ -11,7 +11,10 @@ bool Run::done() const {
 
 bool Run::wait(std::optional<Duration> timeout) {
   if (done()) return true;
-  if (timeout && *timeout <= Duration{0}) return false;
+  if (timeout && *timeout <= Duration{0}) {
+    core_->runtime();  // throws when nobody will end it any more
+    return false;
+  }
   core_->require_may_wait(nullptr);
   if (core_->has_virtual_time()) return wait_by_wall_clock(timeout);
   auto& runtime = core_->runtime_unless_forked();

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 from typing import Any
 
 import clew
@@ -68,16 +69,14 @@ RUNTIME: dict[str, list[Given]] = {
 RUNTIME["submit"] = RUNTIME["execute"]
 # What tells of the end, or brings it about.
 OPEN = {"close", "closed", "name", "store", "workers", "of"}
+# What waits for a run, reads the store or changes it.
 RUN: dict[str, list[Given]] = {
-    "status": [given()],
-    "info": [given()],
-    "done": [given()],
     "result": [given(), given(0), given(timeout=1)],
-    "steps": [given()],
     "events": [given(), given(follow=True)],
     "cancel": [given(), given("enough")],
-    "graph": [given()],
 }
+# What a handle knows by itself.
+KNOWN = {"id", "status", "info", "done", "steps", "graph"}
 
 
 def public(cls: type) -> set[str]:
@@ -95,7 +94,7 @@ def table(methods: dict[str, list[Given]]) -> list[Any]:
 def test_the_tables_have_every_method() -> None:
     assert public(clew.Runtime) == set(RUNTIME) | OPEN - {"of"}
     assert public(clew.aio.Runtime) == set(RUNTIME) | OPEN
-    assert public(clew.Run) == set(RUN) | {"id"}
+    assert public(clew.Run) == set(RUN) | KNOWN
 
 
 def closed_runtime() -> clew.Runtime:
@@ -141,25 +140,37 @@ def test_what_is_an_unknown_argument_stays_a_type_error() -> None:
 
 
 @pytest.mark.parametrize("case", table(RUN))
-@pytest.mark.parametrize("ended", [True, False])
-def test_a_run_of_a_closed_runtime_says_so(
-    clew_no_leaks: None, case: tuple[str, Given], ended: bool
-) -> None:
+def test_a_run_that_has_not_ended_says_so(clew_no_leaks: None, case: tuple[str, Given]) -> None:
     name, (args, options) = case
     rt = clew.Runtime()
-    rt.register(words)
-    run = rt.start(WORKFLOW, {"doc": "a b"})
-    if ended:
-        run.result(30)
-    rt.close()
+    entered = threading.Event()
+
+    @clew.capability("test.waits", version="1.0.0")
+    def waits(ctx: clew.Context) -> None:
+        entered.set()
+        while not ctx.cancelled:
+            threading.Event().wait(0.001)
+
+    rt.register(waits)
+    run = rt.start({**WORKFLOW, "steps": {"count": {"call": "test.waits@^1"}}})
+    assert entered.wait(30)
+    rt.close(drain=False)
 
     def call() -> None:
-        member = getattr(run, name)
-        if callable(member):
-            answer = member(*args, **options)
-            if name == "events":
-                list(answer)
+        answer = getattr(run, name)(*args, **options)
+        if name == "events":
+            list(answer)
 
     with pytest.raises(clew.Closed):
         call()
     assert run.id in repr(run)
+
+
+def test_what_has_ended_keeps_its_end() -> None:
+    with clew.Runtime() as rt:
+        rt.register(words)
+        call = rt.submit(words, {"doc": "a b"})
+        run = rt.start({**WORKFLOW, "output": "{{ steps.count.output }}"}, {"doc": "a b"})
+        assert run.result(30) == 2
+    assert (call.result(), call.outcome) == (2, "success")
+    assert (run.result(), run.status, run.done()) == (2, "completed", True)
