@@ -333,7 +333,7 @@ def test_a_call_is_made_by_submit_alone(runtime: _core.Runtime, native: Register
             with pytest.raises(TypeError):
                 make()
     with pytest.raises(TypeError):
-        copy.copy(runtime.submit(native("echo")))
+        copy.copy(runtime.submit_future(native("echo")))
     others: Any = _core.Call.done, _core.Call.result, _core.Runtime.submit
     for method in others:
         with pytest.raises(TypeError):
@@ -344,7 +344,7 @@ def test_a_call_is_made_by_submit_alone(runtime: _core.Runtime, native: Register
 
 def test_a_call_that_is_dropped_runs_and_goes(runtime: _core.Runtime, add: Register) -> None:
     done = threading.Event()
-    call = runtime.submit(add(done.set))
+    call = runtime.submit_future(add(done.set))
     gone = weakref.ref(call)
     del call
     assert done.wait(10)
