@@ -45,7 +45,7 @@ PARAMETERS = {
     "Runtime.register": "capability scope",
     "Runtime.start": "workflow input id key priority budget tags durability",
     "Runtime.runs": "status workflow tag limit cursor",
-    "Runtime.sql": "query params",
+    "Runtime.sql": "query params timeout",
     "Runtime.close": "drain timeout",
     "Runtime.add_executor": "name executor targets capacity",
     "Run.result": "timeout",

@@ -72,7 +72,7 @@ def test_a_broken_executor_is_left_out_from_then_on(runtime: _core.Runtime) -> N
         runtime.add_executor("frail", pool, ["pool"])
         runtime.register({"id": "t.dies", **CONTRACT}, dies)
         for _ in range(2):
-            with pytest.raises(clew.ClewError, match=r"frail.* is broken: .*terminated abruptly"):
+            with pytest.raises(clew.ClewError, match=r"frail.*is broken: .*terminated abruptly"):
                 runtime.execute("t.dies")
         with pytest.raises(clew.NoEligibleTarget, match="is broken"):
             runtime.execute("t.dies")

@@ -105,7 +105,11 @@ def test_a_map_is_not_refused_by_a_full_queue() -> None:
     runtime.register({"id": "t.limited", "version": "1.0.0", "timeout": "30s"}, lambda: None)
     gate = threading.Event()
     runtime.register({"id": "t.hold", "version": "1.0.0"}, lambda: gate.wait(30))
-    calls = [runtime.submit("t.hold") for _ in range(2)]
+    calls = [runtime.submit("t.hold")]
+    while not calls[0].running():
+        nap(0.001)
+    calls.append(runtime.submit("t.hold"))
+    assert isinstance(runtime.submit("t.hold").exception(30), clew.Rejected)  # it is full
     maps = [runtime.map(ref, [{}] * 50, concurrency=50) for ref in ("t.naps", "t.limited")]
     threading.Timer(0.05, gate.set).start()
     for results in maps:

@@ -13,7 +13,8 @@ from clew import _core
 
 STUB = Path(clew.__file__).with_name("_core.pyi")
 # Of every class, whatever it is.
-COMMON = {"__init__", "__module__", "__doc__", "__new__", "__del__"}
+# copyreg leaves the last one behind when somebody tries to copy an instance.
+COMMON = {"__init__", "__module__", "__doc__", "__new__", "__del__", "__slotnames__"}
 
 
 # What the package adds to the classes of the module (clew._context).
