@@ -123,7 +123,7 @@ raw-lint:
 
 raw-sanitize:
 	$(CONFIGURE) -B build/$(NAME) -DCMAKE_CXX_COMPILER=$(CLANG) -DCLEW_SANITIZE=$(SANITIZER) -DCLEW_TEST_LAYERS="$(LAYERS)"
-	nice cmake --build build/$(NAME)
+	cmake --build build/$(NAME)
 	$(CTEST) --test-dir build/$(NAME)
 
 raw-locks:

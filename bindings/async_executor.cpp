@@ -45,8 +45,7 @@ class Inbox {
   // Whether any job that nobody has taken is like that.
   template <typename Like>
   bool any(Like like) const {
-    return state_.with(
-        [&](const State& state) { return std::ranges::any_of(state.jobs, like); });
+    return state_.with([&](const State& state) { return std::ranges::any_of(state.jobs, like); });
   }
   // The jobs since the last time, for who is not the loop: that stays told.
   std::vector<JobPtr> take_jobs() {
@@ -230,10 +229,11 @@ class AsyncExecutor final : public LoopExecutor {
 
   bool is_this_thread() const override { return loop_of_thread == shared_.get(); }
   bool has_waiting_under(const Invocation& call) const override {
-    return shared_->inbox.any(
-               [&](const JobPtr& job) { return is_within(&job->invocation(), call); }) ||
-           shared_->limiter.any_waiting(
-               [&](const InvocationPtr& waiting) { return is_within(waiting.get(), call); });
+    return shared_->inbox.any([&](const JobPtr& job) {
+      return is_within(&job->invocation(), call);
+    }) || shared_->limiter.any_waiting([&](const InvocationPtr& waiting) {
+      return is_within(waiting.get(), call);
+    });
   }
 
   void stop() override {

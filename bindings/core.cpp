@@ -188,12 +188,12 @@ bool Core::is_on_loop() const { return Serving::is(this) && loop_->is_this_threa
 void Core::require_may_wait(const Invocation* call) const {
   if (!is_on_loop()) return;
   if (!loop_->is_open()) raise(Error(Code::closed, "the runtime is closing"));
-  const bool needs_loop = call == nullptr || call->executor() == loop_.get() ||
-                          loop_->has_waiting_under(*call);
+  const bool needs_loop =
+      call == nullptr || call->executor() == loop_.get() || loop_->has_waiting_under(*call);
   if (!needs_loop) return;
-  auto why = Error(
-      Code::conflict,
-      "an `async def` handler cannot block the event loop that it runs on: await it instead");
+  auto why =
+      Error(Code::conflict,
+            "an `async def` handler cannot block the event loop that it runs on: await it instead");
   if (call != nullptr && call->capability()) {
     why = why.with("capability", call->capability()->contract.id);
   }

@@ -154,8 +154,7 @@ class FuturesExecutor final : public CapabilityExecutor,
       const py::tuple described = parts[2];
       const auto type = described[0].cast<std::string>();
       return Result<Value>(
-          error(Code::execution_failed, "{}: {}", type,
-                text_view(described[1], "text"))
+          error(Code::execution_failed, "{}: {}", type, text_view(described[1], "text"))
               .with("exception", Value(type)));
     } catch (const Raised& unreadable) {
       return Result<Value>(unreadable.error());
@@ -201,9 +200,8 @@ class FuturesExecutor final : public CapabilityExecutor,
   template <typename Use>
   void with_future(Invocation& invocation, Use use) {
     const auto flight = flights_.with([&](const auto& all) {
-      const auto found = std::ranges::find(all, &invocation, [](const FlightPtr& each) {
-        return each->invocation.get();
-      });
+      const auto found = std::ranges::find(
+          all, &invocation, [](const FlightPtr& each) { return each->invocation.get(); });
       return found == all.end() ? nullptr : *found;
     });
     if (!flight) return;

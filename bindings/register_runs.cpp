@@ -103,9 +103,7 @@ void register_runs(py::module_& m) {
           "after"_a, "timeout"_a = py::none())
       .def(
           "wait",
-          [](Run& self, py::handle timeout) {
-            return self.wait(to_patience(timeout, "timeout"));
-          },
+          [](Run& self, py::handle timeout) { return self.wait(to_patience(timeout, "timeout")); },
           "timeout"_a = py::none())
       .def("done", &Run::done)
       .def(

@@ -143,8 +143,7 @@ std::unique_ptr<Map> map(const Self& self, py::handle ref, py::handle inputs,
   }
   auto iterator = py::reinterpret_steal<py::object>(PyObject_GetIter(inputs.ptr()));
   if (!iterator) throw py::error_already_set();
-  return std::make_unique<Map>(self.core(), std::move(capability), std::move(iterator),
-                               options);
+  return std::make_unique<Map>(self.core(), std::move(capability), std::move(iterator), options);
 }
 
 int visit(PyObject* self, visitproc visit, void* arg) {

@@ -145,8 +145,7 @@ py::list sql(const Self& self, py::handle text, py::handle params, py::handle ti
     if (stop && stop->is_set()) return Error(Code::cancelled, "the wait was cancelled");
     return signals.look();
   };
-  const auto rows =
-      without_gil([&] { return runtime.sql(query, parameters, std::move(options)); });
+  const auto rows = without_gil([&] { return runtime.sql(query, parameters, std::move(options)); });
   signals.rethrow();
   if (!rows) raise(rows.error());
   py::list list;

@@ -110,8 +110,8 @@ constexpr std::string_view endless =
 
 Result<void> run_endless(Database& db, GoOn go_on) {
   VisitRow visit = [](const Row&) -> Result<void> { return {}; };
-  return db.read(
-      [&](Transaction& tx) { return tx.each_text(endless, {}, visit); }, std::move(go_on));
+  return db.read([&](Transaction& tx) { return tx.each_text(endless, {}, visit); },
+                 std::move(go_on));
 }
 
 TEST_P(Read, statement_that_may_not_go_on_ends_with_the_reason) {

@@ -17,7 +17,8 @@ namespace clew {
 Result<std::vector<Value>> read_sql(store::Database& database, const std::string& query,
                                     const std::vector<Value>& parameters, store::GoOn go_on);
 
-// What lets a query go on: until `timeout` of real time is over (`timeout`), while `is_open` says so
+// What lets a query go on: until `timeout` of real time is over (`timeout`), while `is_open` says
+// so
 // (`closed`) and `heed`, unless empty, has nothing against it. It is asked at least every 50 ms.
 store::GoOn patience_for(std::optional<Duration> timeout, Function<Result<void>()> is_open,
                          Function<Result<void>()> heed);

@@ -180,13 +180,12 @@ class RuntimeImpl final : public Runtime {
     CLEW_TRY(check_open());
     return parts_->traces->find(id);
   }
-  Result<std::vector<Value>> sql(const std::string& query,
-                                 const std::vector<Value>& parameters,
+  Result<std::vector<Value>> sql(const std::string& query, const std::vector<Value>& parameters,
                                  SqlOptions options) override {
     CLEW_TRY(check_open());
     CLEW_TRY(parts_->traces->flush());
-    auto go_on = patience_for(
-        options.timeout, [this] { return check_open(); }, std::move(options.heed));
+    auto go_on =
+        patience_for(options.timeout, [this] { return check_open(); }, std::move(options.heed));
     return read_sql(*parts_->database, query, parameters, std::move(go_on));
   }
 
