@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import _check, _core, _errors
+from . import _check, _core, _errors, _options
 from ._call import Call
 from ._check import invalid
 from ._records import (
@@ -35,9 +35,6 @@ __all__ = ["Runtime"]
 
 Duration = float | timedelta | str
 
-_INT_MAX = 2**31 - 1
-_DAY_MS = 86_400_000
-_LIMITS = ("lease_ttl", "queue_max", "relaxed_ms", "traces_age", "traces_max")
 _OUTCOMES = ("success", "failure", "timeout", "cancelled", "rejected")
 _STATUSES = ("pending", "running", "waiting", "completed", "failed", "cancelled", "unknown")
 
@@ -88,14 +85,14 @@ class Runtime:
         if clock is not None and not isinstance(clock, _core.ManualClock):
             raise invalid("clock", clock, "a clew.testing.ManualClock")
         self._core = core = _core.Runtime(
-            _store_path(store),
+            _options.store_path(store),
             workers=None if workers is None else _check.integer("workers", workers, 1, 256),
             name=_check.optional_text("name", name),
             durability=_check.word("durability", durability, ("sync", "relaxed")),  # type: ignore[arg-type]  # just checked
             environment=_check.word("environment", environment, ("development", "production")),  # type: ignore[arg-type]  # just checked
             clock=clock,
             start=_check.flag("start", start),
-            **_limit_options(limits),
+            **_options.of_limits(limits),
         )
         # The hot paths go straight to the core, unless a subclass has its own.
         if type(self).execute is Runtime.execute:
@@ -229,7 +226,7 @@ class Runtime:
         for index, target in enumerate(targets):
             _check.text(f"targets[{index}]", target)
         if capacity is not None:
-            _check.integer("capacity", capacity, 1, _INT_MAX)
+            _check.integer("capacity", capacity, 1, _options.INT_MAX)
         if not callable(getattr(executor, "submit", None)):
             raise invalid("executor", executor, "a concurrent.futures.Executor")
         self._core.add_executor(name, executor, list(targets), capacity=capacity)
@@ -406,7 +403,7 @@ class Runtime:
             True
         """
         self._require_open()
-        options = _start_options(id, key, priority, budget, tags, durability)
+        options = _options.of_start(id, key, priority, budget, tags, durability)
         return Run(self._core.start(definition_of(workflow), input, **options))
 
     def publish_workflow(self, workflow: Workflow | Source) -> Workflow:
@@ -668,70 +665,6 @@ def _notice_of_replacement(registration: Registration) -> None:
         registration.id,
         registration.version,
     )
-
-
-def _store_path(store: Any) -> str:
-    expected = '":memory:" or the path of a SQLite file'
-    path = os.fspath(store) if isinstance(store, (str, os.PathLike)) else store
-    if not isinstance(path, str) or not path or "\0" in path:
-        raise invalid("store", store, expected)
-    scheme, separator, _ = path.partition("://")
-    if separator and scheme in ("postgresql", "postgres"):
-        raise _errors.Unsupported(
-            "stores on PostgreSQL are not offered by this version: give the path of a SQLite file",
-            {"path": "store", "scheme": scheme},
-        )
-    if separator and scheme.isalnum():
-        raise invalid("store", f"{scheme}://…", expected)
-    return path
-
-
-def _limit_options(limits: Any) -> dict[str, Any]:
-    if limits is None:
-        return {}
-    if not isinstance(limits, Mapping):
-        raise invalid("limits", limits, f"a dict with {', '.join(_LIMITS)}")
-    options: dict[str, Any] = {}
-    for key, value in limits.items():
-        path = f"limits.{key}"
-        if key in ("queue_max", "traces_max"):
-            options[key] = _check.integer(path, value, 1, _INT_MAX)
-        elif key == "relaxed_ms":
-            options["relaxed_window"] = _check.number(path, value, 0, _DAY_MS) / 1000
-        elif key in ("traces_age", "lease_ttl"):
-            options[key] = _core.parse_duration(value, path)
-            if options[key] <= 0:
-                raise invalid(path, value, "a duration above zero")
-        else:
-            guess = _check.near(str(key), _LIMITS)
-            hint = {"suggestion": guess} if guess else {}
-            meant = f"did you mean {guess}?" if guess else f"one of {', '.join(_LIMITS)}"
-            raise invalid(path, value, f"no such limit; {meant}", **hint)
-    return options
-
-
-def _start_options(
-    id: Any,  # noqa: A002 - the word of users
-    key: Any,
-    priority: Any,
-    budget: Any,
-    tags: Any,
-    durability: Any,
-) -> dict[str, Any]:
-    if budget is not None:
-        raise _errors.Unsupported("budgets of runs are not offered yet", {"path": "budget"})
-    if tags is not None and not isinstance(tags, (list, tuple)):
-        raise invalid("tags", tags, "a list of strings")
-    checked = [_check.text(f"tags[{index}]", tag) for index, tag in enumerate(tags or ())]
-    if durability is not None:
-        _check.word("durability", durability, ("sync", "relaxed"))
-    return {
-        "id": _check.optional_text("id", id),
-        "key": _check.optional_text("key", key),
-        "priority": _check.integer("priority", priority, -_INT_MAX, _INT_MAX),
-        "tags": checked,
-        "durability": durability,
-    }
 
 
 def _matches(pattern: str, id: str) -> bool:  # noqa: A002 - the word of contracts

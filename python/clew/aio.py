@@ -19,7 +19,7 @@ from concurrent.futures import Executor
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
-from . import _core, _errors, _runtime
+from . import _core, _errors, _options, _runtime
 from ._call import Call
 from ._capability import Capability
 from ._loop import ended
@@ -294,7 +294,7 @@ class Runtime:
         Occupies no thread. A run whose wait is cancelled may have started: give it an ``id``.
         """
         self._runtime._require_open()
-        options = _runtime._start_options(id, key, priority, budget, tags, durability)
+        options = _options.of_start(id, key, priority, budget, tags, durability)
         definition = definition_of(workflow)
         answer: list[tuple[_core.Run | None, BaseException | None]] = []
 

@@ -64,6 +64,13 @@ def test_ctrl_c_stops_a_query(rt: clew.Runtime) -> None:
     assert rt.sql("SELECT 1 AS one") == [{"one": 1}]
 
 
+def ticks_of(thread: threading.Thread) -> int:
+    """Return how long a thread has run, in the kernel's ticks."""
+    stat = Path(f"/proc/self/task/{thread.native_id}/stat").read_text()
+    user, system = stat.rpartition(")")[2].split()[11:13]
+    return int(user) + int(system)
+
+
 def test_closing_ends_a_query(rt: clew.Runtime) -> None:
     ended: list[BaseException] = []
     started = threading.Event()
@@ -78,7 +85,8 @@ def test_closing_ends_a_query(rt: clew.Runtime) -> None:
     thread = threading.Thread(target=query)
     thread.start()
     started.wait()
-    time.sleep(0.1)
+    while ticks_of(thread) < 5:  # by then it can only be the query
+        pass
     began = time.monotonic()
     rt.close(timeout=5)
     assert within(4, began)
