@@ -1,4 +1,4 @@
-// base/text.hpp: small helpers for messages to people.
+// base/text.hpp: small helpers for text: what it is, and messages to people.
 #pragma once
 
 #include <algorithm>
@@ -9,6 +9,9 @@
 #include <vector>
 
 namespace clew {
+
+// Whether the bytes are UTF-8 (RFC 3629).
+bool is_utf8(std::string_view text);
 
 // Edits (insert, delete, replace) that turn `a` into `b`.
 inline std::size_t edit_distance(std::string_view a, std::string_view b) {

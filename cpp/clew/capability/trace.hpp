@@ -11,6 +11,7 @@
 #include "clew/base/json.hpp"
 #include "clew/base/time.hpp"
 #include "clew/capability/contract.hpp"
+#include "clew/store/column.hpp"
 #include "clew/store/store.hpp"
 
 namespace clew {
@@ -118,6 +119,9 @@ struct TraceStats {
   std::int64_t lost = 0;     // recorded after close(), or what close() could not write
   std::string last_error{};  // why the last write failed; empty when it did not
 };
+
+// Reads every stored trace, and reports those that cannot be.
+Result<void> check_traces(store::Transaction& tx, const store::ReportRow& report);
 
 // The tables and views of traces, one migration (`v_traces` for readers of SQL).
 store::Migration trace_migration(int version);

@@ -57,7 +57,13 @@ namespace {
 
 using store::Arg;
 using store::Blob;
+using store::corrupt_column;
+using store::in_row;
+using store::instant_at;
+using store::integer_at;
 using store::Row;
+using store::shown_at;
+using store::text_at;
 
 const store::Statement insert_sql(R"sql(
     INSERT INTO traces (id, parent, capability, version, target, executor, outcome, code,
@@ -115,6 +121,10 @@ enum Column {
 
 constexpr int limit_max = 10'000;
 
+// A word that is no outcome is damage, which no filter hides.
+constexpr std::string_view of_outcome =
+    "(outcome = :outcome OR "
+    "outcome NOT IN ('success', 'failure', 'timeout', 'cancelled', 'rejected'))";
 constexpr std::string_view unexpired = "(started_us > :expired OR started_us < 0)";
 
 Arg text_or_null(std::string_view text) { return text.empty() ? Arg(nullptr) : Arg(text); }
@@ -125,20 +135,10 @@ Blob blob_of(const Digest& digest) {
 
 std::int64_t to_us(std::int64_t ns) { return ns / 1000; }
 
-Error corrupt_column(const Row& row, Column column, std::string_view expected) {
-  return error(Code::corrupt, "column {} of a trace is not {}", row.name(column), expected);
-}
-
 Result<Id> id_at(const Row& row, Column column) {
   CLEW_TRY(const auto bytes, row.blob(column));
   if (bytes.size() != sizeof(Id::bytes)) return corrupt_column(row, column, "an id of 16 bytes");
   return Id::from_bytes(bytes);
-}
-
-Result<std::string> text_at(const Row& row, Column column) {
-  if (row.is_null(column)) return std::string();
-  CLEW_TRY(const auto text, row.text(column));
-  return std::string(text);
 }
 
 Result<std::string> digest_at(const Row& row, Column column) {
@@ -155,9 +155,16 @@ Result<CallOutcome> outcome_at(const Row& row, Column column) {
   return outcome;
 }
 
-Result<int> int_at(const Row& row, Column column) {
-  CLEW_TRY(const auto number, row.integer(column));
-  if (!std::in_range<int>(number)) return corrupt_column(row, column, "a small integer");
+Result<std::string> code_at(const Row& row, Column column) {
+  CLEW_TRY(auto word, text_at(row, column));
+  if (!row.is_null(column) && name(code_of(word)) != word) {
+    return corrupt_column(row, column, "the code of an error");
+  }
+  return word;
+}
+
+Result<int> int_at(const Row& row, Column column, int low) {
+  CLEW_TRY(const auto number, integer_at(row, column, low, INT32_MAX));
   return static_cast<int>(number);
 }
 
@@ -172,18 +179,18 @@ Result<Trace> decode(const Row& row) {
   CLEW_TRY(trace.target, text_at(row, target_column));
   CLEW_TRY(trace.executor, text_at(row, executor_column));
   CLEW_TRY(trace.outcome, outcome_at(row, outcome_column));
-  CLEW_TRY(trace.code, text_at(row, code_column));
-  CLEW_TRY(trace.started.us, row.integer(started_column));
-  CLEW_TRY(trace.queue_us, row.integer(queue_column));
-  CLEW_TRY(trace.run_us, row.integer(run_us_column));
-  CLEW_TRY(trace.commit_us, row.integer(commit_column));
+  CLEW_TRY(trace.code, code_at(row, code_column));
+  CLEW_TRY(trace.started, instant_at(row, started_column));
+  CLEW_TRY(trace.queue_us, integer_at(row, queue_column, 0));
+  CLEW_TRY(trace.run_us, integer_at(row, run_us_column, 0));
+  CLEW_TRY(trace.commit_us, integer_at(row, commit_column, 0));
   CLEW_TRY(trace.input_sha256, digest_at(row, input_column));
   CLEW_TRY(trace.output_sha256, digest_at(row, output_column));
-  CLEW_TRY(trace.attempt, int_at(row, attempt_column));
+  CLEW_TRY(trace.attempt, int_at(row, attempt_column, 1));
   CLEW_TRY(trace.run, text_at(row, run_column));
   CLEW_TRY(trace.step, text_at(row, step_column));
   if (!row.is_null(item_column)) {
-    CLEW_TRY(trace.item, int_at(row, item_column));
+    CLEW_TRY(trace.item, int_at(row, item_column, 0));
   }
   CLEW_TRY(trace.correlation_id, text_at(row, correlation_column));
   return trace;
@@ -193,9 +200,9 @@ Result<Trace> decode(const Row& row) {
 Result<Trace> trace_of(const Row& row) {
   auto trace = decode(row);
   if (trace) return trace;
-  auto problem = trace.error().with("table", Value("traces"));
   const auto id = id_at(row, id_column);
-  return id ? problem.with("id", Value(id->to_string())) : problem;
+  const auto key = id ? id->to_string() : shown_at(row, id_column);
+  return in_row(trace.error(), "traces", key).with("id", Value(key));
 }
 
 // Conditions of a query and their arguments, in the same order.
@@ -225,7 +232,7 @@ Where conditions(const TraceQuery& query, const TracePosition& below, Timestamp 
   if (below) where.add("id < :below", Arg(Blob{below->view()}));
   where.add_text("capability = :capability", query.capability);
   where.add_text("version = :version", query.version);
-  if (query.outcome) where.add("outcome = :outcome", Arg(name(*query.outcome)));
+  if (query.outcome) where.add(of_outcome, Arg(name(*query.outcome)));
   where.add_text("code = :code", query.code);
   if (query.since) where.add("started_us >= :since", Arg(*query.since));
   if (query.until) where.add("started_us < :until", Arg(*query.until));
@@ -338,4 +345,14 @@ Result<TracePage> read_traces(store::Transaction& tx, const TraceQuery& query,
 }
 
 }  // namespace detail
+
+Result<void> check_traces(store::Transaction& tx, const store::ReportRow& report) {
+  static const std::string text = fmt::format("{} ORDER BY id", detail::select_sql);
+  static const store::Statement all_sql(text.c_str());
+  return tx.each(all_sql, [&report](const store::Row& row) -> Result<void> {
+    if (const auto trace = detail::trace_of(row); !trace) report(trace.error());
+    return {};
+  });
+}
+
 }  // namespace clew

@@ -63,7 +63,9 @@ Result<std::vector<Value>> read_sql(store::Database& database, const std::string
         return std::ranges::any_of(members, [&](const Member& each) { return each.key == name; });
       };
       for (int copy = 2; taken(key); ++copy) key = fmt::format("{}_{}", row.name(column), copy);
-      members.push_back({std::move(key), to_value(row.cell(column))});
+      auto cell = row.cell(column);
+      if (std::holds_alternative<std::string>(cell)) CLEW_TRY(row.text(column));  // UTF-8
+      members.push_back({std::move(key), to_value(cell)});
     }
     rows.push_back(Value::object(std::move(members)));
     return {};

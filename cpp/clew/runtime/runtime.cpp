@@ -195,8 +195,8 @@ class RuntimeImpl final : public Runtime {
   Value health() override {
     std::vector<Value> problems;
     if (closed()) problems.emplace_back("the runtime is closed");
-    if (const Value* failing = parts_->engine->stats().find("last_error"))
-      problems.push_back(*failing);
+    const auto runs = parts_->engine->stats();
+    if (const Value* failing = runs.find("last_error")) problems.push_back(*failing);
     const bool ok = problems.empty();
     return Value::object(
         {{"status", ok ? "ok" : "failing"}, {"problems", Value::array(std::move(problems))}});
@@ -208,6 +208,13 @@ class RuntimeImpl final : public Runtime {
     std::vector<Violation> violations;
     CLEW_TRY(const auto damage, parts_->database->check_integrity());
     for (const auto& each : damage) violations.push_back({"database.integrity", each});
+    const store::ReportRow report = [&violations](const Error& why) {
+      violations.push_back({"traces.readable", why.to_string()});
+    };
+    const auto traces = parts_->database->read(
+        [&report](store::Transaction& tx) { return check_traces(tx, report); });
+    if (!traces && traces.error().code() != Code::corrupt) return traces.error();
+    if (!traces) report(traces.error());
     CLEW_TRY(auto runs, parts_->engine->verify());
     for (auto& [invariant, detail] : runs) violations.push_back({invariant, detail});
     return violations;

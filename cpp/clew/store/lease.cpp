@@ -24,6 +24,9 @@ const Statement give_back_sql(R"sql(
     UPDATE leases SET owner = 0, closed = :closed
      WHERE kind = :kind AND number = :number AND owner = :owner AND token = :token)sql");
 
+const Statement all_leases_sql(R"sql(
+    SELECT owner, token, closed, kind, number FROM leases ORDER BY kind, number)sql");
+
 const Statement owner_expiry_sql("SELECT expires_at FROM owners WHERE id = :owner");
 
 const Statement next_holder_sql(R"sql(
@@ -34,18 +37,13 @@ const Statement held_by_sql(R"sql(
     SELECT number FROM leases WHERE kind = :kind AND closed = 0 AND owner = :owner
      ORDER BY number LIMIT :limit)sql");
 
-struct LeaseRow {
-  OwnerId owner = nobody;
-  std::int64_t token = 0;
-  bool is_closed = false;
-};
-
-Result<LeaseRow> decode_lease(const Row& row) {
-  LeaseRow found;
+Result<LeaseState> decode_lease(const Row& row) {
+  LeaseState found;
   CLEW_TRY(found.owner, row.integer(0));
   CLEW_TRY(found.token, row.integer(1));
   CLEW_TRY(const auto closed, row.integer(2));
-  if (found.owner < nobody || found.token < 1 || closed < 0 || closed > 1) {
+  if (found.owner < nobody || found.token < 1 || found.token == INT64_MAX || closed < 0 ||
+      closed > 1) {
     return error(Code::corrupt, "impossible lease: owner {}, token {}, closed {}", found.owner,
                  found.token, closed);
   }
@@ -53,16 +51,19 @@ Result<LeaseRow> decode_lease(const Row& row) {
   return found;
 }
 
-Result<std::optional<LeaseRow>> find_lease(Transaction& tx, Resource resource) {
-  std::optional<LeaseRow> found;
+}  // namespace
+
+Error in_lease(const Error& why, Resource resource) {
+  return in_row(why, "leases", fmt::format("{}/{}", resource.kind, resource.number))
+      .with("kind", resource.kind)
+      .with("number", resource.number);
+}
+
+Result<std::optional<LeaseState>> find_lease(Transaction& tx, Resource resource) {
+  std::optional<LeaseState> found;
   const auto take = [&](const Row& row) -> Result<void> {
     auto lease = decode_lease(row);
-    if (!lease) {
-      return lease.error()
-          .with("table", "leases")
-          .with("kind", resource.kind)
-          .with("number", resource.number);
-    }
+    if (!lease) return in_lease(lease.error(), resource);
     found = *lease;
     return {};
   };
@@ -70,13 +71,17 @@ Result<std::optional<LeaseRow>> find_lease(Transaction& tx, Resource resource) {
   return found;
 }
 
+namespace {
+
 // Live while now < expires_at, unless the caller knows better.
 Result<bool> is_live(Transaction& tx, OwnerId owner, Timestamp now,
                      const std::vector<OwnerId>& dead) {
   if (owner == nobody || std::ranges::find(dead, owner) != dead.end()) return false;
   Timestamp expires_at{INT64_MIN};
   const auto take = [&](const Row& row) -> Result<void> {
-    CLEW_TRY(expires_at.us, row.integer(0));
+    auto expires = integer_at(row, 0, 0);
+    if (!expires) return in_row(expires.error(), "owners", fmt::format("{}", owner));
+    expires_at.us = *expires;
     return {};
   };
   CLEW_TRY(const bool known, tx.first(owner_expiry_sql, take, owner));
@@ -87,7 +92,7 @@ Error about(const Error& why, Resource resource) {
   return why.with("kind", resource.kind).with("number", resource.number);
 }
 
-Error stale(Resource resource, const Lease& lease, const std::optional<LeaseRow>& found) {
+Error stale(Resource resource, const Lease& lease, const std::optional<LeaseState>& found) {
   const auto newest = found ? found->token : 0;
   return about(
       error(Code::stale_lease,
@@ -143,6 +148,18 @@ Result<void> check_lease(Transaction& tx, Resource resource, const Lease& lease)
   return stale(resource, lease, found);
 }
 
+Result<void> check_leases(Transaction& tx, const ReportRow& report) {
+  return tx.each(all_leases_sql, [&report](const Row& row) -> Result<void> {
+    Result<void> sound;
+    if (const auto lease = decode_lease(row); !lease) sound = lease.error();
+    if (const auto kind = word_at(row, 3); sound && !kind) sound = kind.error();
+    if (const auto number = integer_at(row, 4, 1); sound && !number) sound = number.error();
+    const auto key = fmt::format("{}/{}", shown_at(row, 3), shown_at(row, 4));
+    if (!sound) report(in_row(sound.error(), "leases", key));
+    return {};
+  });
+}
+
 Result<void> release_lease(Transaction& tx, Resource resource, const Lease& lease) {
   return give_back(tx, resource, lease, false);
 }
@@ -156,7 +173,7 @@ Result<std::vector<std::int64_t>> lapsed_leases(Transaction& tx, std::string_vie
                                                 Timestamp now, const std::vector<OwnerId>& dead,
                                                 int limit) {
   std::vector<std::int64_t> numbers;
-  OwnerId holder = nobody - 1;
+  OwnerId holder = INT64_MIN;  // below nobody: an owner that cannot be is met in take_lease()
   const auto take_holder = [&](const Row& row) -> Result<void> {
     CLEW_TRY(holder, row.integer(0));
     return {};

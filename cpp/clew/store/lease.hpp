@@ -25,6 +25,18 @@ struct Lease {
   std::int64_t token = 0;
 };
 
+// What is known of a resource's newest lease.
+struct LeaseState {
+  OwnerId owner = 0;  // 0: nobody
+  std::int64_t token = 0;
+  bool is_closed = false;  // the resource has ended
+};
+
+// Nothing when it never had one. `corrupt` naming a row that cannot be.
+Result<std::optional<LeaseState>> find_lease(Transaction& tx, Resource resource);
+// `why` as what is wrong with the row of that lease.
+Error in_lease(const Error& why, Resource resource);
+
 // Takes a resource that nobody has, or whose owner is not live at `now` (expired, or removed, or in
 // `dead`): the new lease with the next token. `conflict` naming the owner when it is held (also by
 // `owner` itself), or when the resource has ended.
@@ -34,6 +46,8 @@ Result<Lease> take_lease(Transaction& tx, Resource resource, OwnerId owner, Time
 Result<Lease> make_lease(Transaction& tx, Resource resource, OwnerId owner);
 // Ok while `lease` is the newest on its resource; else `stale_lease` naming both tokens.
 Result<void> check_lease(Transaction& tx, Resource resource, const Lease& lease);
+// Reads every row, and reports those that cannot be.
+Result<void> check_leases(Transaction& tx, const ReportRow& report);
 // Gives it back: anyone may take it at once. `stale_lease` as above.
 Result<void> release_lease(Transaction& tx, Resource resource, const Lease& lease);
 // Up to `limit` resources of that kind that take_lease would give now, by number. A resource whose

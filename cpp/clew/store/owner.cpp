@@ -14,17 +14,22 @@ const Statement remove_owner_sql("DELETE FROM owners WHERE id = :owner");
 const Statement list_owners_sql(R"sql(
     SELECT id, name, host, boot, pid, started, expires_at FROM owners ORDER BY id)sql");
 
-Result<Owner> decode_owner(const Row& row) {
+Result<Owner> decode_columns(const Row& row) {
   Owner owner;
-  CLEW_TRY(owner.id, row.integer(0));
+  CLEW_TRY(owner.id, integer_at(row, 0, 1));
   CLEW_TRY(owner.name, row.text(1));
   CLEW_TRY(owner.process.host, row.text(2));
   CLEW_TRY(owner.process.boot, row.text(3));
-  CLEW_TRY(owner.process.pid, row.integer(4));
-  CLEW_TRY(owner.process.started, row.integer(5));
-  CLEW_TRY(owner.expires_at.us, row.integer(6));
-  if (owner.id < 1) return error(Code::corrupt, "impossible owner {}", owner.id);
+  CLEW_TRY(owner.process.pid, integer_at(row, 4, 0));
+  CLEW_TRY(owner.process.started, integer_at(row, 5, 0));
+  CLEW_TRY(owner.expires_at.us, integer_at(row, 6, 0));
   return owner;
+}
+
+Result<Owner> decode_owner(const Row& row) {
+  auto owner = decode_columns(row);
+  if (owner) return owner;
+  return in_row(owner.error(), "owners", shown_at(row, 0));
 }
 
 }  // namespace
@@ -59,15 +64,19 @@ Result<void> remove_owner(Transaction& tx, OwnerId owner) {
 Result<std::vector<Owner>> list_owners(Transaction& tx) {
   std::vector<Owner> owners;
   const auto take = [&](const Row& row) -> Result<void> {
-    auto owner = decode_owner(row);
-    if (!owner) {
-      return owner.error().with("table", "owners").with("row", static_cast<int>(owners.size()));
-    }
-    owners.push_back(*std::move(owner));
+    CLEW_TRY(auto owner, decode_owner(row));
+    owners.push_back(std::move(owner));
     return {};
   };
   CLEW_TRY(tx.each(list_owners_sql, take));
   return owners;
+}
+
+Result<void> check_owners(Transaction& tx, const ReportRow& report) {
+  return tx.each(list_owners_sql, [&report](const Row& row) -> Result<void> {
+    if (const auto owner = decode_owner(row); !owner) report(owner.error());
+    return {};
+  });
 }
 
 }  // namespace clew::store

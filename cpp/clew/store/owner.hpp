@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "clew/store/column.hpp"
 #include "clew/store/transaction.hpp"
 
 namespace clew::store {
@@ -38,7 +39,9 @@ Result<OwnerId> add_owner(Transaction& tx, const std::string& name, const Proces
 Result<void> renew_owner(Transaction& tx, OwnerId owner, Timestamp expires_at);
 // Forgets an owner that ended in order. Its leases must have been released or handed back.
 Result<void> remove_owner(Transaction& tx, OwnerId owner);
-// All, by id.
+// All, by id. `corrupt` naming a row that cannot be.
 Result<std::vector<Owner>> list_owners(Transaction& tx);
+// Reads every row, and reports those that cannot be.
+Result<void> check_owners(Transaction& tx, const ReportRow& report);
 
 }  // namespace clew::store

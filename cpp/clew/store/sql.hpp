@@ -60,8 +60,9 @@ class Arg {
 using Cell =
     std::variant<std::nullptr_t, std::int64_t, double, std::string, std::vector<std::uint8_t>>;
 
-// One row of a result, valid while it is visited. Reading a column as another type than it holds
-// answers `corrupt` with the column's name.
+// One row of a result, valid while it is visited. Reading a column as another type than it holds,
+// or as text that is not UTF-8, answers `corrupt` with the column's name; cell() gives what is
+// there. column.hpp has the checks that go further.
 class Row {
  public:
   virtual ~Row() = default;

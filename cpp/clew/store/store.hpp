@@ -1,6 +1,7 @@
 // store/store.hpp: durable state. Read this first.
 //
 //   sql.hpp           Statement, Arg, Row; dialect.hpp: what differs between databases
+//   column.hpp        columns that may be damaged, checked
 //   transaction.hpp   Transaction: the only way to read or change stored state
 //   session.hpp       Session: one connection; Backend: makes them (SQLite's: detail/sqlite_*)
 //   commit_queue.cpp  group commit: many writers, one transaction, one sync

@@ -1,5 +1,7 @@
 #include "clew/store/stream.hpp"
 
+#include "clew/store/column.hpp"
+
 namespace clew::store {
 namespace {
 
@@ -12,24 +14,29 @@ const Statement read_sql(R"sql(
     SELECT seq, at_us, type, subject, data FROM events
      WHERE stream = :stream AND seq > :after ORDER BY seq LIMIT :limit)sql");
 
+const Statement all_events_sql(R"sql(
+    SELECT seq, at_us, type, subject, data, stream, pos FROM events ORDER BY stream, seq)sql");
+
 const Statement last_sql(R"sql(
     SELECT COALESCE(MAX(seq), 0) AS seq FROM events WHERE stream = :stream)sql");
 
 Result<StreamEvent> decode_event(const Row& row) {
   StreamEvent event;
   CLEW_TRY(event.seq, row.integer(0));
-  CLEW_TRY(event.at.us, row.integer(1));
-  CLEW_TRY(event.type, row.text(2));
+  CLEW_TRY(event.at, instant_at(row, 1));
+  CLEW_TRY(event.type, word_at(row, 2));
   CLEW_TRY(event.subject, row.text(3));
   CLEW_TRY(event.data, row.text(4));
   return event;
 }
 
-Error corrupt_stream(const Error& why, std::int64_t stream, std::int64_t seq) {
-  return why.with("table", "events").with("stream", stream).with("seq", seq);
-}
-
 }  // namespace
+
+Error in_event(const Error& why, std::int64_t stream, std::int64_t seq) {
+  return in_row(why, "events", fmt::format("{}/{}", stream, seq))
+      .with("stream", stream)
+      .with("seq", seq);
+}
 
 Result<void> append_event(Transaction& tx, std::int64_t stream, const StreamEvent& event) {
   CLEW_TRY(const auto added,
@@ -49,17 +56,30 @@ Result<std::vector<StreamEvent>> read_events(Transaction& tx, std::int64_t strea
   auto expected = after < 0 ? 1 : after + 1;
   const auto take = [&](const Row& row) -> Result<void> {
     auto event = decode_event(row);
-    if (!event) return corrupt_stream(event.error(), stream, expected);
+    if (!event) return in_event(event.error(), stream, expected);
     if (event->seq != expected) {
-      return corrupt_stream(error(Code::corrupt, "stream {} has no event {}", stream, expected),
-                            stream, expected);
+      return in_event(error(Code::corrupt, "stream {} has no event {}", stream, expected), stream,
+                      expected);
     }
     ++expected;
     events.push_back(*std::move(event));
     return {};
   };
-  CLEW_TRY(tx.each(read_sql, take, stream, after, limit));
+  // Numbers below the first, which cannot be, come first, and show as its absence.
+  const std::int64_t above = after > 0 ? after : INT64_MIN;
+  CLEW_TRY(tx.each(read_sql, take, stream, above, limit));
   return events;
+}
+
+Result<void> each_event(Transaction& tx, VisitEvent visit) {
+  return tx.each(all_events_sql, [&visit](const Row& row) -> Result<void> {
+    auto event = decode_event(row);
+    if (const auto seq = integer_at(row, 0, 1); event && !seq) event = seq.error();
+    if (const auto stream = integer_at(row, 5, 1); event && !stream) event = stream.error();
+    if (const auto pos = integer_at(row, 6, 1); event && !pos) event = pos.error();
+    visit(row.integer(5).value_or(0), row.integer(0).value_or(0), event);
+    return {};
+  });
 }
 
 Result<std::int64_t> last_sequence(Transaction& tx, std::int64_t stream) {

@@ -22,9 +22,17 @@ struct StreamEvent {
 // Appends `event` at its `seq`, which must be the next of `stream`: `conflict` naming the sequence
 // that stands there otherwise. A refused append burns no number.
 Result<void> append_event(Transaction& tx, std::int64_t stream, const StreamEvent& event);
-// Events after `after`, in order, at most `limit`.
+// Events after `after`, in order, at most `limit`. `corrupt` naming the first that is missing or
+// damaged.
 Result<std::vector<StreamEvent>> read_events(Transaction& tx, std::int64_t stream,
                                              std::int64_t after, int limit);
+// Every event of every stream, in order; `visit` gets the damage of those that cannot be read, and
+// the stream and number that stand in the row, whatever they are.
+using VisitEvent =
+    Function<void(std::int64_t stream, std::int64_t seq, const Result<StreamEvent>& event)>;
+Result<void> each_event(Transaction& tx, VisitEvent visit);
+// `why` as what is wrong with one event.
+Error in_event(const Error& why, std::int64_t stream, std::int64_t seq);
 // The last sequence of the stream, 0 when it has none.
 Result<std::int64_t> last_sequence(Transaction& tx, std::int64_t stream);
 

@@ -29,7 +29,13 @@ Result<void> write_batch(store::Transaction& tx, const EngineParts& parts, std::
                          const store::Lease& lease, const Batch& batch) {
   const store::Resource resource{run_kind, number};
   CLEW_TRY(store::check_lease(tx, resource, lease));
-  for (const auto& event : batch.events) CLEW_TRY(store::append_event(tx, number, event));
+  for (const auto& event : batch.events) {
+    const auto added = store::append_event(tx, number, event);
+    if (added) continue;
+    // Under a lease that holds nobody else appends.
+    if (added.error().code() != Code::conflict) return added;
+    return store::in_event(Error(Code::corrupt, added.error().message()), number, event.seq);
+  }
   for (const auto& trace : batch.traces) CLEW_TRY(parts.traces.insert(tx, trace));
   if (batch.end) {
     CLEW_TRY(end_run(tx, number, *batch.end));

@@ -74,11 +74,7 @@ Result<std::vector<EventInfo>> LiveRun::events(std::int64_t after, int limit) {
   if (engine_.closed()) return error(Code::closed, "the runtime is closed");
   std::vector<EventInfo> events;
   CLEW_TRY(engine_.parts().database.read([&](store::Transaction& tx) -> Result<void> {
-    CLEW_TRY(const auto stored, store::read_events(tx, row_.number, after, limit));
-    for (const auto& event : stored) {
-      CLEW_TRY(auto info, to_event_info(event));
-      events.push_back(std::move(info));
-    }
+    CLEW_TRY(events, read_event_infos(tx, *definition_, row_.number, after, limit));
     return {};
   }));
   return events;

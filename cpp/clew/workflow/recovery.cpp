@@ -76,7 +76,10 @@ void EngineImpl::go_round(bool adopts) {
     more = adopted && *adopted == adopt_at_once;
     done = adopted ? renew() : Result<void>(adopted.error());  // adopting takes its time
   }
-  if (done) done = adopt_orphans();
+  if (done || done.error().code() == Code::corrupt) {  // damage of one run is no other's
+    const auto orphans = adopt_orphans();
+    if (done) done = orphans;
+  }
   if (!done && done.error().code() == Code::closed) return;
   const Lock lock(mutex_);
   if (!done) {
@@ -105,10 +108,16 @@ Result<void> EngineImpl::renew() {
 Result<int> EngineImpl::adopt_lapsed() {
   const auto now = parts_.env.clock().now();
   std::vector<store::OwnerId> dead;
+  std::optional<Error> damaged_owner;
   std::vector<std::int64_t> lapsed;
   CLEW_TRY(parts_.database.read([&](store::Transaction& tx) -> Result<void> {
-    CLEW_TRY(const auto owners, store::list_owners(tx));
-    for (const auto& owner : owners) {
+    auto owners = store::list_owners(tx);
+    if (!owners) {
+      if (owners.error().find("table") == nullptr) return owners.error();
+      damaged_owner = owners.error();  // then nobody is known to be dead before they lapse
+      owners = std::vector<store::Owner>();
+    }
+    for (const auto& owner : *owners) {
       if (owner.id != owner_.load() && !store::may_be_alive(owner.process)) {
         dead.push_back(owner.id);
       }
@@ -126,21 +135,27 @@ Result<int> EngineImpl::adopt_lapsed() {
           },
           store::Durability::relaxed));
     }
+    if (damaged_owner) return *damaged_owner;
     return 0;
   }
   std::vector<store::Lease> taken;
+  std::vector<std::pair<std::int64_t, Error>> damaged;
   CLEW_TRY(parts_.database.write([&](store::Transaction& tx) -> Result<void> {
     taken.clear();  // may run again
+    damaged.clear();
     for (const auto number : lapsed) {
       auto lease = store::take_lease(tx, {run_kind, number}, owner_.load(), now, dead);
       if (lease) {
         taken.push_back(*lease);
+      } else if (lease.error().code() == Code::corrupt && lease.error().find("table") != nullptr) {
+        damaged.emplace_back(number, lease.error());        // a row: others can still be taken
       } else if (lease.error().code() != Code::conflict) {  // another process was first
         return lease.error();
       }
     }
     return {};
   }));
+  for (const auto& [number, why] : damaged) note_unreadable(number, why);
   for (const auto& lease : taken) {
     if (stopping_.load()) break;  // remove_owner() leaves the rest to others
     if (auto adopted = adopt(lease); !adopted) {
@@ -149,6 +164,8 @@ Result<int> EngineImpl::adopt_lapsed() {
       orphans_.push_back({lease, nullptr});
     }
   }
+  if (!damaged.empty()) return damaged.front().second;
+  if (damaged_owner) return *damaged_owner;
   return static_cast<int>(taken.size());
 }
 
@@ -184,7 +201,10 @@ Result<bool> EngineImpl::try_orphan(const Orphan& orphan) {
       },
       store::Durability::relaxed);
   // It has ended after all, or another owner has it.
-  if (!ours && ours.error().code() == Code::stale_lease) return true;
+  if (!ours && ours.error().code() == Code::stale_lease) {
+    note_unreadable(lease.number, {});
+    return true;
+  }
   if (!ours) return ours.error();
   CLEW_TRY(adopt(lease));
   return true;
@@ -226,12 +246,17 @@ void EngineImpl::look_at_watched() {
     is_new = std::exchange(watched_is_new_, false);
   }
   const auto version = parts_.database.data_version();
-  if (version && *version == watched_version_ && !is_new) return;
   std::set<std::int64_t> ended;
+  for (const auto number : numbers) {
+    if (unreadable(number)) ended.insert(number);
+  }
+  if (version && *version == watched_version_ && !is_new && ended.empty()) return;
   const auto looked = parts_.database.read([&](store::Transaction& tx) -> Result<void> {
     for (const auto number : numbers) {
-      CLEW_TRY(const auto row, find_run(tx, number));
-      if (!row || is_terminal(row->info.status)) ended.insert(number);
+      const auto row = find_run(tx, number);
+      const bool is_lost = !row && row.error().code() == Code::corrupt;
+      if (!row && !is_lost) return row.error();
+      if (is_lost || !*row || is_terminal((*row)->info.status)) ended.insert(number);
     }
     return {};
   });
@@ -252,6 +277,32 @@ void EngineImpl::look_at_watched() {
 // ---- adopting ---------------------------------------------------------------------------------
 
 Result<void> EngineImpl::adopt(const store::Lease& lease) {
+  auto adopted = try_adopt(lease);
+  note_unreadable(lease.number, adopted);
+  return adopted;
+}
+
+// Lets those who wait for the run know when it cannot be read, and when it can again.
+void EngineImpl::note_unreadable(std::int64_t number, const Result<void>& adopted) {
+  {
+    const Lock lock(mutex_);
+    if (adopted || adopted.error().code() != Code::corrupt) {
+      unreadable_.erase(number);
+      return;
+    }
+    if (!unreadable_.emplace(number, adopted.error()).second) return;
+    ++adoptions_;
+  }
+  adopted_here_.notify_all();
+}
+
+std::optional<Error> EngineImpl::unreadable(std::int64_t number) {
+  const Lock lock(mutex_);
+  const auto found = unreadable_.find(number);
+  return found != unreadable_.end() ? std::optional(found->second) : std::nullopt;
+}
+
+Result<void> EngineImpl::try_adopt(const store::Lease& lease) {
   LiveRunPtr run;
   Value pins;
   CLEW_TRY(parts_.database.read([&](store::Transaction& tx) -> Result<void> {

@@ -1,9 +1,9 @@
 #include "clew/workflow/detail/run_rows.hpp"
 
 #include <algorithm>
-#include <array>
 
 #include "clew/base/json.hpp"
+#include "clew/store/column.hpp"
 
 namespace clew::workflow {
 namespace {
@@ -59,72 +59,167 @@ const Statement find_run_sql(CLEW_RUN_COLUMNS "WHERE id = :id");
 const Statement find_key_sql(CLEW_RUN_COLUMNS "WHERE workflow = :workflow AND start_key = :key");
 const Statement find_number_sql(CLEW_RUN_COLUMNS "WHERE run = :run");
 const Statement list_runs_sql(CLEW_RUN_COLUMNS
-                              "WHERE run < :before AND (:status = '' OR status = :status) "
+                              "WHERE run < :before AND (:status = '' OR status = :status OR status "
+                              "NOT IN ('running', 'completed', 'failed', 'cancelled', 'unknown')) "
                               "AND (:workflow = '' OR workflow = :workflow) "
                               "ORDER BY run DESC LIMIT :limit");
+const Statement run_numbers_sql(
+    "SELECT run FROM runs WHERE run > :after ORDER BY run LIMIT :limit");
+const Statement all_runs_sql(CLEW_RUN_COLUMNS "ORDER BY run");
 const Statement keep_definition_sql(R"sql(
     INSERT INTO workflows (digest, name, version, document)
     VALUES (:digest, :name, :version, :document) ON CONFLICT (digest) DO NOTHING)sql");
-const Statement find_document_sql("SELECT document FROM workflows WHERE digest = :digest");
+#define CLEW_DEFINITION_COLUMNS "SELECT digest, name, version, document FROM workflows "
+const Statement find_definition_sql(CLEW_DEFINITION_COLUMNS "WHERE digest = :digest");
+const Statement all_definitions_sql(CLEW_DEFINITION_COLUMNS "ORDER BY digest");
 const Statement publish_sql(R"sql(
     INSERT INTO published (name, version, digest, published_us)
     VALUES (:name, :version, :digest, :now) ON CONFLICT (name, version) DO NOTHING)sql");
-const Statement published_sql("SELECT version, digest FROM published WHERE name = :name");
+#define CLEW_PUBLISHED_COLUMNS "SELECT name, version, digest, published_us FROM published "
+const Statement published_sql(CLEW_PUBLISHED_COLUMNS "WHERE name = :name");
+const Statement all_published_sql(CLEW_PUBLISHED_COLUMNS "ORDER BY name, version");
 
-std::string text_or_empty(const Row& row, int column) {
-  if (row.is_null(column)) return {};
-  const auto text = row.text(column);
-  return text ? std::string(*text) : std::string();
-}
-
-Result<Value> json_or_null(const Row& row, int column) {
-  if (row.is_null(column)) return Value();
-  CLEW_TRY(const auto text, row.text(column));
-  auto value = parse_json(text, {.depth_max = Value::depth_limit});
-  if (!value) {
-    return error(Code::corrupt, "column {} of a run holds no JSON: {}", row.name(column),
-                 value.error().message());
-  }
-  return value;
-}
-
-Result<std::vector<std::string>> strings(const Value& list) {
+Result<std::vector<std::string>> strings_at(const Row& row, int column) {
+  CLEW_TRY(const auto list, store::json_at(row, column));
+  if (!list.is_array()) return store::corrupt_column(row, column, "a list");
   std::vector<std::string> out;
-  if (!list.is_array()) return error(Code::corrupt, "the tags of a run are no list");
   for (const auto& item : list.items()) {
-    if (!item.is_string()) return error(Code::corrupt, "a tag of a run is no text");
+    if (!item.is_string()) return store::corrupt_column(row, column, "a list of texts");
     out.emplace_back(item.as_string());
   }
   return out;
 }
 
-Result<RunRow> decode(const Row& row) {
-  RunRow run;
-  CLEW_TRY(run.number, row.integer(0));
-  run.info.id = text_or_empty(row, 1);
-  run.info.workflow = text_or_empty(row, 2);
-  run.info.version = text_or_empty(row, 3);
-  run.digest = text_or_empty(row, 4);
-  CLEW_TRY(run.info.status, parse_run_status(text_or_empty(row, 5)));
-  CLEW_TRY(run.info.input, json_or_null(row, 6));
-  CLEW_TRY(run.info.output, json_or_null(row, 7));
-  CLEW_TRY(const auto failed, json_or_null(row, 8));
-  if (!failed.is_null()) run.info.error = Error::from_value(failed);
-  run.info.failed_step = text_or_empty(row, 9);
-  CLEW_TRY(const auto tags, json_or_null(row, 10));
-  CLEW_TRY(run.info.tags, strings(tags));
-  CLEW_TRY(const auto priority, row.integer(11));
-  run.info.priority = static_cast<int>(priority);
-  run.durability =
-      text_or_empty(row, 12) == "relaxed" ? store::Durability::relaxed : store::Durability::sync;
-  CLEW_TRY(run.info.created.us, row.integer(13));
-  if (!row.is_null(14)) {
-    Timestamp ended;
-    CLEW_TRY(ended.us, row.integer(14));
-    run.info.ended = ended;
+Result<std::string> version_at(const Row& row, int column) {
+  CLEW_TRY(auto text, store::word_at(row, column));
+  if (!Version::parse(text)) return store::corrupt_column(row, column, "a version");
+  return text;
+}
+
+Result<std::string> digest_at(const Row& row, int column) {
+  CLEW_TRY(auto text, store::word_at(row, column));
+  const bool is_hex = text.find_first_not_of("0123456789abcdef") == std::string::npos;
+  if (text.size() != 2 * sizeof(Digest) || !is_hex) {
+    return store::corrupt_column(row, column, "a digest in hexadecimal");
   }
-  run.info.key = text_or_empty(row, 15);
+  return text;
+}
+
+// A row says only that a run is running, or how it ended.
+Result<RunStatus> status_at(const Row& row, int column) {
+  CLEW_TRY(const auto word, store::word_at(row, column));
+  const auto status = parse_run_status(word);
+  if (!status || (*status != RunStatus::running && !is_terminal(*status))) {
+    return store::corrupt_column(row, column, "the status of a stored run");
+  }
+  return *status;
+}
+
+Result<store::Durability> durability_at(const Row& row, int column) {
+  CLEW_TRY(const auto word, store::word_at(row, column));
+  if (word == "relaxed") return store::Durability::relaxed;
+  if (word == "sync") return store::Durability::sync;
+  return store::corrupt_column(row, column, "sync or relaxed");
+}
+
+// What must be there once a run has ended so, and must not be there otherwise.
+Result<void> check_end(const Row& row, RunStatus status) {
+  const auto check = [&](int column, bool wanted) -> Result<void> {
+    if (row.is_null(column) != wanted) return {};
+    return store::corrupt_column(
+        row, column,
+        fmt::format("{} while the status is {}", wanted ? "a value" : "null", name(status)));
+  };
+  CLEW_TRY(check(7, status == RunStatus::completed));
+  CLEW_TRY(check(8, is_terminal(status) && status != RunStatus::completed));
+  return check(14, is_terminal(status));
+}
+
+Result<void> decode_end(const Row& row, RunInfo& info) {
+  CLEW_TRY(check_end(row, info.status));
+  CLEW_TRY(info.output, store::json_at(row, 7));
+  CLEW_TRY(const auto failed, store::json_at(row, 8));
+  if (!row.is_null(8)) {
+    info.error = Error::from_value(failed);
+    if (info.error->to_value() != failed) return store::corrupt_column(row, 8, "an error");
+  }
+  CLEW_TRY(info.failed_step, store::text_at(row, 9));
+  if (!row.is_null(14)) {
+    CLEW_TRY(info.ended, store::instant_at(row, 14));
+  }
+  return {};
+}
+
+Result<RunRow> decode_columns(const Row& row) {
+  RunRow run;
+  CLEW_TRY(run.number, store::integer_at(row, 0, 1));
+  CLEW_TRY(run.info.id, store::word_at(row, 1));
+  CLEW_TRY(run.info.workflow, store::word_at(row, 2));
+  CLEW_TRY(run.info.version, version_at(row, 3));
+  CLEW_TRY(run.digest, digest_at(row, 4));
+  CLEW_TRY(run.info.status, status_at(row, 5));
+  CLEW_TRY(run.info.input, store::json_at(row, 6));
+  if (!run.info.input.is_object()) return store::corrupt_column(row, 6, "an object");
+  CLEW_TRY(decode_end(row, run.info));
+  CLEW_TRY(run.info.tags, strings_at(row, 10));
+  CLEW_TRY(const auto priority, store::integer_at(row, 11, INT32_MIN, INT32_MAX));
+  run.info.priority = static_cast<int>(priority);
+  CLEW_TRY(run.durability, durability_at(row, 12));
+  CLEW_TRY(run.info.created, store::instant_at(row, 13));
+  CLEW_TRY(run.info.key, store::text_at(row, 15));
   return run;
+}
+
+Result<RunRow> decode(const Row& row) {
+  auto run = decode_columns(row);
+  if (run) return run;
+  return store::in_row(run.error(), "runs", store::shown_at(row, 1))
+      .with("run", store::shown_at(row, 1));
+}
+
+// The document, when it is what the row says that it is.
+Result<DefinitionPtr> load_document(const Row& row) {
+  CLEW_TRY(const auto digest, digest_at(row, 0));
+  CLEW_TRY(const auto id, store::word_at(row, 1));
+  CLEW_TRY(const auto version, version_at(row, 2));
+  CLEW_TRY(const auto document, store::json_at(row, 3));
+  auto loaded = load_value(document);
+  if (!loaded.definition) {
+    return error(Code::corrupt, "the document of {}@{} is no workflow: {}", id, version,
+                 to_error(loaded.problems).message())
+        .with("column", "document");
+  }
+  const auto differs = [&](std::string_view column, std::string_view found) {
+    return error(Code::corrupt, "the document of {}@{} is another: its {} is {}", id, version,
+                 column, found)
+        .with("column", column);
+  };
+  const auto& definition = *loaded.definition;
+  if (definition.digest != digest) return differs("digest", definition.digest);
+  if (definition.name != id) return differs("name", definition.name);
+  if (definition.version_text != version) return differs("version", definition.version_text);
+  return loaded.definition;
+}
+
+Result<DefinitionPtr> decode_definition(const Row& row) {
+  auto definition = load_document(row);
+  if (definition) return definition;
+  return store::in_row(definition.error(), "workflows", store::shown_at(row, 0));
+}
+
+Result<Published> decode_published(const Row& row) {
+  const auto decode_it = [&row]() -> Result<Published> {
+    Published published;
+    CLEW_TRY(store::word_at(row, 0));
+    CLEW_TRY(published.version, version_at(row, 1));
+    CLEW_TRY(published.digest, digest_at(row, 2));
+    CLEW_TRY(store::instant_at(row, 3));
+    return published;
+  };
+  auto published = decode_it();
+  if (published) return published;
+  return store::in_row(published.error(), "published",
+                       fmt::format("{}@{}", store::shown_at(row, 0), store::shown_at(row, 1)));
 }
 
 template <typename... Keys>
@@ -139,19 +234,6 @@ Result<std::optional<RunRow>> find_one(Transaction& tx, const Statement& stateme
       },
       keys...));
   return found;
-}
-
-// Every type that an event of a run may have; a RunEvent's type points into this list.
-constexpr auto types = std::to_array<std::string_view>(
-    {"run.started",    "run.completed",    "run.failed",     "run.cancelled", "run.unknown",
-     "step.started",   "step.completed",   "step.retrying",  "step.failed",   "step.interrupted",
-     "step.withdrawn", "step.skipped",     "step.cancelled", "item.started",  "item.completed",
-     "item.retrying",  "item.interrupted", "item.withdrawn", "item.failed",   "item.cancelled"});
-
-Error corrupt_event(const store::StreamEvent& event, std::string_view what) {
-  return error(Code::corrupt, "event {} ({}) of a run {}", event.seq, event.type, what)
-      .with("table", "events")
-      .with("seq", event.seq);
 }
 
 }  // namespace
@@ -176,12 +258,15 @@ Result<void> end_run(Transaction& tx, std::int64_t number, const RunState& state
   const auto output = to_json(state.output);
   const auto failure = state.error ? to_json(state.error->to_value()) : std::string();
   using store::Arg;
-  CLEW_TRY(tx.run(end_run_sql, name(state.status),
+  CLEW_TRY(const auto ended,
+           tx.run(end_run_sql, name(state.status),
                   state.status == RunStatus::completed ? Arg(output) : Arg(nullptr),
                   state.error ? Arg(failure) : Arg(nullptr),
                   state.failed_step.empty() ? Arg(nullptr) : Arg(state.failed_step), state.ended,
                   number));
-  return {};
+  if (ended == 1) return {};
+  return store::in_row(error(Code::corrupt, "run number {} has no row any more", number), "runs",
+                       fmt::format("{}", number));
 }
 
 Result<std::optional<RunRow>> find_run(Transaction& tx, const std::string& id) {
@@ -229,33 +314,33 @@ Result<std::vector<RunRow>> list_runs(Transaction& tx, const RunQuery& query) {
 }
 
 Result<void> keep_definition(Transaction& tx, const Definition& definition) {
-  CLEW_TRY(tx.run(keep_definition_sql, definition.digest, definition.name, definition.version_text,
-                  to_json(definition.document)));
+  CLEW_TRY(const auto added, tx.run(keep_definition_sql, definition.digest, definition.name,
+                                    definition.version_text, to_json(definition.document)));
+  if (added == 1) return {};
+  CLEW_TRY(read_definition(tx, definition.digest));  // what stands there must be it
   return {};
 }
 
-Result<std::optional<std::string>> find_document(Transaction& tx, const std::string& digest) {
-  std::optional<std::string> document;
-  CLEW_TRY(tx.first(
-      find_document_sql,
-      [&](const Row& row) -> Result<void> {
-        CLEW_TRY(const auto text, row.text(0));
-        document = std::string(text);
-        return {};
-      },
-      digest));
-  return document;
+Result<DefinitionPtr> read_definition(Transaction& tx, const std::string& digest) {
+  DefinitionPtr definition;
+  const auto visit = [&](const Row& row) -> Result<void> {
+    CLEW_TRY(definition, decode_definition(row));
+    return {};
+  };
+  CLEW_TRY(tx.first(find_definition_sql, visit, digest));
+  if (definition) return definition;
+  return store::in_row(error(Code::corrupt, "workflow {} is not kept", digest), "workflows",
+                       digest);
 }
 
 Result<std::vector<Published>> published_versions(Transaction& tx, const std::string& name) {
   std::vector<Published> found;
-  CLEW_TRY(tx.each(
-      published_sql,
-      [&](const Row& row) -> Result<void> {
-        found.push_back({text_or_empty(row, 0), text_or_empty(row, 1)});
-        return {};
-      },
-      name));
+  const auto visit = [&](const Row& row) -> Result<void> {
+    CLEW_TRY(auto published, decode_published(row));
+    found.push_back(std::move(published));
+    return {};
+  };
+  CLEW_TRY(tx.each(published_sql, visit, name));
   return found;
 }
 
@@ -273,73 +358,27 @@ Result<void> publish_definition(Transaction& tx, const Definition& definition, T
       .with("version", definition.version_text);
 }
 
-store::StreamEvent to_stream_event(const Definition& definition, const RunEvent& event,
-                                   std::int64_t seq) {
-  store::StreamEvent stored;
-  stored.seq = seq;
-  stored.at = event.at;
-  stored.type = event.type;
-  if (event.step >= 0) stored.subject = definition.steps[static_cast<std::size_t>(event.step)].name;
-  if (event.item < 0) {
-    stored.data = to_json(event.data);
-  } else {
-    std::vector<Member> members = {{"item", Value(event.item)}};
-    for (const auto& member : event.data.members()) {
-      if (member.key != "item") members.push_back(member);
-    }
-    stored.data = to_json(Value::object(std::move(members)));
-  }
-  return stored;
+Result<std::vector<std::int64_t>> run_numbers(Transaction& tx, std::int64_t after, int limit) {
+  std::vector<std::int64_t> numbers;
+  const auto visit = [&](const Row& row) -> Result<void> {
+    CLEW_TRY(const auto number, row.integer(0));
+    numbers.push_back(number);
+    return {};
+  };
+  CLEW_TRY(tx.each(run_numbers_sql, visit, after, limit));
+  return numbers;
 }
 
-Result<RunEvent> from_stream_event(const Definition& definition, const store::StreamEvent& event) {
-  RunEvent decoded;
-  decoded.at = event.at;
-  const auto type = std::ranges::find(types, event.type);
-  if (type == types.end()) return corrupt_event(event, "has a type that is none");
-  decoded.type = *type;
-  if (!event.subject.empty()) {
-    decoded.step = definition.find(event.subject);
-    if (decoded.step < 0) return corrupt_event(event, "names a step that its workflow lacks");
-  }
-  auto data = parse_json(event.data, {.depth_max = Value::depth_limit});
-  if (!data || !data->is_object()) return corrupt_event(event, "holds no JSON object");
-  if (const Value* item = data->find("item"); item != nullptr && item->is_int()) {
-    decoded.item = static_cast<int>(item->as_int());
-  }
-  decoded.data = std::move(data).value();
-  return decoded;
-}
-
-Result<EventInfo> to_event_info(const store::StreamEvent& event) {
-  auto data = parse_json(event.data, {.depth_max = Value::depth_limit});
-  if (!data || !data->is_object()) return corrupt_event(event, "holds no JSON object");
-  EventInfo info{event.seq, event.at, event.type, event.subject, -1, std::move(data).value()};
-  if (const Value* item = info.data.find("item"); item != nullptr && item->is_int()) {
-    info.item = static_cast<int>(item->as_int());
-  }
-  return info;
-}
-
-Result<LoadedState> load_state(Transaction& tx, const Definition& definition, std::int64_t number) {
-  constexpr int page = 4096;
-  LoadedState loaded{initial_state(definition), Value()};
-  RunState& state = loaded.state;
-  for (;;) {
-    CLEW_TRY(const auto events, store::read_events(tx, number, state.last_seq, page));
-    for (const auto& stored : events) {
-      if (stored.seq != state.last_seq + 1) {
-        return corrupt_event(stored, fmt::format("follows event {}", state.last_seq));
-      }
-      CLEW_TRY(const auto event, from_stream_event(definition, stored));
-      CLEW_TRY(apply(definition, state, event));
-      state.last_seq = stored.seq;
-      if (const Value* pins = event.data.find("pins"); stored.seq == 1 && pins != nullptr) {
-        loaded.pins = *pins;
-      }
-    }
-    if (events.size() < page) return loaded;
-  }
+Result<void> check_rows(Transaction& tx, const store::ReportRow& report) {
+  const auto report_of = [&report](auto decode_row) {
+    return [&report, decode_row](const Row& row) -> Result<void> {
+      if (const auto decoded = decode_row(row); !decoded) report(decoded.error());
+      return {};
+    };
+  };
+  CLEW_TRY(tx.each(all_runs_sql, report_of(decode)));
+  CLEW_TRY(tx.each(all_definitions_sql, report_of(decode_definition)));
+  return tx.each(all_published_sql, report_of(decode_published));
 }
 
 }  // namespace clew::workflow

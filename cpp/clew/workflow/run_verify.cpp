@@ -1,4 +1,5 @@
-#include "clew/store/sql.hpp"
+#include "clew/store/column.hpp"
+#include "clew/store/owner.hpp"
 #include "clew/workflow/detail/run_rows.hpp"
 
 namespace clew::workflow {
@@ -40,22 +41,52 @@ const Invariant invariants[] = {
     {"runs.lease", "every run has one lease record", Statement(R"sql(
         SELECT r.id FROM runs r LEFT JOIN leases l ON l.kind = 'run' AND l.number = r.run
          WHERE l.number IS NULL)sql")},
+    {"runs.lease_open", "the lease of a run is closed if and only if the run has ended",
+     Statement(R"sql(
+        SELECT r.id FROM runs r JOIN leases l ON l.kind = 'run' AND l.number = r.run
+         WHERE (l.closed = 0) <> (r.status = 'running'))sql")},
+    {"leases.run", "every lease is on a run that is there", Statement(R"sql(
+        SELECT l.kind || '/' || l.number FROM leases l LEFT JOIN runs r ON r.run = l.number
+         WHERE l.kind <> 'run' OR r.run IS NULL)sql")},
+    {"events.run", "every event belongs to a run", Statement(R"sql(
+        SELECT e.stream || '/' || e.seq FROM events e LEFT JOIN runs r ON r.run = e.stream
+         WHERE r.run IS NULL)sql")},
     {"published.kept", "every published workflow is kept", Statement(R"sql(
         SELECT p.name FROM published p LEFT JOIN workflows w ON w.digest = p.digest
          WHERE w.digest IS NULL)sql")},
 };
 
+std::string_view text_of(const Error& why, std::string_view key) {
+  const Value* value = why.find(key);
+  return value != nullptr && value->is_string() ? value->as_string() : "";
+}
+
 }  // namespace
 
 Result<std::vector<std::pair<std::string, std::string>>> verify_runs(store::Transaction& tx) {
   std::vector<std::pair<std::string, std::string>> violations;
+  const store::ReportRow report = [&violations](const Error& why) {
+    const auto table = text_of(why, "table");
+    violations.emplace_back(
+        fmt::format("{}.readable", table),
+        fmt::format("row \"{}\" of {}: {}", text_of(why, "key"), table, why.message()));
+  };
+  // Damage of the file itself may keep a whole table from being read; the others still are.
+  const auto note = [&violations](Result<void> done) -> Result<void> {
+    if (done || done.error().code() != Code::corrupt) return done;
+    violations.emplace_back("database.readable", done.error().to_string());
+    return {};
+  };
+  CLEW_TRY(note(store::check_owners(tx, report)));
+  CLEW_TRY(note(store::check_leases(tx, report)));
+  CLEW_TRY(note(check_rows(tx, report)));
+  CLEW_TRY(note(check_events(tx, report)));
   for (const auto& invariant : invariants) {
-    CLEW_TRY(tx.each(invariant.broken, [&](const Row& row) -> Result<void> {
-      CLEW_TRY(const auto key, row.text(0));
-      violations.emplace_back(invariant.name,
-                              fmt::format("{}: not so for \"{}\"", invariant.says, key));
+    CLEW_TRY(note(tx.each(invariant.broken, [&](const Row& row) -> Result<void> {
+      violations.emplace_back(invariant.name, fmt::format("{}: not so for \"{}\"", invariant.says,
+                                                          store::shown_at(row, 0)));
       return {};
-    }));
+    })));
   }
   return violations;
 }

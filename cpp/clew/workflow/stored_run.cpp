@@ -20,10 +20,9 @@ class StoredRun final : public Run {
 
   Result<RunInfo> info() override {
     if (auto live = engine_.find_live(id_)) return live->info();
-    CLEW_TRY(auto row, current());
-    CLEW_TRY(const auto loaded, load());
-    count_steps(*definition_, loaded.state, row.info);
-    return row.info;
+    CLEW_TRY(auto loaded, load());
+    count_steps(*definition_, loaded.state, loaded.row.info);
+    return std::move(loaded.row.info);
   }
 
   Result<RunStatus> status() override {
@@ -42,12 +41,9 @@ class StoredRun final : public Run {
     CLEW_TRY(open());
     std::vector<EventInfo> events;
     CLEW_TRY(engine_.parts().database.read([&](store::Transaction& tx) -> Result<void> {
-      CLEW_TRY(const auto stored, store::read_events(tx, number_, after, limit));
-      for (const auto& event : stored) {
-        CLEW_TRY(auto info, to_event_info(event));
-        events.push_back(std::move(info));
-      }
-      return {};
+      CLEW_TRY(events, read_event_infos(tx, *definition_, number_, after, limit));
+      if (std::cmp_equal(events.size(), limit)) return {};
+      return check_last(tx, events.empty() ? after : events.back().seq);
     }));
     return events;
   }
@@ -60,7 +56,7 @@ class StoredRun final : public Run {
       }
       CLEW_TRY(const auto more, events(after, 1));
       if (!more.empty()) return true;
-      CLEW_TRY(const auto row, current());
+      CLEW_TRY(const auto row, hopeful());
       return is_terminal(row.info.status);
     }));
     return {};
@@ -73,7 +69,7 @@ class StoredRun final : public Run {
                  CLEW_TRY(live_ended, live->wait(until));
                  return true;
                }
-               CLEW_TRY(const auto row, current());
+               CLEW_TRY(const auto row, hopeful());
                return is_terminal(row.info.status);
              }));
     if (live_ended) return true;
@@ -84,21 +80,22 @@ class StoredRun final : public Run {
 
   void on_ended(Function<void()> callback) override {
     if (auto live = engine_.find_live(id_)) return live->on_ended(std::move(callback));
-    const auto row = current();
-    if (row && is_terminal(row->info.status)) return callback();
+    const auto row = hopeful();
+    const bool is_lost = !row && row.error().code() == Code::corrupt;
+    if (is_lost || (row && is_terminal(row->info.status))) return callback();
     engine_.watch(number_, std::move(callback));
   }
 
   Result<Value> result() override {
     if (auto live = engine_.find_live(id_)) return live->result();
-    CLEW_TRY(const auto row, current());
+    CLEW_TRY(const auto row, hopeful());
     return result_of(id_, row.info.status, row.info.output, row.info.error, row.info.failed_step,
                      nullptr);
   }
 
   Result<void> cancel(std::string reason) override {
     if (auto live = engine_.find_live(id_)) return live->cancel(std::move(reason));
-    CLEW_TRY(const auto row, current());
+    CLEW_TRY(const auto row, hopeful());
     if (is_terminal(row.info.status)) {
       return error(Code::conflict, "run \"{}\" has ended as {}", id_, name(row.info.status))
           .with("status", name(row.info.status));
@@ -119,25 +116,74 @@ class StoredRun final : public Run {
       if (is_terminal(row_.info.status)) return row_;  // it will not change any more
     }
     CLEW_TRY(open());
-    std::optional<RunRow> row;
+    RunRow row;
     CLEW_TRY(engine_.parts().database.read([&](store::Transaction& tx) -> Result<void> {
-      CLEW_TRY(row, find_run(tx, number_));
+      CLEW_TRY(row, find_row(tx));
       return {};
     }));
-    if (!row) return error(Code::not_found, "there is no run \"{}\" any more", id_);
     const Lock lock(mutex_);
-    row_ = *row;
+    row_ = row;
+    return row;
+  }
+
+  Result<RunRow> find_row(store::Transaction& tx) const {
+    CLEW_TRY(auto row, find_run(tx, number_));
+    if (!row) return error(Code::not_found, "there is no run \"{}\" any more", id_);
     return std::move(*row);
   }
 
-  Result<LoadedState> load() {
-    CLEW_TRY(open());
-    std::optional<LoadedState> loaded;
+  // As current(); but `corrupt` when the run has not ended and, for what the store or this process
+  // knows of it, never will: nobody can go on with it. A handle reads the history only once.
+  Result<RunRow> hopeful() {
+    CLEW_TRY(auto row, current());
+    if (is_terminal(row.info.status)) return row;
     CLEW_TRY(engine_.parts().database.read([&](store::Transaction& tx) -> Result<void> {
-      CLEW_TRY(loaded, load_state(tx, *definition_, number_));
+      CLEW_TRY(row, find_row(tx));
+      if (is_terminal(row.info.status)) return {};
+      CLEW_TRY(check_lease(tx));
+      if (has_sound_history_.load(std::memory_order_relaxed)) return {};
+      CLEW_TRY(load_state(tx, *definition_, number_));
+      has_sound_history_.store(true, std::memory_order_relaxed);
       return {};
     }));
-    return std::move(*loaded);
+    if (is_terminal(row.info.status)) return row;
+    if (auto why = engine_.unreadable(number_)) return *std::move(why);
+    return row;
+  }
+
+  Result<void> check_lease(store::Transaction& tx) const {
+    const store::Resource resource{run_kind, number_};
+    CLEW_TRY(const auto lease, store::find_lease(tx, resource));
+    if (lease && !lease->is_closed) return {};
+    return store::in_lease(error(Code::corrupt, "run \"{}\" has not ended, but its lease is {}",
+                                 id_, lease ? "closed" : "gone"),
+                           resource);
+  }
+
+  // The last event of a run that has ended says so.
+  Result<void> check_last(store::Transaction& tx, std::int64_t last) const {
+    CLEW_TRY(const auto row, find_row(tx));
+    if (!is_terminal(row.info.status)) return {};
+    CLEW_TRY(const auto loaded, load_state(tx, *definition_, number_));
+    if (last < loaded.state.last_seq) return {};
+    return check_row(row, *definition_, loaded.state);
+  }
+
+  struct Loaded {
+    RunRow row;
+    RunState state;
+  };
+
+  Result<Loaded> load() {
+    CLEW_TRY(open());
+    Loaded loaded;
+    CLEW_TRY(engine_.parts().database.read([&](store::Transaction& tx) -> Result<void> {
+      CLEW_TRY(loaded.row, find_row(tx));
+      CLEW_TRY(auto read, load_state(tx, *definition_, number_));
+      loaded.state = std::move(read.state);
+      return check_row(loaded.row, *definition_, loaded.state);
+    }));
+    return loaded;
   }
 
   // Until `look` says true, looking whenever some process has committed or this one has adopted
@@ -167,6 +213,7 @@ class StoredRun final : public Run {
   const std::string id_;
   const std::int64_t number_;
   const DefinitionPtr definition_;
+  std::atomic<bool> has_sound_history_{false};
   Mutex mutex_;
   RunRow row_ CLEW_GUARDED_BY(mutex_);
 };

@@ -1,5 +1,7 @@
 #include "clew/store/detail/sqlite_row.hpp"
 
+#include "clew/base/text.hpp"
+
 namespace clew::store::detail {
 namespace {
 
@@ -45,7 +47,12 @@ std::string_view SqliteRow::bytes(int column) const {
 
 Result<std::string_view> SqliteRow::text(int column) const {
   if (type(column) != SQLITE_TEXT) return mistyped(column, "text");
-  return bytes(column);
+  const auto text = bytes(column);
+  if (!is_utf8(text)) {
+    return error(Code::corrupt, "column {} holds text that is not UTF-8", name(column))
+        .with("column", name(column));
+  }
+  return text;
 }
 
 Result<std::string_view> SqliteRow::blob(int column) const {

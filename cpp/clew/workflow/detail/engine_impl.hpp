@@ -52,7 +52,10 @@ class EngineImpl final : public Engine {
   // `until`.
   std::uint64_t adoptions();
   void await_adoption(std::uint64_t seen, Timestamp until);
-  // Calls back once when a run that this process does not own has ended, or the engine stops.
+  // Why this process, which has the run's lease, cannot go on with it: `corrupt`, or nothing.
+  std::optional<Error> unreadable(std::int64_t number);
+  // Calls back once when a run that this process does not own has ended, will never end for what is
+  // known of it, or the engine stops.
   void watch(std::int64_t number, Function<void()> ended);
   // Takes what has happened to a run into account: decides, applies, commits, and then does what
   // follows. `acknowledge` is called once that is committed.
@@ -96,6 +99,7 @@ class EngineImpl final : public Engine {
   Result<RunPtr> find_stored(Function<Result<std::optional<RunRow>>(store::Transaction&)> find);
   using Violations = std::vector<std::pair<std::string, std::string>>;
   Result<void> verify_folds(store::Transaction& tx, Violations& violations);
+  Result<void> check_fold(store::Transaction& tx, const RunRow& row);
   // --- recovery.cpp ---
   void keep_alive();
   Result<void> renew();
@@ -107,6 +111,8 @@ class EngineImpl final : public Engine {
   Result<void> adopt_orphans();
   Result<bool> try_orphan(const Orphan& orphan);
   Result<void> adopt(const store::Lease& lease);
+  Result<void> try_adopt(const store::Lease& lease);
+  void note_unreadable(std::int64_t number, const Result<void>& adopted);
   void resume_or_wait(const LiveRunPtr& run);
   bool bind(LiveRun& run, const Value& pins, std::string& missing);
   Result<void> hand_back();
@@ -135,6 +141,7 @@ class EngineImpl final : public Engine {
   std::deque<std::pair<LiveRunPtr, CallCommand>> ready_ CLEW_GUARDED_BY(mutex_);
   std::string last_error_ CLEW_GUARDED_BY(mutex_);
   std::vector<Orphan> orphans_ CLEW_GUARDED_BY(mutex_);
+  std::map<std::int64_t, Error> unreadable_ CLEW_GUARDED_BY(mutex_);  // by number
   std::uint64_t adoptions_ CLEW_GUARDED_BY(mutex_) = 1;
   Condition adopted_here_;  // or closed
 

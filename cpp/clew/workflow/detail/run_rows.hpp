@@ -46,8 +46,8 @@ Result<std::optional<RunRow>> find_run_by_key(store::Transaction& tx, const std:
 Result<std::vector<RunRow>> list_runs(store::Transaction& tx, const RunQuery& query);
 
 Result<void> keep_definition(store::Transaction& tx, const Definition& definition);
-// The document of that digest.
-Result<std::optional<std::string>> find_document(store::Transaction& tx, const std::string& digest);
+// The definition of that digest. `corrupt` when it is not kept, or is not what its row says.
+Result<DefinitionPtr> read_definition(store::Transaction& tx, const std::string& digest);
 // `conflict` when that name and version has another digest.
 Result<void> publish_definition(store::Transaction& tx, const Definition& definition,
                                 Timestamp now);
@@ -62,7 +62,10 @@ store::StreamEvent to_stream_event(const Definition& definition, const RunEvent&
                                    std::int64_t seq);
 // `corrupt` for an event that this definition cannot have.
 Result<RunEvent> from_stream_event(const Definition& definition, const store::StreamEvent& event);
-Result<EventInfo> to_event_info(const store::StreamEvent& event);
+// Events as users see them. Errors as store::read_events and from_stream_event().
+Result<std::vector<EventInfo>> read_event_infos(store::Transaction& tx,
+                                                const Definition& definition, std::int64_t number,
+                                                std::int64_t after, int limit);
 
 struct LoadedState {
   RunState state;
@@ -71,6 +74,17 @@ struct LoadedState {
 // All events of a run, folded. `corrupt` naming the sequence where it cannot be.
 Result<LoadedState> load_state(store::Transaction& tx, const Definition& definition,
                                std::int64_t number);
+
+// Whether a run's row says what its events lead to; `corrupt` naming what differs.
+Result<void> check_row(const RunRow& row, const Definition& definition, const RunState& state);
+
+// Reads every row of runs, workflows and published, and reports each that cannot be.
+Result<void> check_rows(store::Transaction& tx, const store::ReportRow& report);
+// The same for events.
+Result<void> check_events(store::Transaction& tx, const store::ReportRow& report);
+// The numbers of runs above `after`, ascending, at most `limit`.
+Result<std::vector<std::int64_t>> run_numbers(store::Transaction& tx, std::int64_t after,
+                                              int limit);
 
 // What is wrong with the stored runs: (invariant, detail) pairs.
 Result<std::vector<std::pair<std::string, std::string>>> verify_runs(store::Transaction& tx);
