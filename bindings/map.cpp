@@ -52,8 +52,9 @@ class Map::State : public std::enable_shared_from_this<State> {
   // Sees to it that what was put is run. Without the GIL.
   void go() {
     if (runners_max_ == 0) return submit_all();
-    const auto waiting = tail_.load() - head_.load();
-    auto wanted = std::min<std::uint64_t>(waiting, static_cast<std::uint64_t>(runners_max_));
+    // One for each call that has not ended: those that run one may be busy with it for long.
+    const auto unfinished = tail_.load() - completed_.load();
+    auto wanted = std::min<std::uint64_t>(unfinished, static_cast<std::uint64_t>(runners_max_));
     while (static_cast<std::uint64_t>(runners_.load()) < wanted && add_runner()) {
     }
   }
@@ -154,6 +155,7 @@ class Map::State : public std::enable_shared_from_this<State> {
 
   void complete(std::uint64_t at, Result<Value> result) {
     place(at).result = std::move(result);
+    completed_.fetch_add(1);  // before the consumer can see it, and put the next
     place(at).ready.store(true);
     if (!ordered_) {
       finished_.with([at](auto& all) { all.push_back(at); });
@@ -278,6 +280,7 @@ class Map::State : public std::enable_shared_from_this<State> {
   alignas(64) std::atomic<std::uint64_t> tail_{0};
   alignas(64) std::atomic<std::uint64_t> head_{0};
   alignas(64) std::atomic<std::uint64_t> awaited_{nothing};
+  std::atomic<std::uint64_t> completed_{0};
   std::atomic<int> runners_{0};
   std::atomic<bool> closed_{false};
   Guarded<std::deque<std::uint64_t>> finished_;  // when not ordered

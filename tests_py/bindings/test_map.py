@@ -138,6 +138,19 @@ def test_no_more_run_at_once_than_allowed(
     assert most == concurrency
 
 
+@pytest.mark.parametrize("ordered", [True, False])
+def test_as_many_run_at_once_as_allowed(
+    ordered: bool, runtime: _core.Runtime, add: Register
+) -> None:
+    together = threading.Barrier(3)
+
+    def meet() -> None:
+        together.wait(20)
+
+    ref = add(meet)
+    assert len(list(runtime.map(ref, [{}] * 60, concurrency=3, ordered=ordered))) == 60
+
+
 def test_a_limit_of_the_contract_holds_too(runtime: _core.Runtime, add: Register) -> None:
     lock, now, most = threading.Lock(), 0, 0
 
