@@ -21,11 +21,9 @@ namespace clew {
 class Gate {
  public:
   void open() {
-    {
-      const std::lock_guard lock(mutex_);
-      open_ = true;
-    }
-    changed_.notify_all();
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();  // under the lock: afterwards the gate may be gone
   }
   void wait() {
     std::unique_lock lock(mutex_);

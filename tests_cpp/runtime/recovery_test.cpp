@@ -249,18 +249,18 @@ TEST_F(Recovery, a_clean_close_hands_the_run_to_the_next_runtime) {
 TEST_F(Recovery, a_run_whose_handler_is_not_registered_waits_and_says_so) {
   {
     auto runtime = open(over(folder_));
-    Gate gate;
+    Gate inside;
     add(*runtime, "crash.gate", [&](Invocation& call, const Value&) -> Result<Value> {
-      gate.wait();
-      return call.cancelled() ? Result<Value>(error(Code::cancelled, "told to stop"))
-                              : Result<Value>(Value(1));
+      Gate told;
+      const CancelSubscription wake(call.cancel_token(), [&] { told.open(); });
+      inside.open();
+      told.wait();
+      return error(Code::cancelled, "told to stop");
     });
     add(*runtime, "crash.leaf", [](Invocation&, const Value&) -> Result<Value> { return Value(); });
     ASSERT_TRUE(start(*runtime, define(gated), Value::object({}), "waits"));
-    gate.await_waiting(1);
-    std::thread opener([&] { gate.open(); });
+    inside.wait();
     runtime->close(false, std::chrono::seconds(10));
-    opener.join();
   }
   auto runtime = open(over(folder_));
   auto run = runtime->run("waits");
