@@ -30,7 +30,7 @@ Result<void> write_batch(store::Transaction& tx, const EngineParts& parts, std::
   const store::Resource resource{run_kind, number};
   CLEW_TRY(store::check_lease(tx, resource, lease));
   for (const auto& event : batch.events) {
-    const auto added = store::append_event(tx, number, event);
+    auto added = store::append_event(tx, number, event);
     if (added) continue;
     // Under a lease that holds nobody else appends.
     if (added.error().code() != Code::conflict) return added;
