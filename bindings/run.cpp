@@ -83,6 +83,9 @@ bool Run::wait_events(std::int64_t after, std::optional<Duration> timeout) {
 
 Result<Value> Run::result(std::optional<Duration> timeout) {
   if (!wait(timeout)) {
+    auto result = without_gil([&] { return run_->result(); });
+    // Unless it will never end: then that is what there is to say.
+    if (result || result.error().code() != Code::timeout) return result;
     return error(Code::timeout, "run \"{}\" has not ended in time", run_->id())
         .with("run", Value(run_->id()))
         .with_retryable(true);
