@@ -159,9 +159,17 @@ def test_an_armed_fault_fails_a_commit(tmp_path: Path) -> None:
     assert definition is not None
     runtime.register_native({"id": "n.echo", "version": "1.0.0"}, "echo")
     point = commit_point()
-    _core.arm_fault(point, "error", code="unavailable")
-    with pytest.raises(clew.ClewError):
-        runtime.start(definition, {}).result(10)
+
+    def fails() -> bool:
+        _core.arm_fault(point, "error", code="unavailable")
+        try:
+            runtime.start(definition, {}).result(10)
+        except clew.Unavailable:
+            return True
+        return False
+
+    # The runtime renews its own life at the start: that commit may take what was meant for a run's.
+    assert any(fails() for _ in range(10))
     assert _core.fault_hits(point) >= 1
     _core.disarm_faults()
     assert _core.fault_hits(point) == 0
