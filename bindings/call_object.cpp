@@ -20,12 +20,14 @@ PyTypeObject* call_type = nullptr;  // made once, never freed
 // Runs `work`, with whatever it throws as Python's error.
 template <typename F>
 PyObject* guarded(F&& work) noexcept {
-  try {
-    return work();
-  } catch (...) {
-    set_python_error_of_current_exception();
-    return nullptr;
-  }
+  return outlive_interpreter([&]() -> PyObject* {
+    try {
+      return work();
+    } catch (const std::exception&) {
+      set_python_error_of_current_exception();
+      return nullptr;
+    }
+  });
 }
 
 // What Python gave to a method: positional arguments, then the named ones.

@@ -12,6 +12,10 @@ namespace {
 
 constexpr std::int64_t brief_ns = 5'000'000;
 constexpr Duration exit_patience = std::chrono::seconds(5);
+constexpr Duration least_patience = std::chrono::seconds(1);
+// How long the end of a closing may take once its timeout has come and everybody was told to stop.
+// User code that goes on regardless is left to itself.
+constexpr Duration grace = std::chrono::seconds(5);
 
 // Every open runtime, and those that closed behind their owner's back and still have a thread.
 struct Live {
@@ -118,7 +122,7 @@ bool Core::close(bool drain, Duration timeout) {
     raise(Error(Code::conflict, "a handler cannot close the runtime that runs it"));
   }
   begin_close(drain, timeout);
-  interruptible_wait(closed_, std::nullopt);
+  if (!interruptible_wait(closed_, timeout + grace)) return false;
   end_close();
   return kept_deadline_.load();
 }
@@ -126,13 +130,14 @@ bool Core::close(bool drain, Duration timeout) {
 void Core::close_quietly(Duration timeout) noexcept {
   if (generation_ != fork_generation() || runtime_ == nullptr || ended_) return;
   begin_close(false, timeout);
-  if (runtime_->pool().in_slot() || on_own_thread()) {
-    // A handler or callback dropped the last reference: its thread cannot wait for itself.
+  // A handler or callback that dropped the last reference cannot wait for itself; and whoever does
+  // not heed that it shall stop is not waited for.
+  const bool waits = !runtime_->pool().in_slot() && !on_own_thread();
+  if (waits && without_gil([&] { return closed_.wait(wall_clock().now() + timeout); })) {
+    end_close();
+  } else {
     live().with([self = shared_from_this()](Live& all) { all.orphans.push_back(self); });
-    return;
   }
-  without_gil([&] { closed_.wait(Timestamp::never()); });
-  end_close();
 }
 
 void Core::close_all(Duration timeout) {
@@ -144,11 +149,14 @@ void Core::close_all(Duration timeout) {
     }
     return cores;
   });
-  // All at once: each has the same time.
+  // All at once: they have the same time.
+  const auto until = wall_clock().now() + timeout;
   for (const auto& core : all) {
     if (core->generation_ == fork_generation()) core->begin_close(false, timeout);
   }
-  for (const auto& core : all) core->close_quietly(timeout);
+  for (const auto& core : all) {
+    core->close_quietly(std::max(until - wall_clock().now(), Duration{0}));
+  }
 }
 
 std::size_t Core::live_count() {
@@ -162,8 +170,9 @@ std::size_t Core::live_count() {
 
 void prepare_exit(py::module_& m) {
   m.def("_at_exit", [] {
+    const auto until = wall_clock().now() + exit_patience;
     Core::close_all(exit_patience);
-    begin_interpreter_shutdown(exit_patience);
+    begin_interpreter_shutdown(std::max(until - wall_clock().now(), least_patience));
   });
   const auto hook = m.attr("_at_exit");
   // Plain atexit runs after threads were joined: those that wait in here would never come out.

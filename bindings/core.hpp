@@ -45,10 +45,11 @@ class Core : public std::enable_shared_from_this<Core> {
   const RuntimeOptions& options() const { return options_; }
 
   // GIL. Stops everything in the runtime's order; see Runtime::close(). Later calls wait for the
-  // first. Heeds Ctrl-C: the closing then goes on behind. `conflict` from inside a handler or a
-  // callback on one of its own threads.
+  // first. Heeds Ctrl-C: the closing then goes on behind, as it does when user code still runs 5 s
+  // after `timeout`. `conflict` from inside a handler or a callback on one of its own threads.
   bool close(bool drain, Duration timeout);
-  // The same for destructors and the interpreter's exit: never throws, does not heed Ctrl-C.
+  // The same for destructors and the interpreter's exit: never throws, does not heed Ctrl-C, takes
+  // no longer than `timeout`.
   void close_quietly(Duration timeout) noexcept;
 
   // Whether this thread is the event loop on which the runtime's `async def` handlers run.

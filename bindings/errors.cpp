@@ -200,7 +200,7 @@ void set_python_error(const Error& error) {
   }
 }
 
-void set_python_error_of_current_exception() noexcept {
+void set_python_error_of_current_exception() {
   try {
     throw;
   } catch (py::error_already_set& raised) {

@@ -59,7 +59,7 @@ py::object to_exception(const Error& error);
 void set_python_error(const Error& error);
 // The same for the exception that is being handled: what pybind11 does around its functions, for
 // those that it does not wrap.
-void set_python_error_of_current_exception() noexcept;
+void set_python_error_of_current_exception();
 
 // What an exception that a handler raised makes of its call. Takes the error from Python's
 // indicator and clears that.

@@ -36,21 +36,26 @@ void after_fork_in_child() {
   new (&deferred()) Deferred;
 }
 
+void take_gil(PyThreadState* state) {
+  outlive_interpreter([state] { PyEval_RestoreThread(state); });
+}
+
 // A thread state that stays with a thread of ours until the thread ends.
 class ThreadPin {
  public:
   ~ThreadPin() {
     if (state_ == nullptr || ending.load() || born_ != generation.load()) return;
-    PyEval_RestoreThread(state_);
+    take_gil(state_);
     PyGILState_Release(PyGILState_UNLOCKED);
   }
   // Takes the GIL. The thread may have a state already: then it is Python's own thread, or pinned.
   void acquire() {
     if (auto* state = PyGILState_GetThisThreadState()) {
-      PyEval_RestoreThread(state);
+      take_gil(state);
       return;
     }
-    PyGILState_Ensure();  // never released until the thread ends: that keeps the state
+    outlive_interpreter(
+        PyGILState_Ensure);  // never released until the thread ends: that keeps the state
     state_ = PyGILState_GetThisThreadState();
     born_ = generation.load();
   }
@@ -62,11 +67,11 @@ class ThreadPin {
 };
 thread_local ThreadPin this_thread;
 
-[[noreturn]] void sleep_for_ever() {
+}  // namespace
+
+void sleep_for_ever() {
   for (;;) pause();
 }
-
-}  // namespace
 
 void prepare_threads() {
   const auto threading = py::module_::import("threading");
@@ -92,7 +97,7 @@ GilRelease::GilRelease() {
 GilRelease::~GilRelease() {
   // Only the thread that ends the interpreter may go on now: Python would end any other half-way.
   if (Py_IsInitialized() == 0 && PyThread_get_thread_ident() != main_thread) sleep_for_ever();
-  PyEval_RestoreThread(state_);
+  take_gil(state_);
   inside.fetch_sub(1);
   if (deferred().any.load(std::memory_order_relaxed)) drop_deferred();
 }

@@ -10,6 +10,7 @@
 // taking a C++ mutex that is held for a few instructions while holding the GIL is fine.
 #pragma once
 
+#include <cxxabi.h>
 #include <pybind11/pybind11.h>
 
 #include <cstdint>
@@ -37,6 +38,21 @@ std::uint64_t fork_generation();
 
 // The system's clock, for waits of people: Ctrl-C works in virtual time too.
 Clock& wall_clock();
+
+// Never returns.
+[[noreturn]] void sleep_for_ever();
+
+// Runs `work`, in which this thread may want the GIL back. An interpreter that has ended ends every
+// thread that does so (pthread_exit), and the unwinding would run our destructors without the GIL,
+// or meet a noexcept: such a thread sleeps for ever instead.
+template <typename F>
+decltype(auto) outlive_interpreter(F&& work) {
+  try {
+    return std::forward<F>(work)();
+  } catch (const abi::__forced_unwind&) {
+    sleep_for_ever();
+  }
+}
 
 // Lets go of the GIL for a scope. A thread that comes back after the interpreter has ended sleeps
 // for ever instead of touching it.
@@ -87,10 +103,10 @@ auto with_gil(F&& work) {
   const GilHold hold;
   if (!hold) return Wrapped(error(Code::closed, "the interpreter is shutting down"));
   if constexpr (std::is_void_v<Returned>) {
-    work();
+    outlive_interpreter(work);
     return Wrapped();
   } else {
-    return Wrapped(work());
+    return Wrapped(outlive_interpreter(work));
   }
 }
 

@@ -14,6 +14,14 @@ PyRef unless_none(py::object object) {
   return object.is_none() ? PyRef() : PyRef(std::move(object));
 }
 
+// What a call of Python's code gave; throws what it raised.
+template <typename F>
+py::object checked(F&& call) {
+  auto* const returned = outlive_interpreter(call);
+  if (returned == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(returned);
+}
+
 // New references that go away together; the first few need no allocation.
 class Arguments {
  public:
@@ -78,9 +86,8 @@ py::object PythonHandler::call(const InvocationPtr& invocation, const CorePtr& c
   if (!decode_) return call_plain(input, context);
   auto arguments = this->arguments(*invocation);
   if (context) arguments[context_name_.handle()] = context;
-  auto* const returned = PyObject_VectorcallDict(function.ptr(), nullptr, 0, arguments.ptr());
-  if (returned == nullptr) throw py::error_already_set();
-  return py::reinterpret_steal<py::object>(returned);
+  return checked(
+      [&] { return PyObject_VectorcallDict(function.ptr(), nullptr, 0, arguments.ptr()); });
 }
 
 py::object PythonHandler::call_plain(const Value& input, py::handle context) const {
@@ -93,9 +100,8 @@ py::object PythonHandler::call_plain(const Value& input, py::handle context) con
     arguments.add(context_name_.object(), py::reinterpret_borrow<py::object>(context));
   }
   const auto names = names_for(arguments.names(), arguments.size());
-  auto* const returned = PyObject_Vectorcall(function.ptr(), arguments.values(), 0, names.ptr());
-  if (returned == nullptr) throw py::error_already_set();
-  return py::reinterpret_steal<py::object>(returned);
+  return checked(
+      [&] { return PyObject_Vectorcall(function.ptr(), arguments.values(), 0, names.ptr()); });
 }
 
 py::object PythonHandler::names_for(PyObject* const* names, std::size_t count) const {
@@ -117,7 +123,8 @@ py::dict PythonHandler::arguments(const Invocation& invocation) const {
   auto given = to_python(invocation.input());
   if (decode_) {
     const auto decode = decode_.object();
-    auto* const decoded = PyObject_CallOneArg(decode.ptr(), given.ptr());
+    auto* const decoded =
+        outlive_interpreter([&] { return PyObject_CallOneArg(decode.ptr(), given.ptr()); });
     // What the decoder refuses is the caller's mistake, so its error keeps its class.
     if (decoded == nullptr) raise(error_of_python(Code::execution_failed));
     given = py::reinterpret_steal<py::object>(decoded);
@@ -132,9 +139,7 @@ Result<Value> PythonHandler::result_of(py::handle returned) const {
   try {
     if (!encode_) return to_value(returned, "output");
     const auto encode = encode_.object();
-    const auto encoded =
-        py::reinterpret_steal<py::object>(PyObject_CallOneArg(encode.ptr(), returned.ptr()));
-    if (!encoded) throw py::error_already_set();
+    const auto encoded = checked([&] { return PyObject_CallOneArg(encode.ptr(), returned.ptr()); });
     return to_value(encoded, "output");
   } catch (const Raised& refused) {
     auto failure =

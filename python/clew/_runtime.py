@@ -615,7 +615,8 @@ class Runtime:
 
         Args:
             drain: False to cancel the calls that run.
-            timeout: After it what still runs is told to stop, and waited for.
+            timeout: After it what still runs is told to stop, and waited for: 5 s at most, since
+                user code may not heed it. The closing then ends behind, with that code.
 
         Returns:
             False when the time was up before all had ended.

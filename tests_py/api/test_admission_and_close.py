@@ -112,6 +112,31 @@ def test_close_that_runs_out_of_time_says_so(held: Held) -> None:
     assert call.outcome == "cancelled"
 
 
+def test_close_does_not_wait_for_ever_for_a_handler_that_heeds_nothing(
+    clew_no_leaks: None,
+) -> None:
+    entered, go = threading.Event(), threading.Event()
+
+    @clew.capability("door.deaf", version="1.0.0")
+    def deaf() -> str:
+        entered.set()
+        go.wait()
+        return "late"
+
+    rt = clew.Runtime(workers=1)
+    rt.register(deaf)
+    call = rt.submit(deaf)
+    entered.wait()
+    try:
+        assert rt.close(drain=False, timeout=0) is False
+        with pytest.raises(clew.Closed):
+            rt.execute(deaf)
+    finally:
+        go.set()
+    rt.close()  # now it ends
+    assert call.result() == "late"
+
+
 def test_a_close_without_drain_ends_the_draining_of_another(held: Held) -> None:
     rt = clew.Runtime(workers=1)
     rt.register(held.capability)
