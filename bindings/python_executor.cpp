@@ -40,7 +40,7 @@ class PythonExecutor final : public CapabilityExecutor {
   }
 
   bool run_here(const InvocationPtr& invocation) override {
-    run(invocation);
+    run(invocation, nullptr);
     return true;
   }
 
@@ -50,14 +50,15 @@ class PythonExecutor final : public CapabilityExecutor {
   Task task_of(const InvocationPtr& invocation) {
     return invocation->task([this, invocation](Turn turn) {
       if (turn == Turn::run) {
-        run(invocation);
+        run(invocation, &pool_);
       } else {
         invocation->cancel("the runtime is closing");
       }
     });
   }
 
-  void run(const InvocationPtr& invocation) {
+  // `pool`: that of the task in which it runs, if there is one.
+  void run(const InvocationPtr& invocation, ThreadPool* pool) {
     if (!invocation->begin()) return;
     auto result = Result<Value>(Error(Code::closed, "the interpreter is shutting down"));
     {
@@ -70,6 +71,7 @@ class PythonExecutor final : public CapabilityExecutor {
         }
       }
     }
+    if (pool != nullptr && invocation->tag() != nullptr) pool->ending();
     if (holds_gil()) {
       without_gil([&] { invocation->finish(std::move(result)); });
     } else {

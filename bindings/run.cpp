@@ -5,6 +5,8 @@
 namespace clew::python {
 
 bool Run::done() const {
+  const auto known = run().known_end();
+  if (known && (*known || !core_->closed())) return *known;
   const auto status = without_gil([&] { return run().status(); });
   return workflow::is_terminal(unwrap(status));
 }
@@ -90,6 +92,7 @@ Result<Value> Run::result(std::optional<Duration> timeout) {
         .with("run", Value(run_->id()))
         .with_retryable(true);
   }
+  if (run_->known_end() == true) return run_->result();  // at hand
   return without_gil([&] { return run_->result(); });
 }
 

@@ -197,7 +197,8 @@ TEST_P(Coordination, owners_are_listed_and_their_ids_never_used_again) {
 TEST_P(Coordination, stream_is_dense_and_a_refused_event_burns_no_number) {
   const auto append = [&](std::int64_t stream, std::int64_t seq) {
     return done([=](Transaction& tx) {
-      return append_event(tx, stream, {seq, at(seq), "step.done", "s", R"({"n":1})"});
+      const StreamEvent event{seq, at(seq), "step.done", "s", R"({"n":1})"};
+      return append_events(tx, stream, {&event, 1});
     });
   };
   ASSERT_TRUE(append(7, 1));
@@ -231,8 +232,8 @@ TEST_P(Coordination, stream_is_dense_and_a_refused_event_burns_no_number) {
 
 TEST_P(Coordination, stream_with_a_hole_or_a_wrong_row_is_corrupt) {
   for (int seq = 1; seq <= 3; ++seq) {
-    ASSERT_TRUE(
-        done([&](Transaction& tx) { return append_event(tx, 7, {seq, at(0), "x", "", "{}"}); }));
+    const StreamEvent event{seq, at(0), "x", "", "{}"};
+    ASSERT_TRUE(done([&](Transaction& tx) { return append_events(tx, 7, {&event, 1}); }));
   }
   ASSERT_TRUE(done([](Transaction& tx) -> Result<void> {
     CLEW_TRY(tx.run_text("DELETE FROM events WHERE seq = 2", {}));

@@ -33,27 +33,30 @@ class NativeExecutor final : public CapabilityExecutor {
   }
 
   bool run_here(const InvocationPtr& invocation) override {
-    run(invocation);
+    run(invocation, nullptr);
     return true;
   }
 
   void stop() override { open_.store(false, std::memory_order_relaxed); }
 
  private:
-  static Task task_of(const InvocationPtr& invocation) {
-    return invocation->task([invocation](Turn turn) {
+  Task task_of(const InvocationPtr& invocation) {
+    return invocation->task([invocation, pool = &pool_](Turn turn) {
       if (turn == Turn::run) {
-        run(invocation);
+        run(invocation, pool);
       } else {
         invocation->cancel("the runtime is closing");
       }
     });
   }
 
-  static void run(const InvocationPtr& invocation) {
+  // `pool`: that of the task in which it runs, if there is one.
+  static void run(const InvocationPtr& invocation, ThreadPool* pool) {
     if (!invocation->begin()) return;
     const Dispatcher::Scope scope(invocation);
-    invocation->finish(call(*invocation));
+    auto result = call(*invocation);
+    if (pool != nullptr && invocation->tag() != nullptr) pool->ending();
+    invocation->finish(std::move(result));
   }
 
   static Result<Value> call(Invocation& invocation) {

@@ -37,6 +37,7 @@ class StoredTraces final : public TraceStore {
 
   void record(TraceRecord record) override;
   Result<void> insert(store::Transaction& tx, const TraceRecord& record) override;
+  void recount() override { keeper_.distrust(); }
   Result<TracePage> query(const TraceQuery& query) override;
   Result<Trace> find(const Id& id) override;
   Result<void> flush() override;
@@ -266,9 +267,9 @@ Result<void> StoredTraces::write_chunk(TraceChunk& chunk) {
     return keeper_.trim(tx, added);
   };
   auto written = database_.write(apply, store::Durability::relaxed);
-  if (written) return {};
-  keeper_.distrust();
-  return written.error();
+  if (!written || written->runs > 1) keeper_.distrust();
+  if (!written) return written.error();
+  return {};
 }
 
 Result<void> StoredTraces::add_row(store::Transaction& tx, const TraceRecord& record,

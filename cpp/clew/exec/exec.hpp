@@ -29,6 +29,8 @@ struct Task {
   KeyLimit limit{};
   // Accepted also when the queue is full: its maker keeps a bound of its own and must not wait.
   bool unbounded = false;
+  // Comes of the task that submits it, which may be all but over: see ThreadPool::ending().
+  bool follows = false;
 };
 
 // Runs each accepted task exactly once, on a thread of its choosing.

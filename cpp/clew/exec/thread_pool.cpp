@@ -105,9 +105,10 @@ Pool::Entry Pool::entry_now(bool unbounded) {
 
 Pool::Wake Pool::accept(Task&& task) {
   ++counts_.submitted;
+  const bool is_mine = task.follows && queue_.size() == 0 && is_ending();
   queue_.push(std::move(task));
   publish_queue();
-  return wake_searcher();
+  return is_mine ? Wake{} : wake_searcher();
 }
 
 Result<void> Pool::submit_to_full_queue(Task task) {

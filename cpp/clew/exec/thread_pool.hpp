@@ -108,6 +108,10 @@ class ThreadPool : public Executor, public Service {
   // Elsewhere it just runs.
   virtual void blocking(Function<void()> wait) = 0;
 
+  // Says on a worker that its task is over but for telling others so. It looks for work next, so
+  // nobody is woken for the first task that it still submits with `follows`. No effect elsewhere.
+  virtual void ending() = 0;
+
   // Whether the calling thread is in a slot of this pool.
   virtual bool in_slot() const = 0;
 

@@ -127,8 +127,10 @@ class RuntimeImpl final : public Runtime {
     };
     const auto answer = std::make_shared<Answer>();
     start_async(request, [answer](Result<workflow::RunPtr> run) {
-      const Lock lock(answer->mutex);
-      answer->result = std::move(run);
+      {
+        const Lock lock(answer->mutex);
+        answer->result = std::move(run);
+      }
       answer->given.notify_all();
     });
     std::optional<Result<workflow::RunPtr>> result;

@@ -14,6 +14,10 @@ FaultPoint fault_inside("store.commit.inside");  // all have run, nothing is com
 FaultPoint fault_after("store.commit.after");    // committed, nobody has been told
 FaultPoint fault_sync("store.sync");             // an error here is a failed sync
 
+// Groups that are run with savepoints after one in which a write failed: where one fails others
+// may.
+constexpr int careful_groups = 16;
+
 Durability durability_of(std::span<const Pending> group) {
   const bool relaxed = std::ranges::all_of(group, [](const Pending& pending) {
     return pending.write.durability == Durability::relaxed;
@@ -35,19 +39,20 @@ Duration since(std::int64_t from_ns, std::int64_t to_ns) {
 
 GroupReport GroupRunner::run(std::span<Pending> group) {
   GroupReport report;
-  if (attempt(group, report) == Attempt::run_alone) {
-    for (auto& pending : group) {
-      pending.error.reset();
-      ++report.reruns;
-      (void)attempt(std::span(&pending, 1), report);
-    }
+  auto next = group.size() == 1 || careful_ > 0 ? Attempt::careful : Attempt::together;
+  if (careful_ > 0) --careful_;
+  if (next == Attempt::together) next = attempt(group, next, report);
+  if (next == Attempt::careful) next = attempt(group, next, report);
+  if (next == Attempt::alone) {
+    for (auto& pending : group) (void)attempt(std::span(&pending, 1), next, report);
   }
   report.broken = broken_;
   return report;
 }
 
-// One transaction with all of `group`.
-GroupRunner::Attempt GroupRunner::attempt(std::span<Pending> group, GroupReport& report) {
+// One transaction with all of `group`. What to try next, or `over`.
+GroupRunner::Attempt GroupRunner::attempt(std::span<Pending> group, Attempt how,
+                                          GroupReport& report) {
   const auto begun_ns = clock_.ticks_ns();
   const auto durability = durability_of(group);
   const bool is_shared = group.size() > 1;
@@ -61,19 +66,27 @@ GroupRunner::Attempt GroupRunner::attempt(std::span<Pending> group, GroupReport&
   }
   int kept = 0;
   for (auto& pending : group) {
-    apply(pending, is_shared);
+    if (pending.info.runs > 0) ++report.reruns;
+    pending.error.reset();
+    apply(pending, is_shared && how == Attempt::careful);
     if (const auto* lost = session_.lost()) {
       fail_all(group, *lost);
       session_.rollback();
-      return is_shared ? Attempt::run_alone : Attempt::over;
+      return is_shared ? Attempt::alone : Attempt::over;
     }
-    if (!pending.error) ++kept;
+    if (!pending.error) {
+      ++kept;
+    } else if (how == Attempt::together) {
+      session_.rollback();
+      careful_ = careful_groups;
+      return Attempt::careful;
+    }
   }
   if (kept == 0) {
     session_.rollback();
   } else if (auto done = commit(durability, report); !done) {
     fail_all(group, done.error());
-    return is_shared && !broken_ ? Attempt::run_alone : Attempt::over;
+    return is_shared && !broken_ ? Attempt::alone : Attempt::over;
   }
   acknowledge(group, begun_ns, kept, report);
   return Attempt::over;
@@ -96,6 +109,7 @@ void GroupRunner::apply(Pending& pending, bool in_savepoint) {
 }
 
 Result<void> GroupRunner::call(Pending& pending) {
+  ++pending.info.runs;
   const ThreadScope scope(database_, Doing::apply);
   try {
     return pending.write.apply(session_);
@@ -140,6 +154,7 @@ void GroupRunner::acknowledge(std::span<Pending> group, std::int64_t begun_ns, i
     if (pending.error) continue;
     pending.info = {.number = last_,
                     .group_size = kept,
+                    .runs = pending.info.runs,
                     .queued = since(pending.queued_ns, begun_ns),
                     .committed = since(begun_ns, now_ns)};
   }

@@ -32,6 +32,7 @@ using CommitNumber = std::uint64_t;
 struct CommitInfo {
   CommitNumber number = 0;  // of the group's commit
   int group_size = 1;       // writers that shared it
+  int runs = 0;             // of the apply; what it counts outside its transaction counts them all
   Duration queued{0};       // from submission until its transaction began
   Duration committed{0};    // from there until acknowledged
 };
@@ -44,10 +45,10 @@ using Apply = Function<Result<void>(Transaction&)>;
 using GoOn = Function<Result<void>()>;
 using Committed = Function<void(Result<CommitInfo>)>;
 
-// One unit of change. `apply` runs in a savepoint of its own inside the group's transaction, so its
-// error undoes only itself; it may run more than once (see Transaction). `done` is called exactly
-// once: with the error of `apply`, with the commit's, or after the commit is acknowledged; on the
-// writer's thread, outside every lock. It must be short and must not wait for another commit.
+// One unit of change. `apply` runs inside the group's transaction; its error undoes only what it
+// did itself. It may run more than once (see Transaction). `done` is called exactly once: with the
+// error of `apply`, with the commit's, or after the commit is acknowledged; on the writer's thread,
+// outside every lock. It must be short and must not wait for another commit.
 struct Write {
   Apply apply;
   Committed done;

@@ -5,10 +5,10 @@
 namespace clew::store {
 namespace {
 
+// Who appends at the same time breaks the uniqueness of (stream, seq).
 const Statement append_sql(R"sql(
     INSERT INTO events (stream, seq, at_us, type, subject, data)
-    SELECT :stream, :seq, :at, :type, :subject, :data
-     WHERE :seq = 1 + COALESCE((SELECT MAX(seq) FROM events WHERE stream = :stream), 0))sql");
+    VALUES (:stream, :seq, :at, :type, :subject, :data))sql");
 
 const Statement read_sql(R"sql(
     SELECT seq, at_us, type, subject, data FROM events
@@ -38,16 +38,23 @@ Error in_event(const Error& why, std::int64_t stream, std::int64_t seq) {
       .with("seq", seq);
 }
 
-Result<void> append_event(Transaction& tx, std::int64_t stream, const StreamEvent& event) {
-  CLEW_TRY(const auto added,
-           tx.run(append_sql, stream, event.seq, event.at, event.type, event.subject, event.data));
-  if (added == 1) return {};
-  CLEW_TRY(const auto last, last_sequence(tx, stream));
-  return error(Code::conflict, "event {} of stream {} is not the next: the last is {}", event.seq,
-               stream, last)
-      .with("stream", stream)
-      .with("seq", event.seq)
-      .with("last", last);
+Result<void> append_events(Transaction& tx, std::int64_t stream,
+                           std::span<const StreamEvent> events) {
+  if (events.empty()) return {};
+  CLEW_TRY(auto last, last_sequence(tx, stream));
+  for (const auto& event : events) {
+    if (event.seq != last + 1) {
+      return error(Code::conflict, "event {} of stream {} is not the next: the last is {}",
+                   event.seq, stream, last)
+          .with("stream", stream)
+          .with("seq", event.seq)
+          .with("last", last);
+    }
+    CLEW_TRY(
+        tx.run(append_sql, stream, event.seq, event.at, event.type, event.subject, event.data));
+    last = event.seq;
+  }
+  return {};
 }
 
 Result<std::vector<StreamEvent>> read_events(Transaction& tx, std::int64_t stream,

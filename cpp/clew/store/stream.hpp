@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,9 +20,10 @@ struct StreamEvent {
   std::string data;
 };
 
-// Appends `event` at its `seq`, which must be the next of `stream`: `conflict` naming the sequence
-// that stands there otherwise. A refused append burns no number.
-Result<void> append_event(Transaction& tx, std::int64_t stream, const StreamEvent& event);
+// Appends `events`, whose numbers must be the next ones of `stream`: `conflict` naming the first
+// that is not, and the last number that stands there. A refused append burns no number.
+Result<void> append_events(Transaction& tx, std::int64_t stream,
+                           std::span<const StreamEvent> events);
 // Events after `after`, in order, at most `limit`. `corrupt` naming the first that is missing or
 // damaged.
 Result<std::vector<StreamEvent>> read_events(Transaction& tx, std::int64_t stream,

@@ -29,12 +29,11 @@ Result<void> write_batch(store::Transaction& tx, const EngineParts& parts, std::
                          const store::Lease& lease, const Batch& batch) {
   const store::Resource resource{run_kind, number};
   CLEW_TRY(store::check_lease(tx, resource, lease));
-  for (const auto& event : batch.events) {
-    auto added = store::append_event(tx, number, event);
-    if (added) continue;
+  if (auto added = store::append_events(tx, number, batch.events); !added) {
     // Under a lease that holds nobody else appends.
     if (added.error().code() != Code::conflict) return added;
-    return store::in_event(Error(Code::corrupt, added.error().message()), number, event.seq);
+    return store::in_event(Error(Code::corrupt, added.error().message()), number,
+                           batch.events.front().seq);
   }
   for (const auto& trace : batch.traces) CLEW_TRY(parts.traces.insert(tx, trace));
   if (batch.end) {
@@ -309,6 +308,7 @@ void EngineImpl::pump(const LiveRunPtr& run) {
                        return write_batch(tx, parts_, run->row_.number, run->lease_, *batch);
                      },
                      [this, run, batch](Result<store::CommitInfo> result) {
+                       if (!result || result->runs > 1) parts_.traces.recount();
                        committed(run, batch,
                                  result ? Result<void>() : Result<void>(result.error()));
                      },
@@ -336,10 +336,12 @@ void EngineImpl::committed(const LiveRunPtr& run, const std::shared_ptr<Batch>& 
       if (!batch->events.empty()) run->committed_seq_ = batch->events.back().seq;
       if (batch->end) {
         run->end_committed_ = true;
+        run->fate_.store(LiveRun::Fate::ended, std::memory_order_release);
         callbacks = std::move(run->callbacks_);
       }
     }
     run->changed_.notify_all();
+    if (batch->end) run->over_.notify_all();
     for (auto& acknowledge : batch->acknowledge) acknowledge({});
     carry_out(run, *batch);
     if (batch->end) {
@@ -485,6 +487,7 @@ void EngineImpl::lose(const LiveRunPtr& run, Error why) {
   {
     const Lock lock(run->mutex_);
     run->gone_ = why;
+    run->fate_.store(LiveRun::Fate::gone, std::memory_order_release);
     run->committing_ = false;
     for (const auto& [key, call] : run->in_flight_) calls.push_back(call);
     callbacks = std::exchange(run->callbacks_, {});
@@ -501,6 +504,7 @@ void EngineImpl::lose(const LiveRunPtr& run, Error why) {
     if (is_ours) orphans_.push_back({run->lease_, run});
   }
   run->changed_.notify_all();
+  run->over_.notify_all();
   for (const auto& call : calls) call->cancel("its run went to another owner");
   for (auto& each : acknowledge) each(why);
   for (auto& callback : callbacks) {

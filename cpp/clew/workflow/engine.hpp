@@ -81,6 +81,9 @@ class Run {
  public:
   virtual ~Run() = default;
   virtual const std::string& id() const = 0;
+  // Whether it has ended, as far as this object knows by itself; nothing when the store would have
+  // to be asked. Never blocks.
+  virtual std::optional<bool> known_end() const = 0;
   virtual Result<RunInfo> info() = 0;
   virtual Result<RunStatus> status() = 0;
   virtual Result<std::vector<StepInfo>> steps() = 0;

@@ -28,6 +28,12 @@ Result<RunPtr> LiveRun::elsewhere() {
   return status && is_terminal(*status) ? std::move(stored).value() : RunPtr();
 }
 
+std::optional<bool> LiveRun::known_end() const {
+  const auto fate = fate_.load(std::memory_order_acquire);
+  if (fate == Fate::gone) return std::nullopt;
+  return fate == Fate::ended;
+}
+
 Result<RunInfo> LiveRun::info() {
   CLEW_TRY(const auto other, elsewhere());
   if (other) return other->info();
@@ -95,7 +101,7 @@ Result<bool> LiveRun::wait(Timestamp until) {
     Lock lock(mutex_);
     while (!settled()) {
       if (engine_.closed()) return error(Code::closed, "the runtime is closed");
-      if (engine_.parts().env.clock().wait_until(changed_, lock, until)) break;
+      if (engine_.parts().env.clock().wait_until(over_, lock, until)) break;
     }
     if (!gone_) return end_committed_;
   }

@@ -48,7 +48,9 @@ const Statement insert_run_sql(R"sql(
     INSERT INTO runs (id, workflow, version, digest, status, input, tags, priority, durability,
                       created_us, start_key)
     VALUES (:id, :workflow, :version, :digest, 'running', :input, :tags, :priority, :durability,
-            :created, :key) ON CONFLICT DO NOTHING RETURNING run)sql");
+            :created, :key) ON CONFLICT DO NOTHING)sql");
+// Not RETURNING: for that SQLite makes a table in between, which costs more than all else here.
+const Statement run_number_sql("SELECT run FROM runs WHERE id = :id");
 const Statement end_run_sql(R"sql(
     UPDATE runs SET status = :status, output = :output, error = :error, failed_step = :step,
                     ended_us = :ended WHERE run = :run)sql");
@@ -241,16 +243,19 @@ Result<std::optional<RunRow>> find_one(Transaction& tx, const Statement& stateme
 store::Migration run_migration(int version) { return {version, "runs", schema}; }
 
 Result<std::optional<std::int64_t>> insert_run(Transaction& tx, const NewRun& run) {
-  std::optional<std::int64_t> number;
-  CLEW_TRY(tx.each(
-      insert_run_sql,
-      [&](const Row& row) -> Result<void> {
-        CLEW_TRY(number, row.integer(0));
-        return {};
-      },
-      run.id, run.definition->name, run.definition->version_text, run.definition->digest, run.input,
-      run.tags, run.priority, run.durability == store::Durability::relaxed ? "relaxed" : "sync",
-      run.created, run.key.empty() ? store::Arg(nullptr) : store::Arg(run.key)));
+  CLEW_TRY(const auto added,
+           tx.run(insert_run_sql, run.id, run.definition->name, run.definition->version_text,
+                  run.definition->digest, run.input, run.tags, run.priority,
+                  run.durability == store::Durability::relaxed ? "relaxed" : "sync", run.created,
+                  run.key.empty() ? store::Arg(nullptr) : store::Arg(run.key)));
+  if (added == 0) return std::optional<std::int64_t>();
+  std::int64_t number = 0;
+  const auto take = [&](const Row& row) -> Result<void> {
+    CLEW_TRY(number, row.integer(0));
+    return {};
+  };
+  CLEW_TRY(const bool found, tx.first(run_number_sql, take, run.id));
+  CLEW_CHECK(found);
   return number;
 }
 

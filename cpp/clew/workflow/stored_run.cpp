@@ -18,6 +18,8 @@ class StoredRun final : public Run {
   const std::string& id() const override { return id_; }
   DefinitionPtr definition() override { return definition_; }
 
+  std::optional<bool> known_end() const override { return std::nullopt; }
+
   Result<RunInfo> info() override {
     if (auto live = engine_.find_live(id_)) return live->info();
     CLEW_TRY(auto loaded, load());

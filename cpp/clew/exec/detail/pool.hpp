@@ -45,6 +45,7 @@ class Pool final : public ThreadPool {
   bool try_submit(Task& task) override;
   PoolSlot try_enter(const KeyLimit& limit) override;
   void blocking(Function<void()> wait) override;
+  void ending() override;
   bool in_slot() const override;
   PoolStats stats() const override;
   int queue_depth() const override { return queued_.load(std::memory_order_relaxed); }
@@ -110,6 +111,8 @@ class Pool final : public ThreadPool {
     return queue_.size() >= static_cast<std::size_t>(options_.queue_max);
   }
   Wake accept(Task&& task) CLEW_REQUIRES(mutex_);
+  // Whether this thread is a worker whose task is ending.
+  bool is_ending() const;
   Result<void> submit_to_full_queue(Task task);
   Result<void> wait_for_room(Task& task);
   Result<PoolSlot> wait_for_slot(const KeyLimit& limit);

@@ -19,6 +19,7 @@ constexpr int naps_max = 20;  // in which nothing happened
 
 // The pool whose thread this is.
 thread_local constinit const void* pool_of_thread = nullptr;
+thread_local constinit bool task_is_ending = false;
 
 // Keeps the number where the name must be cut.
 std::string thread_name(const std::string& pool, std::size_t number) {
@@ -47,9 +48,14 @@ void Pool::work(Worker& me) {
   if (options_.on_thread_stop) options_.on_thread_stop();
 }
 
+void Pool::ending() { task_is_ending = pool_of_thread == this; }
+
+bool Pool::is_ending() const { return task_is_ending && pool_of_thread == this; }
+
 bool Pool::run(QueuedTask& queued) {
   auto& held = add_held(this);
   const bool returned = call_contained(queued.task.call, Turn::run, options_.on_task_failure);
+  task_is_ending = false;
   drop_held(held);
   return returned;
 }

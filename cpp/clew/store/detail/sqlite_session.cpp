@@ -224,6 +224,8 @@ Result<void> SqliteSession::commit() {
     rollback();
     return why;
   }
+  const bool fills = !options_.is_memory && !is_reading_ && synchronous_ == Durability::sync;
+  if (fills) filler_.fill(db_.get(), log_pages_, log_pages_max);
   auto done = control(commit_, "COMMIT");
   if (done) {
     is_reading_ = false;
@@ -250,11 +252,7 @@ Result<void> SqliteSession::rollback_to_savepoint() {
 
 Result<void> SqliteSession::sync() {
   if (options_.is_memory) return {};
-  sqlite3_file* log = nullptr;
-  int code = sqlite3_file_control(db_.get(), "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
-  if (code == SQLITE_OK && log != nullptr && log->pMethods != nullptr) {
-    code = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
-  }
+  const int code = sync_log(db_.get());
   if (code == SQLITE_OK) return {};
   broken_ = true;
   return sqlite_error(code, "sync", sqlite3_errstr(code));

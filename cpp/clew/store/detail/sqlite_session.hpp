@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "clew/store/detail/sqlite_log.hpp"
 #include "clew/store/dialect.hpp"
 #include "clew/store/session.hpp"
 
@@ -115,7 +116,8 @@ class SqliteSession final : public Session {
   std::optional<Durability> synchronous_;
   std::int64_t waited_us_ = 0;  // for locks, in the present wait
   int log_pages_ = 0;           // in the write-ahead log, after the last commit
-  int log_pages_tried_ = 0;     // when moving them was last tried in vain
+  LogFiller filler_;
+  int log_pages_tried_ = 0;  // when moving them was last tried in vain
   std::atomic<bool> abandoned_{false};
 };
 

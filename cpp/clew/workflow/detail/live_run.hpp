@@ -1,6 +1,7 @@
 // workflow/detail/live_run.hpp: a run that this process owns, in memory.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <optional>
@@ -44,6 +45,7 @@ class LiveRun final : public Run, public std::enable_shared_from_this<LiveRun> {
   LiveRun(EngineImpl& engine, RunRow row, DefinitionPtr definition, store::Lease lease);
 
   const std::string& id() const override { return row_.info.id; }
+  std::optional<bool> known_end() const override;
   Result<RunInfo> info() override;
   Result<RunStatus> status() override;
   Result<std::vector<StepInfo>> steps() override;
@@ -59,6 +61,8 @@ class LiveRun final : public Run, public std::enable_shared_from_this<LiveRun> {
   friend class EngineImpl;
   using CallKey = std::pair<int, int>;  // step, item
 
+  enum class Fate : std::uint8_t { running, ended, gone };
+
   // Whether the end is known for good: committed, or never to come here.
   bool settled() const CLEW_REQUIRES(mutex_) { return end_committed_ || gone_.has_value(); }
   // Set when this process does not run it any more: another owner has it, or the store failed.
@@ -72,13 +76,15 @@ class LiveRun final : public Run, public std::enable_shared_from_this<LiveRun> {
   std::vector<StepTraits> traits_;
 
   Mutex mutex_;
-  Condition changed_;
+  Condition changed_;  // a commit; apart, so that it wakes nobody who waits for the end
+  Condition over_;     // settled()
   RunState state_ CLEW_GUARDED_BY(mutex_);
   Batch next_ CLEW_GUARDED_BY(mutex_);
   bool committing_ CLEW_GUARDED_BY(mutex_) = false;
   std::int64_t committed_seq_ CLEW_GUARDED_BY(mutex_) = 0;
   bool end_committed_ CLEW_GUARDED_BY(mutex_) = false;
   std::optional<Error> gone_ CLEW_GUARDED_BY(mutex_);
+  std::atomic<Fate> fate_{Fate::running};  // the same as the two, without the lock
   std::map<CallKey, InvocationPtr> in_flight_ CLEW_GUARDED_BY(mutex_);
   std::vector<Function<void()>> callbacks_ CLEW_GUARDED_BY(mutex_);
   std::shared_ptr<const ErrorCause> cause_ CLEW_GUARDED_BY(mutex_);
