@@ -2,6 +2,7 @@
 
 #include <climits>
 
+#include "bindings/bell.hpp"
 #include "bindings/convert.hpp"
 #include "bindings/handler.hpp"
 
@@ -191,6 +192,10 @@ py::object Call::exception(std::optional<Duration> timeout) {
 }
 
 void Call::add_done_callback(py::object self, py::object callback) {
+  if (auto ring = ring_of(callback)) {
+    invocation_->on_ended([ring = std::move(ring)] { ring->ring(); });
+    return;
+  }
   struct Parts {
     PyRef self;  // keeps the core too
     PyRef callback;

@@ -3,6 +3,7 @@
 #include <pybind11/pybind11.h>
 
 #include "bindings/async_executor.hpp"
+#include "bindings/bell.hpp"
 #include "bindings/context.hpp"
 #include "bindings/convert.hpp"
 #include "bindings/core.hpp"
@@ -23,6 +24,7 @@ PYBIND11_MODULE(_core, m) {
   register_calls(m);
   register_context(m);
   register_async(m);
+  register_bell(m);
   register_runs(m);
   register_runtime(m);
   prepare_exit(m);

@@ -2,6 +2,7 @@
 
 #include <atomic>
 
+#include "bindings/bell.hpp"
 #include "bindings/convert.hpp"
 #include "bindings/records.hpp"
 #include "bindings/register_runtime.hpp"
@@ -64,22 +65,23 @@ std::shared_ptr<Run> start(const Self& self, py::handle workflow, py::handle inp
   return to_run(self.core(), unwrap(without_gil([&] { return runtime.start(request); })));
 }
 
-void start_async(const Self& self, py::handle workflow, py::handle input, py::object callback,
-                 py::handle id, py::handle key, int priority, std::vector<std::string> tags,
-                 py::handle durability) {
+void start_async(const Self& self, py::handle workflow, py::handle input,
+                 std::shared_ptr<Ring> ring, py::handle id, py::handle key, int priority,
+                 std::vector<std::string> tags, py::handle durability) {
   auto request = start_request(workflow, input, id, key, priority, std::move(tags), durability);
   auto& runtime = self.core()->runtime();
-  auto held = std::make_shared<PyRef>(std::move(callback));
-  auto answer = [core = self.core(), held](Result<workflow::RunPtr> started) {
-    call_back(core.get(), *held, [&](py::handle function) {
-      if (started) {
-        function(to_run(core, std::move(*started)), py::none());
-      } else {
-        function(py::none(), to_exception(started.error()));
-      }
-    });
-  };
-  without_gil([&] { runtime.start_async(std::move(request), std::move(answer)); });
+  without_gil([&] {
+    runtime.start_async(std::move(request),
+                        [ring = std::move(ring)](Result<workflow::RunPtr> started) {
+                          ring->started = std::move(started);
+                          ring->ring();
+                        });
+  });
+}
+
+std::shared_ptr<Run> started(const Self& self, const Ring& ring) {
+  if (!ring.started) raise(Error(Code::internal, "the ring of a start that has no answer yet"));
+  return to_run(self.core(), unwrap(*ring.started));
 }
 
 py::tuple runs(const Self& self, py::handle status, py::handle workflow, py::handle tag, int limit,
@@ -172,9 +174,10 @@ void define_workflows(RuntimeClass& runtime) {
       .def("start", start, "workflow"_a, "input"_a = py::ellipsis(), py::kw_only(),
            "id"_a = py::none(), "key"_a = py::none(), "priority"_a = 0, "tags"_a = py::tuple(),
            "durability"_a = py::none())
-      .def("start_async", start_async, "workflow"_a, "input"_a, "callback"_a, py::kw_only(),
+      .def("_start_async", start_async, "workflow"_a, "input"_a, "ring"_a, py::kw_only(),
            "id"_a = py::none(), "key"_a = py::none(), "priority"_a = 0, "tags"_a = py::tuple(),
            "durability"_a = py::none())
+      .def("_started", started, "ring"_a)
       .def(
           "run",
           [](const Self& self, const std::string& id) {

@@ -1,5 +1,6 @@
 #include "bindings/run.hpp"
 
+#include "bindings/bell.hpp"
 #include "bindings/convert.hpp"
 
 namespace clew::python {
@@ -97,6 +98,10 @@ Result<Value> Run::result(std::optional<Duration> timeout) {
 }
 
 void Run::on_ended(py::object callback) {
+  if (auto ring = ring_of(callback)) {
+    without_gil([&] { run().on_ended([ring = std::move(ring)] { ring->ring(); }); });
+    return;
+  }
   auto held = std::make_shared<PyRef>(std::move(callback));
   auto notify = [self = shared_from_this(), held] {
     call_back(self->core_.get(), *held, [&](py::handle function) { function(self); });

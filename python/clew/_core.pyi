@@ -10,6 +10,7 @@ runtime, or of one that belongs to the process this one was forked from, raises 
 Errors are the classes of ``clew._errors``.
 """
 
+from asyncio import Future
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import datetime, timedelta
@@ -255,6 +256,22 @@ class _AsyncInbox:
     def take(self) -> tuple[list[_AsyncJob], list[_AsyncJob]]:
         """Return the jobs to run and the jobs to cancel since the last time."""
 
+@final
+class _Ring:
+    """What one future waits for. Instead of a callback it costs no GIL. Called once."""
+
+    def __call__(self, ended: object) -> None: ...
+
+@final
+class _Bell:
+    """What a loop sleeps on. Thread-safe."""
+
+    def __init__(self) -> None: ...
+    def fileno(self) -> int: ...
+    def ring(self, future: Future[None]) -> _Ring: ...
+    def take(self) -> list[Future[None]]:
+        """Return the futures whose rings were called since the last time."""
+
 # --- runs -------------------------------------------------------------------------------------
 
 @final
@@ -455,11 +472,11 @@ class Runtime:
     ) -> Run:
         """Start a durable run of a definition or of a published workflow (a reference)."""
 
-    def start_async(
+    def _start_async(
         self,
         workflow: Definition | str,
         input: Any,
-        callback: Callable[[Run | None, BaseException | None], object],
+        ring: _Ring,
         *,
         id: str | None = None,
         key: str | None = None,
@@ -467,7 +484,9 @@ class Runtime:
         tags: Sequence[str] = (),
         durability: Literal["sync", "relaxed"] | None = None,
     ) -> None:
-        """The same without blocking: ``callback(run, error)`` on another thread, one of them None."""
+        """The same without blocking: calls the ring when `_started` has the answer."""
+    def _started(self, ring: _Ring) -> Run:
+        """Return the run whose start rang, or raise why there is none."""
 
     def run(self, id: str) -> Run:
         """Return the run of that id, of whatever process. `NotFound`."""

@@ -6,15 +6,13 @@ The extension module calls everything in here.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Generator
 from functools import partial
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary, ref
+from typing import Any
+from weakref import WeakKeyDictionary
 
-if TYPE_CHECKING:
-    from . import _core
+from . import _core
 
 __all__: list[str] = []
 
@@ -82,33 +80,19 @@ class _Bridge:
     """Wakes one loop for everything of ours that it waits for: many ends, one wake-up."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = ref(loop)  # the table of bridges must not keep its keys alive
-        self._ended: deque[asyncio.Future[None]] = deque()
-        self._told = False
+        self._bell = _core._Bell()
+        loop.add_reader(self._bell.fileno(), self._settle)
 
     def future(
-        self, loop: asyncio.AbstractEventLoop, subscribe: Callable[[Callable[[Any], None]], Any]
+        self, loop: asyncio.AbstractEventLoop, subscribe: Callable[[_core._Ring], Any]
     ) -> asyncio.Future[None]:
-        """Return a future that is done once ``subscribe`` has called back, from any thread."""
+        """Return a future that is done once the ring was called, from any thread."""
         future: asyncio.Future[None] = loop.create_future()
-
-        def ended(_: Any = None) -> None:
-            self._ended.append(future)
-            waiting = self._loop()
-            if waiting is not None and not self._told:
-                self._told = True
-                try:
-                    waiting.call_soon_threadsafe(self._settle)
-                except RuntimeError:  # the loop was closed: nobody waits any more
-                    pass
-
-        subscribe(ended)
+        subscribe(self._bell.ring(future))
         return future
 
     def _settle(self) -> None:
-        self._told = False
-        while self._ended:
-            future = self._ended.popleft()
+        for future in self._bell.take():
             if not future.done():
                 future.set_result(None)
 
@@ -116,8 +100,8 @@ class _Bridge:
 _bridges: WeakKeyDictionary[asyncio.AbstractEventLoop, _Bridge] = WeakKeyDictionary()
 
 
-def ended(subscribe: Callable[[Callable[[Any], None]], Any]) -> asyncio.Future[None]:
-    """Return a future of the running loop that is done once ``subscribe`` has called back."""
+def ended(subscribe: Callable[[_core._Ring], Any]) -> asyncio.Future[None]:
+    """Return a future of the running loop that is done once the ring was called."""
     loop = asyncio.get_running_loop()
     bridge = _bridges.get(loop)
     if bridge is None:

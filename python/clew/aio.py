@@ -296,22 +296,15 @@ class Runtime:
         self._runtime._require_open()
         options = _options.of_start(id, key, priority, budget, tags, durability)
         definition = definition_of(workflow)
-        answer: list[tuple[_core.Run | None, BaseException | None]] = []
+        core = self._runtime._core
+        rings: list[_core._Ring] = []
 
-        def begin(wake: Callable[[Any], None]) -> None:
-            def answered(run: _core.Run | None, error: BaseException | None) -> None:
-                answer.append((run, error))
-                wake(None)
-
-            self._runtime._core.start_async(
-                definition, {} if input is ... else input, answered, **options
-            )
+        def begin(ring: _core._Ring) -> None:
+            rings.append(ring)
+            core._start_async(definition, {} if input is ... else input, ring, **options)
 
         await ended(begin)
-        run, error = answer[0]
-        if run is None:
-            raise error or _errors.Internal("a start without an answer")
-        return Run(BlockingRun(run))
+        return Run(BlockingRun(core._started(rings[0])))
 
     async def publish_workflow(self, workflow: Workflow | Source) -> Workflow:
         """Keep a workflow under its name and version."""

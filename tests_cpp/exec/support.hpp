@@ -35,11 +35,14 @@ class Gate {
     state->is_open = true;
     state->opened.notify_all();
   }
-  void wait() const {
-    const auto state = state_;
-    Lock lock(state->mutex);
-    while (!state->is_open) state->opened.wait(lock);
+  // wait(), for who comes to it after this object may have died.
+  auto waiter() const {
+    return [state = state_] {
+      Lock lock(state->mutex);
+      while (!state->is_open) state->opened.wait(lock);
+    };
   }
+  void wait() const { waiter()(); }
   bool is_open() const {
     const Lock lock(state_->mutex);
     return state_->is_open;
@@ -122,9 +125,9 @@ inline bool stop_drained(ThreadPool& pool) {
 inline void occupy(ThreadPool& pool, const Gate& gate, KeyLimit limit = {}) {
   Gate entered;
   const auto accepted = pool.submit({.call =
-                                         [&entered, &gate](Turn) {
+                                         [&entered, wait = gate.waiter()](Turn) {
                                            entered.open();
-                                           gate.wait();
+                                           wait();
                                          },
                                      .limit = limit});
   ASSERT_TRUE(accepted.has_value());

@@ -92,6 +92,38 @@ TEST(ThreadPool, a_task_that_runs_on_keeps_no_later_one_waiting) {
   }
 }
 
+TEST(ThreadPool, what_an_ending_task_leaves_behind_runs_without_anybody_else) {
+  ManualClock clock;
+  const auto pool = start_pool({.threads = 2}, clock);
+  for (int round = 0; round < 200; ++round) {
+    Gate first;
+    Gate second;
+    ASSERT_TRUE(pool->submit({.call = [&](Turn) {
+      pool->ending();
+      for (auto* gate : {&first, &second}) {
+        EXPECT_TRUE(pool->submit({.call = [gate](Turn) { gate->open(); }, .follows = true}));
+      }
+    }}));
+    first.wait();
+    second.wait();
+  }
+}
+
+TEST(ThreadPool, an_ending_task_that_waits_nevertheless_keeps_nothing_from_running) {
+  ManualClock clock;
+  const auto pool = start_pool({.threads = 1}, clock);
+  Gate over;
+  ASSERT_TRUE(pool->submit({.call = [&](Turn) {
+    Gate ran;
+    pool->ending();
+    EXPECT_TRUE(pool->submit({.call = [&ran](Turn) { ran.open(); }, .follows = true}));
+    pool->blocking([&ran] { ran.wait(); });
+    over.open();
+  }}));
+  over.wait();
+  EXPECT_TRUE(stop_drained(*pool));
+}
+
 TEST(ThreadPool, one_slot_never_overlaps) {
   ManualClock clock;
   const auto pool = start_pool({.threads = 1}, clock);

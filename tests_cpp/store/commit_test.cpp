@@ -45,7 +45,28 @@ TEST_P(Commit, failing_write_undoes_only_itself_in_its_group) {
   EXPECT_EQ(outcomes.of(1)->group_size, 2);
   EXPECT_THAT(notes_of(*db), ElementsAre(1, 4));
   EXPECT_EQ(db->stats().refused, 2);
-  EXPECT_EQ(db->stats().reruns, 0);
+  EXPECT_EQ(db->stats().reruns, 2) << "the first two, once it was known that one fails";
+  EXPECT_EQ(outcomes.of(1)->runs, 2);
+  EXPECT_EQ(outcomes.of(4)->runs, 1);
+}
+
+TEST_P(Commit, groups_after_one_that_had_a_failing_write_run_once) {
+  const auto db = open();
+  for (int round = 0; round < 3; ++round) {
+    Outcomes outcomes;
+    {
+      HeldWriter held(*db);
+      db->submit({adding(10 * round + 1), outcomes.recorder(1)});
+      db->submit({[](Transaction&) -> Result<void> { return error(Code::rejected, "no"); },
+                  outcomes.recorder(2)});
+      db->submit({adding(10 * round + 2), outcomes.recorder(3)});
+    }
+    outcomes.wait(3);
+    ASSERT_TRUE(outcomes.of(1) && outcomes.of(3));
+    EXPECT_EQ(code_of(outcomes.of(2)), Code::rejected);
+    EXPECT_EQ(db->stats().reruns, 2) << "round " << round;
+  }
+  EXPECT_THAT(notes_of(*db), ElementsAre(1, 2, 11, 12, 21, 22));
 }
 
 TEST_P(Commit, failing_lone_write_leaves_nothing_and_takes_no_number) {

@@ -174,7 +174,7 @@ TEST(Full, write_that_is_too_big_for_the_database_costs_the_others_nothing) {
   EXPECT_TRUE(outcomes.of(2) && outcomes.of(4));
   EXPECT_EQ(code_of(outcomes.of(3)), Code::resource_exhausted);
   EXPECT_THAT(notes_of(*db), ElementsAre(1, 2, 4));
-  EXPECT_EQ(db->stats().reruns, 3);
+  EXPECT_EQ(db->stats().reruns, 2) << "the last had not run yet";
 }
 
 // Another connection that holds the write lock.

@@ -149,22 +149,35 @@ def test_a_cancelled_run_says_so(runtime: _core.Runtime) -> None:
         run.cancel()
 
 
-def test_callbacks_and_asynchronous_starts(doubling: _core.Runtime) -> None:
+def test_a_callback_hears_of_the_end(doubling: _core.Runtime) -> None:
     told: list[Any] = []
     ended = threading.Event()
-
-    def started(run: _core.Run | None, error: BaseException | None) -> None:
-        told.append((run is not None, error))
-        if run is not None:
-            run.on_ended(lambda r: (told.append(r.result(0)), ended.set()))
-
-    doubling.start_async(load(TWO_STEPS), {"n": 5}, started)
+    run = doubling.start(load(TWO_STEPS), {"n": 5})
+    run.on_ended(lambda r: (told.append(r.result(0)), ended.set()))
     assert ended.wait(30)
-    assert told == [(True, None), 20]
-    refused = threading.Event()
-    doubling.start_async("t.absent", {}, lambda run, error: (told.append(error), refused.set()))
-    assert refused.wait(30)
-    assert isinstance(told[-1], clew.NotFound)
+    assert told == [20]
+
+
+async def test_a_bell_rings_for_starts_and_ends(doubling: _core.Runtime) -> None:
+    bell = _core._Bell()
+    loop = asyncio.get_running_loop()
+    heard: asyncio.Queue[Any] = asyncio.Queue()
+    loop.add_reader(bell.fileno(), lambda: [heard.put_nowait(one) for one in bell.take()])
+    try:
+        started, refused = (bell.ring(loop.create_future()) for _ in range(2))
+        doubling._start_async(load(TWO_STEPS), {"n": 5}, started)
+        await heard.get()
+        run = doubling._started(started)
+        run.on_ended(bell.ring(loop.create_future()))
+        await heard.get()
+        assert run.result(0) == 20
+        doubling._start_async("t.absent", {}, refused)
+        await heard.get()
+        with pytest.raises(clew.NotFound):
+            doubling._started(refused)
+    finally:
+        loop.remove_reader(bell.fileno())
+    assert heard.empty()
 
 
 async def test_a_run_is_awaitable(doubling: _core.Runtime) -> None:

@@ -1,0 +1,53 @@
+// bindings/bell.hpp: tells an event loop that what its futures wait for has come, without the GIL.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "bindings/gil.hpp"
+#include "clew/workflow/engine.hpp"
+
+namespace clew::python {
+
+// One for each loop, which sleeps on the descriptor: many rings, one wake-up. Thread-safe.
+class Bell {
+ public:
+  Bell();
+  ~Bell();
+  Bell(const Bell&) = delete;
+  Bell& operator=(const Bell&) = delete;
+
+  int descriptor() const { return descriptor_; }
+  void ring(PyRef future);
+  // The futures since the last time.
+  std::vector<PyRef> take();
+
+ private:
+  const int descriptor_;
+  Guarded<std::vector<PyRef>> futures_;
+};
+
+// What one future waits for. Wherever bindings take a callback, this one costs no GIL.
+class Ring {
+ public:
+  Ring(std::shared_ptr<Bell> bell, py::object future)
+      : bell_(std::move(bell)), future_(std::move(future)) {}
+
+  // Once, from any thread.
+  void ring() { bell_->ring(std::move(future_)); }
+
+  // For a start: set before ring(), read by the loop after it.
+  std::optional<Result<workflow::RunPtr>> started;
+
+ private:
+  const std::shared_ptr<Bell> bell_;
+  PyRef future_;
+};
+
+// The Ring that a callback is; null for any other.
+std::shared_ptr<Ring> ring_of(py::handle callback);
+
+void register_bell(py::module_& m);
+
+}  // namespace clew::python
