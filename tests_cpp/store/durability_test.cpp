@@ -1,3 +1,7 @@
+#include <fmt/core.h>
+
+#include <filesystem>
+
 #include "store/support.hpp"
 
 namespace clew::store {
@@ -129,6 +133,30 @@ TEST_F(Durable, failed_sync_of_a_commit_refuses_everything_until_opened_again) {
   const auto db = open();
   EXPECT_TRUE(db->write(adding(4)));
   EXPECT_THAT(notes_of(*db), ElementsAre(1, 4));
+}
+
+// What a killed process leaves is what a copy shows.
+TEST_F(Durable, log_with_zeros_behind_its_end_holds_every_commit_and_no_other) {
+  const auto db = open();
+  const auto log = folder_.file() + "-wal";
+  const auto size_of_log = [&] { return std::filesystem::file_size(log); };
+  std::vector<std::int64_t> notes;
+  for (int i = 1; i <= 300; ++i) {
+    ASSERT_TRUE(db->write(adding(i)));
+    notes.push_back(i);
+    EXPECT_GE(size_of_log(), 64U * 4096U);
+    if (i % 60 != 0) continue;
+    const auto copy = fmt::format("{}-{}", folder_.file(), i);
+    std::filesystem::copy_file(log, copy + "-wal");
+    std::filesystem::copy_file(folder_.file(), copy);
+    const auto other = open_or_fail({.url = copy}, *env_, test_migrations());
+    EXPECT_EQ(notes_of(*other), notes);
+    EXPECT_THAT(*other->check_integrity(), testing::IsEmpty());
+    ASSERT_TRUE(other->write(adding(1000)));
+  }
+  const auto before = size_of_log();
+  ASSERT_TRUE(db->write(adding(1001)));
+  EXPECT_EQ(size_of_log(), before) << "a commit overwrites";
 }
 
 }  // namespace

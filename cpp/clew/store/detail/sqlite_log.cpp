@@ -47,6 +47,7 @@ int sync_log(sqlite3* db) {
 }
 
 void LogFiller::fill(sqlite3* db, int pages, int pages_max) {
+  if (pages == 0) return;           // no log yet: what is open may be a journal
   if (pages < pages_) filled_ = 0;  // begun anew
   pages_ = pages;
   const int wanted = std::min(pages_max, std::max(pages_least, pages + pages / 2));

@@ -14,7 +14,8 @@ int sync_log(sqlite3* db);
 // anew; zeros are no frame to it, so a log ends there for whoever reads it. Confined to a session.
 class LogFiller {
  public:
-  // Inside a write transaction, before its commit. `pages` is the log's length after the last one.
+  // Inside a write transaction, before its commit. `pages` is the log's length after the last one,
+  // as this session knows it.
   // Fills seldom, about twice as far each time, at most to `pages_max`. What the disk refuses is
   // taken back and not tried again before the log begins anew: the commit needs less.
   void fill(sqlite3* db, int pages, int pages_max);
