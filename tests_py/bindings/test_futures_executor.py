@@ -226,8 +226,8 @@ def test_one_that_the_owner_took_back_is_cancelled(runtime: _core.Runtime, tmp_p
     first, second = (runtime.submit("t.hold", {"path": str(tmp_path / n)}) for n in "ab")
     while not (tmp_path / "a").exists():
         nap(0.005)
-    (tmp_path / "a.go").touch()
     pool.shutdown(wait=False, cancel_futures=True)
+    (tmp_path / "a.go").touch()
     assert isinstance(second.exception(30), clew.Cancelled)
     assert first.result(30) == 1
 
