@@ -34,8 +34,10 @@ class Ring {
   Ring(std::shared_ptr<Bell> bell, py::object future)
       : bell_(std::move(bell)), future_(std::move(future)) {}
 
-  // Once, from any thread.
-  void ring() { bell_->ring(std::move(future_)); }
+  // From any thread; once, since what comes later finds no future any more.
+  void ring() {
+    if (future_) bell_->ring(std::move(future_));
+  }
 
   // For a start: set before ring(), read by the loop after it.
   std::optional<Result<workflow::RunPtr>> started;

@@ -425,9 +425,8 @@ void EngineImpl::launch(const LiveRunPtr& run, CallCommand command) {
   request.priority = run->row_.info.priority;
   request.unbounded = true;
   // The same for every attempt: an idempotent effect may recognise its repetition by it.
-  request.idempotency_key = command.item < 0
-                                ? fmt::format("{}/{}", run->id(), step.name)
-                                : fmt::format("{}/{}/{}", run->id(), step.name, command.item);
+  request.idempotency_key = run->id() + '/' + step.name;
+  if (command.item >= 0) request.idempotency_key += '/' + std::to_string(command.item);
   request.tag =
       std::make_shared<const StepTag>(StepTag{run->id(), step.name, command.item, command.attempt});
   const auto call = parts_.dispatcher.admit(std::move(request));
