@@ -1,8 +1,6 @@
 #include "bindings/async_executor.hpp"
 
 #include <pybind11/stl.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -12,6 +10,7 @@
 #include "bindings/convert.hpp"
 #include "bindings/handler.hpp"
 #include "bindings/limiter.hpp"
+#include "bindings/wakeup.hpp"
 #include "clew/base/threads.hpp"
 
 namespace clew::python {
@@ -23,12 +22,7 @@ using JobPtr = std::shared_ptr<AsyncJob>;
 // What the loop has to look at next. Thread-safe; the loop sleeps on the descriptor.
 class Inbox {
  public:
-  Inbox() : descriptor_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) { CLEW_CHECK(descriptor_ >= 0); }
-  ~Inbox() { ::close(descriptor_); }
-  Inbox(const Inbox&) = delete;
-  Inbox& operator=(const Inbox&) = delete;
-
-  int descriptor() const { return descriptor_; }
+  int descriptor() const { return wakeup_.descriptor(); }
   // False once closed: then the job was not taken.
   bool put(JobPtr job) {
     return change([&](State& state) { state.jobs.push_back(std::move(job)); });
@@ -53,8 +47,7 @@ class Inbox {
   }
   // Everything since the last time.
   std::pair<std::vector<JobPtr>, std::vector<JobPtr>> take() {
-    std::uint64_t count = 0;
-    (void)!::read(descriptor_, &count, sizeof count);
+    wakeup_.clear();
     return state_.with([](State& state) {
       state.told = false;
       return std::pair(std::exchange(state.jobs, {}), std::exchange(state.cancelled, {}));
@@ -78,12 +71,11 @@ class Inbox {
       tell = !std::exchange(state.told, true);
       return true;
     });
-    constexpr std::uint64_t one = 1;
-    if (tell) (void)!::write(descriptor_, &one, sizeof one);
+    if (tell) wakeup_.tell();
     return open;
   }
 
-  const int descriptor_;
+  Wakeup wakeup_;
   Guarded<State> state_;
 };
 

@@ -1,31 +1,17 @@
 #include "bindings/bell.hpp"
 
-#include <sys/eventfd.h>
-#include <unistd.h>
-
-#include "bindings/errors.hpp"
-#include "clew/base/check.hpp"
-
 namespace clew::python {
-
-Bell::Bell() : descriptor_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-  CLEW_CHECK(descriptor_ >= 0);
-}
-
-Bell::~Bell() { ::close(descriptor_); }
 
 void Bell::ring(PyRef future) {
   const bool is_first = futures_.with([&](auto& futures) {
     futures.push_back(std::move(future));
     return futures.size() == 1;
   });
-  constexpr std::uint64_t one = 1;
-  if (is_first) (void)!::write(descriptor_, &one, sizeof one);
+  if (is_first) wakeup_.tell();
 }
 
 std::vector<PyRef> Bell::take() {
-  std::uint64_t count = 0;
-  (void)!::read(descriptor_, &count, sizeof count);
+  wakeup_.clear();
   return futures_.with([](auto& futures) { return std::exchange(futures, {}); });
 }
 

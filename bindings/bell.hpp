@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bindings/gil.hpp"
+#include "bindings/wakeup.hpp"
 #include "clew/workflow/engine.hpp"
 
 namespace clew::python {
@@ -13,18 +14,13 @@ namespace clew::python {
 // One for each loop, which sleeps on the descriptor: many rings, one wake-up. Thread-safe.
 class Bell {
  public:
-  Bell();
-  ~Bell();
-  Bell(const Bell&) = delete;
-  Bell& operator=(const Bell&) = delete;
-
-  int descriptor() const { return descriptor_; }
+  int descriptor() const { return wakeup_.descriptor(); }
   void ring(PyRef future);
   // The futures since the last time.
   std::vector<PyRef> take();
 
  private:
-  const int descriptor_;
+  Wakeup wakeup_;
   Guarded<std::vector<PyRef>> futures_;
 };
 

@@ -1,5 +1,7 @@
 #include <fmt/core.h>
+#include <sys/resource.h>
 
+#include <csignal>
 #include <filesystem>
 
 #include "store/support.hpp"
@@ -157,6 +159,38 @@ TEST_F(Durable, log_with_zeros_behind_its_end_holds_every_commit_and_no_other) {
   const auto before = size_of_log();
   ASSERT_TRUE(db->write(adding(1001)));
   EXPECT_EQ(size_of_log(), before) << "a commit overwrites";
+}
+
+// Lets no file of this process grow beyond `bytes` for a scope: to a writer the disk is full then.
+class FilesUpTo {
+ public:
+  explicit FilesUpTo(rlim_t bytes) : signal_(std::signal(SIGXFSZ, SIG_IGN)) {
+    EXPECT_EQ(getrlimit(RLIMIT_FSIZE, &before_), 0);
+    const rlimit limit{bytes, before_.rlim_max};
+    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+  }
+  ~FilesUpTo() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, signal_);
+  }
+  FilesUpTo(const FilesUpTo&) = delete;
+  FilesUpTo& operator=(const FilesUpTo&) = delete;
+
+ private:
+  rlimit before_{};
+  void (*signal_)(int);
+};
+
+TEST_F(Durable, disk_without_room_for_zeros_gets_it_back_and_takes_the_commits) {
+  const FilesUpTo full(60U * 4096U);
+  const auto db = open();
+  std::vector<std::int64_t> notes;
+  for (int i = 1; i <= 10; ++i) {
+    ASSERT_TRUE(db->write(adding(i)));
+    notes.push_back(i);
+  }
+  EXPECT_LT(std::filesystem::file_size(folder_.file() + "-wal"), 40U * 4096U);
+  EXPECT_EQ(notes_of(*db), notes);
 }
 
 }  // namespace
