@@ -92,6 +92,7 @@ struct DispatcherParts {  // all borrowed, all outlive the dispatcher
   ThreadPool& pool;
   Timers& timers;
   TraceStore& traces;
+  Broker* broker = nullptr;  // of the events that calls emit; null: they cannot
 };
 std::unique_ptr<Dispatcher> make_dispatcher(DispatcherParts parts);
 

@@ -32,6 +32,7 @@ struct Invocation::Rare {
   CancelSubscription obeys;    // the parent's token
   TimerId timer = 0;
   std::string reason;
+  std::vector<std::shared_ptr<Event>> emitted;
 };
 
 Invocation::Invocation(std::shared_ptr<DispatchCore> core) : core_(std::move(core)) {}
@@ -89,14 +90,21 @@ bool Invocation::finish(Result<Value> result) {
                    .with("path", fits.error().find("path") ? *fits.error().find("path") : Value());
     }
   }
+  if (result && has_emitted_.load(std::memory_order_acquire)) {
+    return finish_with_events(*std::move(result));
+  }
   if (result) return end(CallOutcome::success, std::move(result));
   const bool heeded = result.error().code() == Code::cancelled && cancelled();
   return end(heeded ? CallOutcome::cancelled : CallOutcome::failure, result.error().shortened());
 }
 
 bool Invocation::end(CallOutcome kind, Result<Value> result) {
-  if (ending_.exchange(Ending::taken, std::memory_order_acq_rel) == Ending::taken) return false;
+  if (!claim_end()) return false;
+  complete(kind, std::move(result));
+  return true;
+}
 
+void Invocation::complete(CallOutcome kind, Result<Value> result) {
   const auto now_ns = core_->env.clock().ticks_ns();
   const auto begun_ns = begun_ns_.load(std::memory_order_relaxed);
   record_.queue_ns = (begun_ns != 0 ? begun_ns : now_ns) - admitted_ns_;
@@ -117,7 +125,6 @@ bool Invocation::end(CallOutcome kind, Result<Value> result) {
   state_.store(State::ended, std::memory_order_seq_cst);
   announce();
   if (counted_) core_->leave();
-  return true;
 }
 
 void Invocation::announce() {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "clew/capability/broker.hpp"
 #include "clew/capability/dispatch.hpp"
 #include "clew/capability/trace.hpp"
 #include "clew/exec/thread_pool.hpp"
@@ -25,6 +26,6 @@ store::GoOn patience_for(std::optional<Duration> timeout, Function<Result<void>(
 
 // One object: {calls: …, pool: …, traces: …, store: …, runs: …}.
 Value stats_of(const store::Database& database, const ThreadPool& pool,
-               const Dispatcher& dispatcher, const TraceStore& traces, workflow::Engine& engine);
+               const Dispatcher& dispatcher, const TraceStore& traces, workflow::Engine& engine, const Broker& broker);
 
 }  // namespace clew

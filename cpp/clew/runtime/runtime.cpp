@@ -19,6 +19,7 @@ std::vector<store::Migration> all_migrations() {
   auto migrations = store::core_migrations();
   migrations.push_back(trace_migration(static_cast<int>(migrations.size()) + 1));
   migrations.push_back(workflow::run_migration(static_cast<int>(migrations.size()) + 1));
+  migrations.push_back(event_migration(static_cast<int>(migrations.size()) + 1));
   return migrations;
 }
 
@@ -49,6 +50,7 @@ struct Parts {
   std::unique_ptr<Timers> timers;
   std::unique_ptr<ThreadPool> pool;
   std::unique_ptr<TraceStore> traces;
+  std::unique_ptr<Broker> broker;
   std::unique_ptr<Dispatcher> dispatcher;
   std::unique_ptr<workflow::Engine> engine;
 };
@@ -83,16 +85,22 @@ class RuntimeImpl final : public Runtime {
     CLEW_TRY(parts_->timers->start());
     CLEW_TRY(parts_->pool->start());
     parts_->traces = make_trace_store(*parts_->database, *parts_->env, options_.traces);
-    parts_->dispatcher = make_dispatcher(
-        {*parts_->env, parts_->registry, *parts_->pool, *parts_->timers, *parts_->traces});
+    const auto name =
+        options_.name.empty() ? fmt::format("clew-{}", ::getpid()) : options_.name;
+    CLEW_TRY(parts_->broker, open_broker(*parts_->database, *parts_->env,
+                                         {options_.events, options_.durability, name}));
+    parts_->dispatcher =
+        make_dispatcher({*parts_->env, parts_->registry, *parts_->pool, *parts_->timers,
+                         *parts_->traces, parts_->broker.get()});
     CLEW_TRY(parts_->dispatcher->add_executor(make_native_executor(*parts_->pool)));
     workflow::EngineOptions engine;
-    engine.owner_name = options_.name.empty() ? fmt::format("clew-{}", ::getpid()) : options_.name;
+    engine.owner_name = name;
     engine.lease_ttl = options_.lease_ttl;
     engine.durability = options_.durability;
     CLEW_TRY(parts_->engine,
              workflow::Engine::open({*parts_->env, *parts_->database, *parts_->dispatcher,
-                                     parts_->registry, *parts_->traces, *parts_->timers},
+                                     parts_->registry, *parts_->traces, *parts_->timers,
+                                     *parts_->broker},
                                     engine));
     open_.store(true);
     if (options_.start) parts_->engine->begin_recovery();
@@ -174,6 +182,41 @@ class RuntimeImpl final : public Runtime {
     return parts_->engine->check(definition);
   }
 
+  Result<EventTypePtr> define_event(const EventDefinition& definition) override {
+    CLEW_TRY(check_open());
+    return parts_->broker->catalog().define(definition);
+  }
+  Result<EventTypePtr> set_event_lifecycle(const std::string& type,
+                                           EventLifecycle lifecycle) override {
+    CLEW_TRY(check_open());
+    return parts_->broker->catalog().set_lifecycle(type, lifecycle);
+  }
+  Result<EventTypePtr> event_type(const std::string& reference) override {
+    CLEW_TRY(check_open());
+    return parts_->broker->catalog().find(reference);
+  }
+  Result<std::vector<EventTypePtr>> event_types() override {
+    CLEW_TRY(check_open());
+    CLEW_TRY(parts_->broker->catalog().load());  // other processes' too
+    std::vector<EventTypePtr> types;
+    for (const auto& [id, versions] : parts_->broker->catalog().snapshot()->by_id) {
+      types.insert(types.end(), versions.begin(), versions.end());
+    }
+    return types;
+  }
+  Result<Cursor> publish(EventDraft draft, std::optional<Duration> timeout) override {
+    CLEW_TRY(check_open());
+    return parts_->broker->publish(with_call(std::move(draft)), timeout);
+  }
+  void publish_async(EventDraft draft, Function<void(Result<Cursor>)> done) override {
+    if (auto open = check_open(); !open) return done(open.error());
+    parts_->broker->publish_async(with_call(std::move(draft)), std::move(done));
+  }
+  Result<SubscriptionPtr> subscribe(SubscribeOptions options) override {
+    CLEW_TRY(check_open());
+    return parts_->broker->subscribe(std::move(options));
+  }
+
   Result<TracePage> traces(const TraceQuery& query) override {
     CLEW_TRY(check_open());
     return parts_->traces->query(query);
@@ -186,6 +229,7 @@ class RuntimeImpl final : public Runtime {
                                  SqlOptions options) override {
     CLEW_TRY(check_open());
     CLEW_TRY(parts_->traces->flush());
+    CLEW_TRY(parts_->broker->flush());
     auto go_on =
         patience_for(options.timeout, [this] { return check_open(); }, std::move(options.heed));
     return read_sql(*parts_->database, query, parameters, std::move(go_on));
@@ -193,7 +237,7 @@ class RuntimeImpl final : public Runtime {
 
   Value stats() override {
     return stats_of(*parts_->database, *parts_->pool, *parts_->dispatcher, *parts_->traces,
-                    *parts_->engine);
+                    *parts_->engine, *parts_->broker);
   }
 
   Value health() override {
@@ -219,6 +263,10 @@ class RuntimeImpl final : public Runtime {
         [&report](store::Transaction& tx) { return check_traces(tx, report); });
     if (!traces && traces.error().code() != Code::corrupt) return traces.error();
     if (!traces) report(traces.error());
+    const store::ReportRow report_event = [&violations](const Error& why) {
+      violations.push_back({"events.readable", why.to_string()});
+    };
+    CLEW_TRY(parts_->broker->check(report_event));
     CLEW_TRY(auto runs, parts_->engine->verify());
     for (auto& [invariant, detail] : runs) violations.push_back({invariant, detail});
     return violations;
@@ -237,6 +285,7 @@ class RuntimeImpl final : public Runtime {
     if (finished_) return true;
     finished_ = true;
     const auto deadline = parts_->env->clock().now() + timeout;
+    parts_->broker->stop_reading();  // calls that wait for events end; those in flight may emit
     bool kept = parts_->engine->stop(drain, deadline);
     kept = parts_->dispatcher->stop(drain, deadline) && kept;
     const bool drains = drain && !draining_stopped_.load();
@@ -244,6 +293,7 @@ class RuntimeImpl final : public Runtime {
     parts_->timers->stop(StopMode::cancel, deadline);
     parts_->registry.clear();
     parts_->traces->close();
+    parts_->broker->close();
     return parts_->database->close(deadline) && kept;
   }
   void stop_draining() override {
@@ -257,6 +307,7 @@ class RuntimeImpl final : public Runtime {
   Env& env() override { return *parts_->env; }
   Registry& registry() override { return parts_->registry; }
   Dispatcher& dispatcher() override { return *parts_->dispatcher; }
+  Broker& broker() override { return *parts_->broker; }
   store::Database& database() override { return *parts_->database; }
 
  private:
@@ -280,6 +331,15 @@ class RuntimeImpl final : public Runtime {
   static Request with_parent(Request request) {
     if (!request.parent) request.parent = Dispatcher::current();
     return request;
+  }
+
+  // What a handler publishes belongs to what its call belongs to.
+  static EventDraft with_call(EventDraft draft) {
+    const auto call = Dispatcher::current();
+    if (!call) return draft;
+    if (draft.correlation_id.empty()) draft.correlation_id = call->correlation_id();
+    if (draft.causation_id.empty()) draft.causation_id = call->id().to_string();
+    return draft;
   }
 
   RuntimeOptions options_;
