@@ -19,6 +19,7 @@
 #include "clew/base/function.hpp"
 #include "clew/capability/event.hpp"
 #include "clew/capability/event_catalog.hpp"
+#include "clew/store/column.hpp"
 #include "clew/store/store.hpp"
 
 namespace clew {
@@ -47,9 +48,9 @@ enum class StartAt : std::uint8_t { now, start, cursor };
 struct SubscribeOptions {
   std::string pattern;  // see EventPattern
   StartAt start = StartAt::now;
-  Cursor after = 0;         // for StartAt::cursor: events after this one
-  std::string subject{};    // exactly this one; empty: any
-  std::string group{};      // empty: a position of its own
+  Cursor after = 0;            // for StartAt::cursor: events after this one
+  std::string subject{};       // exactly this one; empty: any
+  std::string group{};         // empty: a position of its own
   std::int64_t queue_max = 0;  // most events it may be behind; 0: as many as are retained
   Duration ack_timeout = std::chrono::seconds(30);  // of groups
 };
@@ -130,9 +131,9 @@ class Broker {
   virtual Result<std::shared_ptr<Event>> prepare(EventDraft draft) = 0;
 
   // Publishes and gives the event's cursor; acknowledged as the options' durability says. An id
-  // that is retained under the same type is published once: the first cursor is given, or `conflict`
-  // when the content differs. Blocks. With a timeout: `timeout` when it was still queued, it is then
-  // never stored; `unknown_outcome` when it was being written.
+  // that is retained under the same type is published once: the first cursor is given, or
+  // `conflict` when the content differs. Blocks. With a timeout: `timeout` when it was still
+  // queued, it is then never stored; `unknown_outcome` when it was being written.
   virtual Result<Cursor> publish(EventDraft draft, std::optional<Duration> timeout = {}) = 0;
   // The same without blocking: `done` is called on this thread or another one.
   virtual void publish_async(EventDraft draft, Function<void(Result<Cursor>)> done) = 0;

@@ -23,8 +23,8 @@ class DispatcherImpl final : public Dispatcher {
  public:
   explicit DispatcherImpl(DispatcherParts parts)
       : parts_(parts),
-        core_(std::make_shared<DispatchCore>(parts.env, parts.traces, parts.timers,
-                                             parts.broker)) {}
+        core_(std::make_shared<DispatchCore>(parts.env, parts.traces, parts.timers, parts.broker)) {
+  }
 
   ~DispatcherImpl() override { stop(false, Timestamp::never()); }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "clew/capability/broker.hpp"
 #include "clew/capability/executor.hpp"
 #include "clew/capability/invocation.hpp"
 #include "clew/capability/registry.hpp"

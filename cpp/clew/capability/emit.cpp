@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "clew/capability/detail/dispatch_core.hpp"
-#include "clew/capability/invocation.hpp"
+#include "clew/capability/detail/rare.hpp"
 
 namespace clew {
 namespace {
@@ -39,12 +39,12 @@ Result<std::string> declared_event(const Contract& contract, const std::string& 
   const bool is_declared = std::ranges::any_of(
       contract.emits, [&](const auto& declared) { return covers(declared, wanted, text, meant); });
   if (is_declared) return meant;
-  return invalid_input("event", text,
-                       contract.emits.empty()
-                           ? fmt::format("an event that {} declares in emits; it declares none",
-                                         contract.id)
-                           : fmt::format("one of what {} declares in emits: {}", contract.id,
-                                         fmt::join(contract.emits, ", ")));
+  return invalid_input(
+      "event", text,
+      contract.emits.empty()
+          ? fmt::format("an event that {} declares in emits; it declares none", contract.id)
+          : fmt::format("one of what {} declares in emits: {}", contract.id,
+                        fmt::join(contract.emits, ", ")));
 }
 
 }  // namespace

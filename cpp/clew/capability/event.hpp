@@ -53,8 +53,8 @@ struct Event {
 };
 using EventPtr = std::shared_ptr<const Event>;
 
-// What of the log is retained, and for how long an id is known: at most `count_max` events, and none
-// that is `age_max` old (over at now >= time + age_max). Both are positive.
+// What of the log is retained, and for how long an id is known: at most `count_max` events, and
+// none that is `age_max` old (over at now >= time + age_max). Both are positive.
 struct EventRetention {
   std::int64_t count_max = 100'000;
   Duration age_max = std::chrono::hours(24 * 7);

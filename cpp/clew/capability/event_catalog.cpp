@@ -15,8 +15,8 @@ struct Move {
   EventLifecycle from;
   EventLifecycle to;
 };
-constexpr Move moves[] = {{draft, active},       {active, deprecated},  {deprecated, active},
-                          {active, retired},     {deprecated, retired}, {draft, retired}};
+constexpr Move moves[] = {{draft, active},   {active, deprecated},  {deprecated, active},
+                          {active, retired}, {deprecated, retired}, {draft, retired}};
 
 bool may_move(EventLifecycle from, EventLifecycle to) {
   return from == to || std::ranges::any_of(moves, [&](const Move& move) {
@@ -45,10 +45,9 @@ Error not_found(const EventTypes& types, const std::string& id) {
 void add(EventTypes& types, const EventTypePtr& type) {
   auto& versions = types.by_id[type->id];
   std::erase_if(versions, [&](const auto& other) { return other->version == type->version; });
-  versions.insert(
-      std::ranges::find_if(versions,
-                           [&](const auto& other) { return other->version < type->version; }),
-      type);
+  versions.insert(std::ranges::find_if(
+                      versions, [&](const auto& other) { return other->version < type->version; }),
+                  type);
   types.by_text[text_of(*type)] = type;
 }
 
@@ -78,9 +77,8 @@ Result<EventTypePtr> EventTypes::resolve(const std::string& reference) const {
   std::vector<EventTypePtr> fitting;
   for (const auto& type : found->second) {
     const bool fits = parsed.kind == Reference::Kind::bare ||
-                      (parsed.kind == Reference::Kind::exact
-                           ? type->version == parsed.version
-                           : parsed.range.matches(type->version));
+                      (parsed.kind == Reference::Kind::exact ? type->version == parsed.version
+                                                             : parsed.range.matches(type->version));
     if (fits) fitting.push_back(type);
   }
   if (fitting.empty()) {

@@ -35,8 +35,8 @@ struct EventTypes {
   Result<EventTypePtr> resolve(const std::string& reference) const;
 };
 
-// The types of events, kept in the store: defined once, there after a restart and for every process.
-// Thread-safe. Readers take a snapshot and wait for nobody.
+// The types of events, kept in the store: defined once, there after a restart and for every
+// process. Thread-safe. Readers take a snapshot and wait for nobody.
 class EventCatalog {
  public:
   EventCatalog(store::Database& database, Env& env);  // both borrowed, both outlive it
@@ -49,8 +49,8 @@ class EventCatalog {
   // "clew."; `conflict` naming the first difference when the version stands for something else.
   Result<EventTypePtr> define(const EventDefinition& definition);
 
-  // Moves a type on: draft → active ⇄ deprecated → retired (active → retired too). The same again is
-  // fine. `conflict` for any other move, `not_found`. Blocks.
+  // Moves a type on: draft → active ⇄ deprecated → retired (active → retired too). The same again
+  // is fine. `conflict` for any other move, `not_found`. Blocks.
   Result<EventTypePtr> set_lifecycle(const std::string& type, EventLifecycle lifecycle);
 
   // resolve(), and when nothing is found, again with what other processes have defined meanwhile.

@@ -1,5 +1,5 @@
-// Members of a group share a position and claim what they read. Both are rows, in memory too, so that
-// members may live in several processes and come back after a restart:
+// Members of a group share a position and claim what they read. Both are rows, in memory too, so
+// that members may live in several processes and come back after a restart:
 //
 //   claim       position moves over the event       event_claims: member, delivery, due
 //   ack         the claim of that delivery ends
@@ -108,13 +108,13 @@ class GroupMember final : public Subscription {
   struct Plan {
     EventGroup group;
     Timestamp now;
-    Timestamp due;                               // of new claims
-    Timestamp next_due = Timestamp::never();     // of those that others hold
-    std::vector<EventClaim> again;               // to be renewed
-    std::vector<EventPtr> again_events;          // null: gone
+    Timestamp due;                            // of new claims
+    Timestamp next_due = Timestamp::never();  // of those that others hold
+    std::vector<EventClaim> again;            // to be renewed
+    std::vector<EventPtr> again_events;       // null: gone
     std::vector<EventPtr> fresh;
-    Cursor position = 0;                         // after the claim
-    Cursor gap_from = 0;                         // gone before anybody read it; 0: nothing
+    Cursor position = 0;  // after the claim
+    Cursor gap_from = 0;  // gone before anybody read it; 0: nothing
     Cursor gap_to = 0;
     bool is_idle() const { return again.empty() && position == group.position; }
   };

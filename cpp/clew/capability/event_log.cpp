@@ -18,10 +18,7 @@ constexpr Duration look_every = std::chrono::milliseconds(50);
 }  // namespace
 
 EventLog::EventLog(store::Database& database, Clock& clock, EventRetention retention)
-    : database_(database),
-      clock_(clock),
-      retention_(retention),
-      is_memory_(database.is_memory()) {}
+    : database_(database), clock_(clock), retention_(retention), is_memory_(database.is_memory()) {}
 
 // Whom a change has woken: taken under the lock, told without it.
 EventLog::Woken EventLog::woken() {

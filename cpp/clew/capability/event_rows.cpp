@@ -9,8 +9,8 @@
 
 namespace clew {
 
-// event_head has one row, which every append reads and writes: cursors rise in the order of commits,
-// and are never used again, however empty the log is.
+// event_head has one row, which every append reads and writes: cursors rise in the order of
+// commits, and are never used again, however empty the log is.
 store::Migration event_migration(int version) {
   return {version, "event broker", R"sql(
 CREATE TABLE event_types (
@@ -246,9 +246,9 @@ Result<EventHead> read_event_head(store::Transaction& tx) {
   }));
   if (!found) return in_row(Error(Code::corrupt, "the head of the log is gone"), "event_head", "1");
   if (head.floor > head.last) {
-    return in_row(error(Code::corrupt, "floor {} lies above the last cursor {}", head.floor,
-                        head.last),
-                  "event_head", "1");
+    return in_row(
+        error(Code::corrupt, "floor {} lies above the last cursor {}", head.floor, head.last),
+        "event_head", "1");
   }
   return head;
 }
@@ -349,9 +349,9 @@ Result<void> check_log(store::Transaction& tx, const store::ReportRow& report) {
     return {};
   }));
   if (expected != head->last + 1) {
-    report(in_row(error(Code::corrupt, "the log ends before event {}, its last is {}", expected,
-                        head->last),
-                  "event_head", "1"));
+    report(in_row(
+        error(Code::corrupt, "the log ends before event {}, its last is {}", expected, head->last),
+        "event_head", "1"));
   }
   return {};
 }

@@ -84,8 +84,8 @@ void EventWriter::submit(EventBatchPtr batch, Done done) {
   RoundPtr round;
   bool is_first = false;
   auto shared = std::make_shared<Done>(std::move(done));
-  const bool taken = push(
-      batch, [shared](Result<void> result) { (*shared)(std::move(result)); }, round, is_first);
+  const bool taken =
+      push(batch, [shared](Result<void> result) { (*shared)(std::move(result)); }, round, is_first);
   if (!taken) return (*shared)(closed());
   if (is_first) write_next(false);
 }
@@ -99,18 +99,17 @@ void EventWriter::write_next(bool here) {
     group->asked = std::exchange(next_.asked, {});
     group->round = std::exchange(next_.round, std::make_shared<Round>());
   }
-  store::Write write{
-      [this, group](store::Transaction& tx) -> Result<void> {
-        for (const auto& batch : group->batches) {
-          auto queued = EventBatch::Fate::queued;
-          batch->fate.compare_exchange_strong(queued, EventBatch::Fate::written);
-        }
-        return append_log(tx, stored_of(group->batches), retention_, clock_.now());
-      },
-      [this, group](Result<store::CommitInfo> result) {
-        finish(*group, result ? Result<void>() : Result<void>(result.error()));
-      },
-      durability_};
+  store::Write write{[this, group](store::Transaction& tx) -> Result<void> {
+                       for (const auto& batch : group->batches) {
+                         auto queued = EventBatch::Fate::queued;
+                         batch->fate.compare_exchange_strong(queued, EventBatch::Fate::written);
+                       }
+                       return append_log(tx, stored_of(group->batches), retention_, clock_.now());
+                     },
+                     [this, group](Result<store::CommitInfo> result) {
+                       finish(*group, result ? Result<void>() : Result<void>(result.error()));
+                     },
+                     durability_};
   if (here) {
     database_.submit_or_commit(std::move(write));
   } else {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "clew/capability/detail/dispatch_core.hpp"
+#include "clew/capability/detail/rare.hpp"
 #include "clew/capability/executor.hpp"
 
 namespace clew {
@@ -24,16 +25,6 @@ ParkingPlace& place_of(const Invocation* invocation) {
 }
 
 }  // namespace
-
-struct Invocation::Rare {
-  std::vector<Function<void()>> callbacks;
-  std::optional<CancelSource> cancel;
-  CancelSubscription follows;  // the caller's token
-  CancelSubscription obeys;    // the parent's token
-  TimerId timer = 0;
-  std::string reason;
-  std::vector<std::shared_ptr<Event>> emitted;
-};
 
 Invocation::Invocation(std::shared_ptr<DispatchCore> core) : core_(std::move(core)) {}
 Invocation::~Invocation() = default;
@@ -118,7 +109,8 @@ void Invocation::complete(CallOutcome kind, Result<Value> result) {
   } else {
     record_.code = result.error().code();
   }
-  outcome_ = Outcome{kind, std::move(result)};
+  outcome_.kind = kind;
+  outcome_.result = std::move(result);
   core_->count(kind);
   if (traced_) core_->traces.record(record_);
   // Published here: whoever sees `ended` may read outcome and record.

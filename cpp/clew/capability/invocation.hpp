@@ -138,13 +138,15 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   friend class DispatcherImpl;
   enum class Ending : std::uint8_t { open, taken };
   bool end(CallOutcome kind, Result<Value> result);  // false: somebody else did
-  bool claim_end() { return ending_.exchange(Ending::taken, std::memory_order_acq_rel) != Ending::taken; }
+  bool claim_end() {
+    return ending_.exchange(Ending::taken, std::memory_order_acq_rel) != Ending::taken;
+  }
   void complete(CallOutcome kind, Result<Value> result);  // after claim_end()
   bool finish_with_events(Value output);
   bool is_within_step() const;
   // Takes events over; on an error, those of emit(), they are left alone.
   Result<void> adopt(std::vector<std::shared_ptr<Event>>& events);
-  void announce();                                   // tells everybody who waits
+  void announce();  // tells everybody who waits
   bool park(Timestamp until);
   void signal_cancel();
   void keep_timer(TimerId timer);  // cancelled when the call ends

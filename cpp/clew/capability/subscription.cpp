@@ -1,5 +1,5 @@
-// A subscription is a position in the log. A read computes its answer and the next position from the
-// last one without any lock, and takes effect unless somebody else has read meanwhile.
+// A subscription is a position in the log. A read computes its answer and the next position from
+// the last one without any lock, and takes effect unless somebody else has read meanwhile.
 #include <algorithm>
 #include <deque>
 #include <utility>
@@ -133,11 +133,12 @@ class OwnPosition final : public Subscription {
     State& state = answer.state;
     const auto from = std::exchange(state.position, to) + 1;
     if (std::exchange(state.is_new, false)) {
-      answer.expired = error(Code::not_found,
-                             "the events after cursor {} are gone: the oldest that can be used is {}",
-                             from - 1, to)
-                           .with("cursor", from - 1)
-                           .with("oldest", to);
+      answer.expired =
+          error(Code::not_found,
+                "the events after cursor {} are gone: the oldest that can be used is {}", from - 1,
+                to)
+              .with("cursor", from - 1)
+              .with("oldest", to);
       return false;
     }
     const auto count = to - from + 1;
@@ -160,9 +161,8 @@ class OwnPosition final : public Subscription {
     if (behind < warns_at || !state.is_armed) return {};
     state.is_armed = false;
     if (is_full) return {};  // what has come already needs no warning
-    answer.out.push_back(
-        {core_->advisory(backlog_warning, state.position,
-                         Value::object({{"behind", behind}, {"bound", bound_}}))});
+    answer.out.push_back({core_->advisory(backlog_warning, state.position,
+                                          Value::object({{"behind", behind}, {"bound", bound_}}))});
     ++answer.warnings;
     return {};
   }

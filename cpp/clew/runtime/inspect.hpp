@@ -26,6 +26,7 @@ store::GoOn patience_for(std::optional<Duration> timeout, Function<Result<void>(
 
 // One object: {calls: …, pool: …, traces: …, store: …, runs: …}.
 Value stats_of(const store::Database& database, const ThreadPool& pool,
-               const Dispatcher& dispatcher, const TraceStore& traces, workflow::Engine& engine, const Broker& broker);
+               const Dispatcher& dispatcher, const TraceStore& traces, workflow::Engine& engine,
+               const Broker& broker);
 
 }  // namespace clew

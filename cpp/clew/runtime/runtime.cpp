@@ -85,23 +85,21 @@ class RuntimeImpl final : public Runtime {
     CLEW_TRY(parts_->timers->start());
     CLEW_TRY(parts_->pool->start());
     parts_->traces = make_trace_store(*parts_->database, *parts_->env, options_.traces);
-    const auto name =
-        options_.name.empty() ? fmt::format("clew-{}", ::getpid()) : options_.name;
+    const auto name = options_.name.empty() ? fmt::format("clew-{}", ::getpid()) : options_.name;
     CLEW_TRY(parts_->broker, open_broker(*parts_->database, *parts_->env,
                                          {options_.events, options_.durability, name}));
-    parts_->dispatcher =
-        make_dispatcher({*parts_->env, parts_->registry, *parts_->pool, *parts_->timers,
-                         *parts_->traces, parts_->broker.get()});
+    parts_->dispatcher = make_dispatcher({*parts_->env, parts_->registry, *parts_->pool,
+                                          *parts_->timers, *parts_->traces, parts_->broker.get()});
     CLEW_TRY(parts_->dispatcher->add_executor(make_native_executor(*parts_->pool)));
     workflow::EngineOptions engine;
     engine.owner_name = name;
     engine.lease_ttl = options_.lease_ttl;
     engine.durability = options_.durability;
     CLEW_TRY(parts_->engine,
-             workflow::Engine::open({*parts_->env, *parts_->database, *parts_->dispatcher,
-                                     parts_->registry, *parts_->traces, *parts_->timers,
-                                     *parts_->broker},
-                                    engine));
+             workflow::Engine::open(
+                 {*parts_->env, *parts_->database, *parts_->dispatcher, parts_->registry,
+                  *parts_->traces, *parts_->timers, *parts_->broker},
+                 engine));
     open_.store(true);
     if (options_.start) parts_->engine->begin_recovery();
     return {};

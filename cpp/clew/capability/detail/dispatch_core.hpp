@@ -22,7 +22,7 @@ struct DispatchCore {
   Env& env;
   TraceStore& traces;
   Timers& timers;
-  Broker* const broker;  // null: calls cannot emit
+  Broker* const broker;                 // null: calls cannot emit
   std::atomic<bool> closing{false};     // nothing from outside enters
   std::atomic<bool> closed{false};      // nothing enters
   CancelSource stop;                    // the tokens of all calls follow it

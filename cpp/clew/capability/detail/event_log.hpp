@@ -1,4 +1,5 @@
-// capability/detail/event_log.hpp: the part of the log that is in memory, and whoever waits for more.
+// capability/detail/event_log.hpp: the part of the log that is in memory, and whoever waits for
+// more.
 #pragma once
 
 #include <atomic>
@@ -16,8 +17,8 @@
 
 namespace clew::detail {
 
-// The newest events, and who waits for newer ones. For a file a tail of it, which may lag behind the
-// disk; for memory the log itself. Thread-safe.
+// The newest events, and who waits for newer ones. For a file a tail of it, which may lag behind
+// the disk; for memory the log itself. Thread-safe.
 class EventLog {
  public:
   EventLog(store::Database& database, Clock& clock, EventRetention retention);
@@ -45,8 +46,8 @@ class EventLog {
   struct Sleep {
     Cursor after = 0;
     std::shared_ptr<const std::atomic<bool>> over;
-    std::optional<std::uint64_t> wakes{};     // as they were before it looked
-    Timestamp due = Timestamp::never();       // by the log's clock
+    std::optional<std::uint64_t> wakes{};  // as they were before it looked
+    Timestamp due = Timestamp::never();    // by the log's clock
   };
   // True unless `until` by `clock` came first.
   bool wait(const Sleep& sleep, Timestamp until, Clock& clock);
@@ -68,7 +69,8 @@ class EventLog {
   };
   struct HashIdKey {
     std::size_t operator()(const IdKey& key) const {
-      return std::hash<std::string_view>()(key.id) ^ (std::hash<std::string_view>()(key.type) << 1U);
+      return std::hash<std::string_view>()(key.id) ^
+             (std::hash<std::string_view>()(key.type) << 1U);
     }
   };
   struct Sleeper {
@@ -101,7 +103,7 @@ class EventLog {
   std::atomic<std::uint64_t> wakes_{0};
 
   mutable Mutex mutex_;
-  Condition changed_;  // sleepers in wait()
+  Condition changed_;                                  // sleepers in wait()
   std::deque<EventPtr> tail_ CLEW_GUARDED_BY(mutex_);  // cursors without gaps, the newest last
   Timestamp time_ CLEW_GUARDED_BY(mutex_);             // of the newest event of a log in memory
   std::unordered_map<IdKey, Cursor, HashIdKey> ids_ CLEW_GUARDED_BY(mutex_);  // views into tail_

@@ -9,8 +9,8 @@
 
 namespace clew::detail {
 
-// While one group of batches is being committed the next one gathers; all of a group is one write of
-// the database's queue. Thread-safe.
+// While one group of batches is being committed the next one gathers; all of a group is one write
+// of the database's queue. Thread-safe.
 class EventWriter {
  public:
   using Done = Function<void(Result<void>)>;
