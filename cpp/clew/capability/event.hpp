@@ -72,7 +72,7 @@ inline constexpr std::string_view backlog_warning = "clew.backlog_warning";
 // What somebody wants to publish. Empty texts are absent: the id is then a new one.
 struct EventDraft {
   std::string type;  // "text.counted@1.0.0", "text.counted@^1", "text.counted"
-  Value data;
+  Value data{};
   std::string subject{};
   std::string id{};
   std::string key{};
