@@ -35,7 +35,9 @@ class BrokerSuite : public testing::TestWithParam<bool> {
     define("mail.sent@1.0.0");
   }
   void TearDown() override {
-    if (auto* fault = find_fault_point("store.commit.before")) fault->disarm();
+    for (const auto* point : {"store.commit.before", "store.commit.inside"}) {
+      find_fault_point(point)->disarm();
+    }
     close();
     if (!folder_.empty()) std::filesystem::remove_all(folder_);
   }
@@ -483,7 +485,7 @@ TEST_P(BrokerFile, a_publish_that_times_out_while_it_is_written_has_an_unknown_o
   Mutex mutex;
   Condition go;
   bool may_go = false;
-  auto* fault = find_fault_point("store.commit.before");
+  auto* fault = find_fault_point("store.commit.inside");
   fault->arm([&]() -> Result<void> {
     Lock lock(mutex);
     while (!may_go) go.wait(lock);
@@ -523,7 +525,7 @@ TEST_P(BrokerFile, a_log_torn_at_any_byte_loses_only_the_torn_tail_and_can_be_ap
   std::vector<std::filesystem::path> copies = {file, folder_ / "work.db-wal"};
   const auto torn = folder_ / "torn.db";
   const auto size = std::filesystem::file_size(copies[1]);
-  for (std::uintmax_t cut = 0; cut < size; cut += 997) {
+  for (std::uintmax_t cut = 0; cut < size; cut += 3001) {
     std::filesystem::copy_file(file, torn, std::filesystem::copy_options::overwrite_existing);
     std::filesystem::copy_file(copies[1], folder_ / "torn.db-wal",
                                std::filesystem::copy_options::overwrite_existing);

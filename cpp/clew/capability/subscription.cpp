@@ -18,7 +18,9 @@ class OwnPosition final : public Subscription {
         options_(std::move(options)),
         pattern_(std::move(pattern)),
         bound_(options_.queue_max > 0 ? options_.queue_max : core_->options.retention.count_max),
-        state_({.position = position, .is_new = options_.start == StartAt::cursor}) {
+        state_({.position = position,
+                .is_new = options_.start == StartAt::cursor,
+                .is_armed = options_.start == StartAt::now}) {
     core_->subscriptions.fetch_add(1);
   }
   ~OwnPosition() override { cancel(); }
@@ -125,6 +127,7 @@ class OwnPosition final : public Subscription {
       }
     }
     if (state.position >= last) state.is_new = false;
+    if (last - state.position <= bound_ / 2) state.is_armed = true;
     return {};
   }
 
@@ -150,7 +153,6 @@ class OwnPosition final : public Subscription {
   // Passes over what is more than `queue_max`, and warns of what soon will be.
   Result<void> mind_bound(Answer& answer, Cursor last) {
     State& state = answer.state;
-    if (last - state.position < bound_ / 2) state.is_armed = true;
     const auto warns_at = (bound_ * 4 + 4) / 5;
     if (last - state.position < warns_at || state.is_new) return {};
     auto behind = last - state.position;
