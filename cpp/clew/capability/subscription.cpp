@@ -159,7 +159,7 @@ class OwnPosition final : public Subscription {
     if (options_.queue_max > 0) {
       CLEW_TRY(behind, drop_excess(answer, last));
     }
-    const bool is_full = answer.dropped > 0;
+    const bool is_full = answer.dropped > 0 || behind > bound_;
     if (behind < warns_at || !state.is_armed) return {};
     state.is_armed = false;
     if (is_full) return {};  // what has come already needs no warning
