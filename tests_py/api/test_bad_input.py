@@ -350,7 +350,10 @@ def check_invalid(bad: Bad, error: clew.ClewError) -> None:
     assert "value" in context
 
 
-TABLES = ("owners", "leases", "events", "traces", "workflows", "published", "runs")
+TABLES = (
+    *("owners", "leases", "events", "traces", "workflows", "published", "runs"),
+    *("event_types", "event_head", "event_log", "event_groups", "event_claims"),
+)
 
 
 def rows(rt: clew.Runtime) -> list[int]:

@@ -33,6 +33,8 @@ WITH_EXAMPLE = [
     "Runtime.verify",
     "capability",
     "load",
+    "publish",
+    "subscribe",
 ]
 
 
