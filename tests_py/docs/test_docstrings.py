@@ -23,18 +23,18 @@ WITH_EXAMPLE = [
     "Runtime.execute",
     "Runtime.find_workflow",
     "Runtime.map",
+    "Runtime.publish",
     "Runtime.register",
     "Runtime.resolve",
     "Runtime.runs",
     "Runtime.sql",
     "Runtime.start",
     "Runtime.submit",
+    "Runtime.subscribe",
     "Runtime.traces",
     "Runtime.verify",
     "capability",
     "load",
-    "publish",
-    "subscribe",
 ]
 
 
