@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from ._context import Context
     from ._events import Event, Subscription
     from ._records import (
+        Candidate,
         CapabilityInfo,
         Descriptor,
         EventType,
@@ -63,11 +64,13 @@ if TYPE_CHECKING:
     from ._run import Run
     from ._runtime import Runtime
     from ._workflow import Workflow, load
+    from ._workspace import Workspace
 
 __all__ = [
     "Ambiguous",
     "Call",
     "Cancelled",
+    "Candidate",
     "CapabilityInfo",
     "ClewError",
     "Closed",
@@ -102,6 +105,7 @@ __all__ = [
     "UnknownOutcome",
     "Unsupported",
     "Workflow",
+    "Workspace",
     "__version__",
     "capability",
     "load",
@@ -110,6 +114,7 @@ __all__ = [
 # Where each name that is fetched at its first use lives.
 _HOMES = {
     "Call": "_call",
+    "Candidate": "_records",
     "CapabilityInfo": "_records",
     "Context": "_context",
     "Descriptor": "_records",
@@ -127,6 +132,7 @@ _HOMES = {
     "Subscription": "_events",
     "Trace": "_records",
     "Workflow": "_workflow",
+    "Workspace": "_workspace",
     "capability": "_capability",
     "load": "_workflow",
 }

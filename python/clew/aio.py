@@ -15,28 +15,25 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Executor
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from . import _core, _errors, _options, _runtime
 from ._call import Call
-from ._capability import Capability
 from ._events import Event, Lifecycle, Types
 from ._events import Events as BlockingEvents
 from ._events import Subscription as BlockingSubscription
 from ._loop import ended
 from ._records import (
-    CapabilityInfo,
     EventType,
     Page,
     Problem,
-    Registration,
     RunInfo,
     Step,
     Trace,
     Violation,
 )
+from ._registry import Registering
 from ._run import Events as RunEvents
 from ._run import Run as BlockingRun
 from ._workflow import Source, Workflow, definition_of
@@ -45,6 +42,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from typing_extensions import Self
+
+    from ._workspace import Workspace
 
 __all__ = ["Events", "Run", "Runtime", "Subscription"]
 
@@ -230,7 +229,7 @@ class Subscription:
         return repr(self._subscription)
 
 
-class Runtime:
+class Runtime(Registering):
     """The twin of `clew.Runtime`, with the same arguments. Opening it blocks for the disk."""
 
     def __init__(
@@ -255,52 +254,19 @@ class Runtime:
             clock=clock,
             start=start,
         )
+        self._core = self._runtime._core
 
     @classmethod
     def of(cls, runtime: _runtime.Runtime) -> Runtime:
         """Return a twin of an open runtime: both are one runtime."""
         twin = cls.__new__(cls)
         twin._runtime = runtime
+        twin._core = runtime._core
         return twin
 
-    # --- capabilities: none of these waits ---
-
-    def register(
-        self, capability: Capability[..., Any] | Callable[..., Any], *, scope: str = "public"
-    ) -> Registration:
-        """Register a decorated function; see `clew.Runtime.register`."""
-        return self._runtime.register(capability, scope=scope)
-
-    def register_native(
-        self, name: str, *, contract: Mapping[str, Any] | None = None
-    ) -> Registration:
-        """Register a C++ function under a contract."""
-        return self._runtime.register_native(name, contract=contract)
-
-    def capabilities(
-        self,
-        *,
-        id: str | None = None,  # noqa: A002 - the word of contracts
-        tag: str | None = None,
-        effect: str | None = None,
-    ) -> list[CapabilityInfo]:
-        """Return what is registered."""
-        return self._runtime.capabilities(id=id, tag=tag, effect=effect)
-
-    def resolve(self, ref: _core.Reference) -> CapabilityInfo:
-        """Return what a reference means."""
-        return self._runtime.resolve(ref)
-
-    def add_executor(
-        self,
-        name: str,
-        executor: Executor,
-        targets: Sequence[str],
-        *,
-        capacity: int | None = None,
-    ) -> None:
-        """Let any `concurrent.futures.Executor` serve targets."""
-        self._runtime.add_executor(name, executor, targets, capacity=capacity)
+    def workspace(self, name: str) -> Workspace:
+        """Return a tenant's own capabilities; its calls block, but for `Workspace.submit`."""
+        return self._runtime.workspace(name)
 
     # --- calls ---
 
