@@ -18,6 +18,11 @@ class EventReader {
   EventReader(CorePtr core, SubscriptionPtr subscription)
       : core_(std::move(core)), subscription_(std::move(subscription)) {}
 
+  // Cancels. In a child made by fork, whose parent has the threads, it leaves all alone.
+  ~EventReader();
+  EventReader(const EventReader&) = delete;
+  EventReader& operator=(const EventReader&) = delete;
+
   // For calls without the GIL. Throws Raised(`closed`) in a forked child.
   Subscription& subscription() const {
     core_->runtime_unless_forked();

@@ -110,6 +110,15 @@ py::list event_types(const Self& self) {
 
 }  // namespace
 
+EventReader::~EventReader() {
+  try {
+    core_->runtime_unless_forked();
+    without_gil([&] { subscription_->cancel(); });
+  } catch (const Raised&) {
+    (void)new SubscriptionPtr(std::move(subscription_));  // never destroyed
+  }
+}
+
 // Virtual time stands still unless another thread moves it: then the wait looks at it every slice,
 // so that Ctrl-C is heeded too.
 bool EventReader::wait(Timestamp until) const {

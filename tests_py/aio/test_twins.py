@@ -37,8 +37,7 @@ def test_twins_have_the_same_names_and_signatures(blocking: type, twin: type) ->
     for name in set(ours) - WITHOUT:
         if callable(ours[name]) and (name != "__init__" or blocking is clew.Runtime):
             one, other = inspect.signature(ours[name]), inspect.signature(theirs[name])
-            # All but `self`, which functions that stand elsewhere annotate.
-            assert list(one.parameters.values())[1:] == list(other.parameters.values())[1:], name
+            assert list(one.parameters.values()) == list(other.parameters.values()), name
 
 
 def test_what_blocks_is_a_coroutine_and_what_does_not_is_none() -> None:

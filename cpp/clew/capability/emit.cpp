@@ -100,8 +100,10 @@ bool Invocation::finish_with_events(Value output) {
     return true;
   }
   auto events = take_emitted();
-  const bool joins = parent_ && is_within_step() && parent_->adopt(events).has_value();
-  const auto published = joins ? Result<void>() : core_->broker->publish_all(std::move(events));
+  // Within a step they must not outrun it: a step that is made again would publish them again.
+  const auto published = parent_ && is_within_step()
+                             ? parent_->adopt(events)
+                             : core_->broker->publish_all(std::move(events));
   if (published) {
     complete(CallOutcome::success, std::move(output));
   } else {
