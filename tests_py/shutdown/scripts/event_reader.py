@@ -1,4 +1,4 @@
-"""Subscriptions of every kind at exit: one waits, one iterates on a loop, a member holds an event."""
+"""Subscriptions at exit: one waits, one iterates on a loop, a member holds an event."""
 
 import asyncio
 import os
