@@ -4,6 +4,8 @@
 #include "clew/capability/detail/event_log.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <string_view>
 #include <utility>
 
 #include "clew/base/json.hpp"
@@ -14,6 +16,11 @@ namespace {
 // Newest events of a file that are kept for those who follow it live.
 constexpr std::size_t tail_max = 4096;
 constexpr Duration look_every = std::chrono::milliseconds(50);
+
+std::uint64_t hash_of(const Event& event) {
+  const std::hash<std::string_view> hash;
+  return hash(event.id) ^ (hash(event.type) << 1U);
+}
 
 }  // namespace
 
@@ -49,14 +56,19 @@ void EventLog::append(std::span<Appended> events) {
 void EventLog::append_one(Appended& wanted, Timestamp now) {
   Event& event = *wanted.event;
   if (!tail_.empty() && tail_.front()->time <= retention_.expired(now)) trim(now);
-  const auto [entry, is_new] = ids_.try_emplace(IdKey{event.type, event.id}, last() + 1);
-  if (!is_new) {
+  const auto hash = hash_of(event);
+  const auto first = tail_.empty() ? 0 : tail_.front()->cursor;
+  const auto there = ids_.find(hash, [&](Cursor cursor) {
+    const Event& other = *tail_[static_cast<std::size_t>(cursor - first)];
+    return other.id == event.id && other.type == event.type;
+  });
+  if (there != 0) {
     wanted.is_duplicate = true;
-    wanted.cursor = entry->second;
-    const auto index = static_cast<std::size_t>(wanted.cursor - tail_.front()->cursor);
-    wanted.refused = differs(*tail_[index], event);
+    wanted.cursor = there;
+    wanted.refused = differs(*tail_[static_cast<std::size_t>(there - first)], event);
     return;
   }
+  ids_.insert(hash, last() + 1);
   time_ = std::max(time_, event.time);
   event.time = time_;
   event.cursor = wanted.cursor = last() + 1;
@@ -73,7 +85,7 @@ void EventLog::trim(Timestamp now) {
 }
 
 void EventLog::pop_front() {
-  if (is_memory_) ids_.erase(IdKey{tail_.front()->type, tail_.front()->id});
+  if (is_memory_) ids_.erase(hash_of(*tail_.front()), tail_.front()->cursor);
   tail_.pop_front();
 }
 
@@ -154,13 +166,14 @@ bool EventLog::is_ready(const Sleep& sleep) const {
 std::vector<Function<void()>> EventLog::take_ready() {
   std::vector<Function<void()>> ready;
   const auto now = clock_.now();
-  std::erase_if(sleepers_, [&](Sleeper& sleeper) {
-    const Sleep& sleep = sleeper.sleep;
-    const bool is_due = sleep.due != Timestamp::never() && now >= sleep.due;
-    if (!is_due && !is_ready(sleep)) return false;
-    ready.push_back(std::move(sleeper.ready));
-    return true;
-  });
+  for (auto& sleeper : std::exchange(sleepers_, {})) {
+    const bool is_due = sleeper.sleep.due != Timestamp::never() && now >= sleeper.sleep.due;
+    if (is_due || is_ready(sleeper.sleep)) {
+      ready.push_back(std::move(sleeper.ready));
+    } else {
+      sleepers_.push_back(std::move(sleeper));
+    }
+  }
   return ready;
 }
 

@@ -7,12 +7,11 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "clew/base/mutex.hpp"
 #include "clew/base/threads.hpp"
+#include "clew/capability/detail/event_ids.hpp"
 #include "clew/capability/detail/event_rows.hpp"
 
 namespace clew::detail {
@@ -62,17 +61,6 @@ class EventLog {
   void stop();
 
  private:
-  struct IdKey {
-    std::string_view type;
-    std::string_view id;
-    friend bool operator==(const IdKey&, const IdKey&) = default;
-  };
-  struct HashIdKey {
-    std::size_t operator()(const IdKey& key) const {
-      return std::hash<std::string_view>()(key.id) ^
-             (std::hash<std::string_view>()(key.type) << 1U);
-    }
-  };
   struct Sleeper {
     Sleep sleep;
     Function<void()> ready;
@@ -106,7 +94,7 @@ class EventLog {
   Condition changed_;                                  // sleepers in wait()
   std::deque<EventPtr> tail_ CLEW_GUARDED_BY(mutex_);  // cursors without gaps, the newest last
   Timestamp time_ CLEW_GUARDED_BY(mutex_);             // of the newest event of a log in memory
-  std::unordered_map<IdKey, Cursor, HashIdKey> ids_ CLEW_GUARDED_BY(mutex_);  // views into tail_
+  EventIds ids_ CLEW_GUARDED_BY(mutex_);               // of a log in memory
   std::vector<Sleeper> sleepers_ CLEW_GUARDED_BY(mutex_);
   int waiting_ CLEW_GUARDED_BY(mutex_) = 0;
   bool is_over_ CLEW_GUARDED_BY(mutex_) = false;     // nobody waits any more
