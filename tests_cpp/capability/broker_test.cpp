@@ -484,14 +484,21 @@ TEST_P(BrokerFile, a_publish_that_times_out_in_the_queue_is_never_stored) {
 TEST_P(BrokerFile, a_publish_that_times_out_while_it_is_written_has_an_unknown_outcome) {
   Mutex mutex;
   Condition go;
+  bool is_entered = false;
   bool may_go = false;
   auto* fault = find_fault_point("store.commit.inside");
   fault->arm([&]() -> Result<void> {
     Lock lock(mutex);
+    is_entered = true;
+    go.notify_all();
     while (!may_go) go.wait(lock);
     return {};
   });
   std::thread timer([&] {
+    {
+      Lock lock(mutex);
+      while (!is_entered) go.wait(lock);  // it is being written
+    }
     clock_.await_waiters(1);
     clock_.advance(second);
   });

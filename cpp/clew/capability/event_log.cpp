@@ -57,9 +57,10 @@ void EventLog::append_one(Appended& wanted, Timestamp now) {
   Event& event = *wanted.event;
   if (!tail_.empty() && tail_.front()->time <= retention_.expired(now)) trim(now);
   const auto hash = hash_of(event);
+  const auto* const tail = &tail_;
   const auto first = tail_.empty() ? 0 : tail_.front()->cursor;
   const auto there = ids_.find(hash, [&](Cursor cursor) {
-    const Event& other = *tail_[static_cast<std::size_t>(cursor - first)];
+    const Event& other = *(*tail)[static_cast<std::size_t>(cursor - first)];
     return other.id == event.id && other.type == event.type;
   });
   if (there != 0) {
