@@ -149,7 +149,7 @@ class AsyncJob : public std::enable_shared_from_this<AsyncJob> {
   }
 
   void end(Result<Value> result) {
-    if (invocation_->tag() == nullptr) {
+    if (!invocation_->commits_at_end()) {
       invocation_->finish(std::move(result));
     } else {
       finish_step(std::move(result));

@@ -86,7 +86,7 @@ class PythonExecutor final : public CapabilityExecutor {
   }
 
   static bool is_finished_with_gil(const Invocation& invocation, const Result<Value>& result) {
-    return invocation.tag() == nullptr && invocation.input().byte_size() <= bytes_with_gil_max &&
+    return !invocation.commits_at_end() && invocation.input().byte_size() <= bytes_with_gil_max &&
            (!result || result->byte_size() <= bytes_with_gil_max);
   }
 

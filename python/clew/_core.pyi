@@ -341,6 +341,7 @@ class Runtime:
         traces_max: int | None = None,
         traces_age: Duration | None = None,
         lease_ttl: Duration | None = None,
+        idempotency_ttl: Duration | None = None,
     ) -> None:
         """Open the store and start. Blocks for the disk. None means the default."""
 

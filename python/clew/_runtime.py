@@ -47,7 +47,8 @@ class Runtime(Registering):
             written; a power cut may lose the last ``relaxed_ms``, a killed process loses nothing.
         environment: In ``"production"`` a changed function never replaces a registered one.
         limits: ``queue_max`` (calls), ``traces_max`` (kept), ``traces_age`` (a duration),
-            ``relaxed_ms`` (at most a day), ``lease_ttl`` (a duration).
+            ``relaxed_ms`` (at most a day), ``lease_ttl`` (a duration), ``idempotency_ttl`` (how
+            long a key answers with its result, by default a day).
         clock: A `ManualClock`, for tests.
         start: False to leave alone the runs that others have left behind.
 
@@ -135,13 +136,18 @@ class Runtime(Registering):
             input: The input object; absent, it is empty. Later changes to it are not seen.
             timeout: How long it may take, waiting included: above zero.
             deadline: The same as an aware datetime; the earlier of both counts.
-            idempotency_key: What the handler sees as ``ctx.idempotency_key``.
+            idempotency_key: The call happens once under it: its success is kept in the store, and
+                answers the same input, also from others who call meanwhile and after a restart.
+                After a failure the key is free again. The handler sees it as
+                ``ctx.idempotency_key``.
             target: Run there and nowhere else.
             correlation_id: A word of yours for its trace.
             priority: Higher goes first; 32 bits.
 
         Raises:
             Closed: The runtime is closed; said before anything about the arguments.
+            Conflict: The idempotency key belongs to another input; the first difference is named.
+            UnknownOutcome: A ``once`` capability was interrupted under that key.
             Conflict: Called in an `async def` handler, where waiting would block the loop that has
                 to run the call: await ``ctx.call`` there.
             ClewError: Bad input, a refusal, or what the handler raised (as `ExecutionFailed`, whose

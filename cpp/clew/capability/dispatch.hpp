@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "clew/capability/executor.hpp"
+#include "clew/capability/idempotency.hpp"
 #include "clew/capability/invocation.hpp"
 #include "clew/capability/registry.hpp"
 #include "clew/exec/thread_pool.hpp"
@@ -92,6 +93,7 @@ struct DispatcherParts {  // all borrowed, all outlive the dispatcher
   ThreadPool& pool;
   Timers& timers;
   TraceStore& traces;
+  IdempotencyKeys* keys = nullptr;  // null: a key is only told to the handler
 };
 std::unique_ptr<Dispatcher> make_dispatcher(DispatcherParts parts);
 

@@ -93,6 +93,11 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   // How far the handler says it is: `done` of `total`; total 0: it has not said.
   void report_progress(std::int64_t done, std::int64_t total);
   std::pair<std::int64_t, std::int64_t> progress() const;
+  // Whether its success is committed by finish(), or by the run that it is a step of: neither may
+  // happen where nothing may block.
+  bool commits_at_end() const {
+    return record_.tag != nullptr || claimed_.load(std::memory_order_relaxed);
+  }
 
   // --- for callers ---
   State state() const { return state_.load(std::memory_order_acquire); }
@@ -114,6 +119,9 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   // call has ended when this returns. A running handler is told to stop. For an effect that happens
   // `once` the outcome is unknown then.
   void expire();
+  // Ends a call that has not begun with what is known without running it; false when it had begun
+  // or ended before.
+  bool answer(CallOutcome kind, Result<Value> result);
   CapabilityExecutor* executor() const { return executor_.get(); }
   // The call within which it was made, or nullptr.
   const Invocation* parent() const { return parent_.get(); }
@@ -122,6 +130,7 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   friend class DispatcherImpl;
   enum class Ending : std::uint8_t { open, taken };
   bool end(CallOutcome kind, Result<Value> result);  // false: somebody else did
+  bool finish_checked(Result<Value> result);         // with what the contract allows
   void announce();                                   // tells everybody who waits
   bool park(Timestamp until);
   void signal_cancel();
@@ -141,8 +150,10 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   std::int64_t admitted_ns_ = 0;
   Timestamp deadline_ = Timestamp::never();
   bool may_run_here_ = true;
-  bool counted_ = false;  // in flight
-  bool traced_ = false;   // leaves its trace in the TraceStore
+  bool keyed_ = false;                // has an idempotency key that counts
+  std::atomic<bool> claimed_{false};  // of those: it is the one that runs
+  bool counted_ = false;              // in flight
+  bool traced_ = false;               // leaves its trace in the TraceStore
   bool unbounded_ = false;
   std::uint16_t depth_ = 0;
   int priority_ = 0;
