@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from ._durable import DurableCall
     from ._workspace import Workspace
 
 __all__ = ["Runtime"]
@@ -182,11 +183,18 @@ class Runtime(Registering):
         target: str | None = None,
         correlation_id: str | None = None,
         priority: int = 0,
+        durable: bool = False,
     ) -> Call:
         """Start a call; the arguments are those of `execute`. Never blocks.
 
         A refusal (a full queue, an unknown capability) is the outcome of the call; arguments of
         which no request can be made raise here, as does a closed runtime.
+
+        Args:
+            durable: True to have the call accepted for good: it will run, also if this process
+                dies, and ``rt.call(id)`` finds it again, with its result. Blocks until that is on
+                the disk. It may be tried more than once, as its contract's ``effect`` and ``retry``
+                allow; ``idempotency_key`` makes a second submission give the first call.
 
         Example:
             >>> calls = [rt.submit(words, {"doc": doc}) for doc in ("a b", "c")]
@@ -204,7 +212,21 @@ class Runtime(Registering):
             target=target,
             correlation_id=correlation_id,
             priority=priority,
+            durable=durable,
         )
+
+    def call(self, id: str) -> DurableCall:  # noqa: A002 - the word of users
+        """Return a durable call by its id, whichever process has submitted it. `NotFound`.
+
+        Example:
+            >>> call = rt.submit(words, {"doc": "a b"}, durable=True)
+            >>> rt.call(call.id).result()
+            2
+        """
+        from ._durable import open_call
+
+        self._require_open()
+        return open_call(self._core, id)
 
     def map(
         self,

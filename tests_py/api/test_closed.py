@@ -61,6 +61,7 @@ RUNTIME: dict[str, list[Given]] = {
     ],
     "publish_workflow": [given(WORKFLOW), given(3), given("no.such@^1")],
     "find_workflow": [given("a.b@^1"), given(3), given("")],
+    "call": [given("x"), given(3), given("")],
     "run": [given("x"), given(3), given("")],
     "runs": [given(), given(status="done"), given(limit=0), given(cursor=3)],
     "traces": [given(), given(outcome="bad"), given(limit=0), given(since="now")],
