@@ -146,6 +146,13 @@ py::dict resolve(const Self& self, py::handle reference, bool public_only,
   return found;
 }
 
+py::dict placement(const Self& self, py::handle reference, const std::string& target,
+                   const std::string& workspace) {
+  const auto capability = resolve_in(self, reference, workspace);
+  return to_dict(
+      unwrap(self.core()->runtime().dispatcher().explain_placement(*capability, target)));
+}
+
 py::list dependencies(const Self& self, py::handle reference, const std::string& workspace) {
   const auto capability = resolve_in(self, reference, workspace);
   const auto snapshot = self.core()->runtime().registry().snapshot();
@@ -234,6 +241,7 @@ void define_capabilities(Class& runtime) {
       .def("capabilities", capabilities, "workspace"_a = "")
       .def("resolve", resolve, "ref"_a, py::kw_only(), "public_only"_a = false, "workspace"_a = "")
       .def("dependencies", dependencies, "ref"_a, "workspace"_a = "")
+      .def("placement", placement, "ref"_a, "target"_a = "", "workspace"_a = "")
       .def("add_executor", add_executor, "name"_a, "executor"_a, "targets"_a, py::kw_only(),
            "capacity"_a = py::none());
 }

@@ -416,6 +416,9 @@ class Runtime:
     def dependencies(self, ref: Reference, workspace: str = "") -> list[dict[str, Any]]:
         """Return what a capability needs, transitively, deepest first."""
 
+    def placement(self, ref: Reference, target: str = "", workspace: str = "") -> dict[str, Any]:
+        """Return what `clew.Placement` holds. `NoEligibleTarget`."""
+
     def add_executor(
         self,
         name: str,

@@ -37,6 +37,7 @@ RUNTIME: dict[str, list[Given]] = {
     "register_native": [given("echo"), given(3), given("no.such")],
     "register_contract": [given({"id": "a.b", "version": "1.0.0"}), given(3), given("no.yaml")],
     "set_lifecycle": [given("text.words@1.0.0", "retired"), given(3, 3), given("a", "gone")],
+    "placement": [given("text.words"), given(3), given("a", target=3)],
     "dependencies": [given("text.words"), given(3)],
     "workspace": [given("acme"), given(3), given("a b")],
     "capabilities": [given(), given(id=3), given(effect="sometimes")],

@@ -101,6 +101,11 @@ class DispatcherImpl final : public Dispatcher {
     return placement_.add(std::move(executor));
   }
 
+  Result<PlacementReport> explain_placement(const Capability& capability,
+                                            const std::string& target) const override {
+    return placement_.explain(capability, target);
+  }
+
   void begin_stop() override { core_->closing.store(true, std::memory_order_seq_cst); }
 
   bool stop(bool drain, Timestamp deadline) override {

@@ -10,6 +10,7 @@
 #include "clew/capability/executor.hpp"
 #include "clew/capability/idempotency.hpp"
 #include "clew/capability/invocation.hpp"
+#include "clew/capability/placement.hpp"
 #include "clew/capability/registry.hpp"
 #include "clew/exec/thread_pool.hpp"
 #include "clew/exec/timers.hpp"
@@ -61,6 +62,10 @@ class Dispatcher {
 
   // Serves what executor->accepts(). `conflict` for a name that is taken.
   virtual Result<void> add_executor(std::shared_ptr<CapabilityExecutor> executor) = 0;
+
+  // Where a call of `capability` would run now, and why. `no_eligible_target`.
+  virtual Result<PlacementReport> explain_placement(const Capability& capability,
+                                                    const std::string& target) const = 0;
 
   // Refuses new calls from outside with `closed`; calls within calls and steps go on.
   virtual void begin_stop() = 0;
