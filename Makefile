@@ -92,6 +92,9 @@ wheel-smoke: wheel  ## Install the wheel into an empty environment and use it
 	@$(STAGE) wheel-smoke bash -c '.ci/install-wheel build/smoke && cd build/smoke && \
 	  bin/python -W error $(CURDIR)/tests_py/packaging/smoke.py'
 
+stress: module  ## The nine loads of tests_py/stress at full length: a million calls and more
+	@CLEW_STRESS=1 $(PYTEST) -n 1 --timeout 900 tests_py/stress/test_stress_set.py
+
 test-shutdown: module  ## Scripts in child processes, each ended in every way, 20 times
 	@$(PYTEST) -n $(JOBS) -m shutdown
 
