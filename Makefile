@@ -92,16 +92,13 @@ wheel-smoke: wheel  ## Install the wheel into an empty environment and use it
 	@$(STAGE) wheel-smoke bash -c '.ci/install-wheel build/smoke && cd build/smoke && \
 	  bin/python -W error $(CURDIR)/tests_py/packaging/smoke.py'
 
-stress: module  ## The nine loads of tests_py/stress at full length: a million calls and more
-	@CLEW_STRESS=1 $(PYTEST) -n 1 --timeout 900 tests_py/stress/test_stress_set.py
-
 test-shutdown: module  ## Scripts in child processes, each ended in every way, 20 times
 	@$(PYTEST) -n $(JOBS) -m shutdown
 
 sanitize: test-asan test-tsan  ## Both sanitizers
 
-stress: build  ## C++ and Python tests over and over with new seeds (ROUNDS=10)
-	@for round in $$(seq $${ROUNDS:-10}); do \
+stress: build  ## All tests over and over with new seeds (ROUNDS=10), the nine loads at full length
+	@export CLEW_STRESS=1; for round in $$(seq $${ROUNDS:-10}); do \
 	  export CLEW_SEED=$$RANDOM$$RANDOM; echo "round $$round of $${ROUNDS:-10}, CLEW_SEED=$$CLEW_SEED"; \
 	  $(STAGE) stress bash -c '$(CTEST) --test-dir build/dev && \
 	    $(PYTEST) -n $(JOBS) --ignore tests_py/codebase'; done

@@ -90,6 +90,7 @@ def test_of_two_hundred_every_fifth_raises_and_then_all_is_well(
     assert clew_runtime.execute("s.s", {"n": 1}) == 1
 
 
+@pytest.mark.timeout(1800)
 def test_a_soak_leaves_memory_as_it_was() -> None:
     with clew.Runtime(limits={"traces_max": 1000}) as rt:
         register(rt, flaky)
@@ -106,6 +107,7 @@ def test_a_soak_leaves_memory_as_it_was() -> None:
         assert resident() <= baseline * 1.1 + 8 * MIB
 
 
+@pytest.mark.timeout(600)
 def test_cycles_of_making_using_and_dropping_leave_no_descriptor(tmp_path: Path) -> None:
     def cycle() -> None:
         with clew.Runtime(tmp_path / "a.db", workers=2) as rt:
