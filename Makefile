@@ -97,8 +97,8 @@ test-shutdown: module  ## Scripts in child processes, each ended in every way, 2
 
 sanitize: test-asan test-tsan  ## Both sanitizers
 
-stress: build  ## C++ and Python tests over and over with new seeds (ROUNDS=10)
-	@for round in $$(seq $${ROUNDS:-10}); do \
+stress: build  ## All tests over and over with new seeds (ROUNDS=10), the nine loads at full length
+	@export CLEW_STRESS=1; for round in $$(seq $${ROUNDS:-10}); do \
 	  export CLEW_SEED=$$RANDOM$$RANDOM; echo "round $$round of $${ROUNDS:-10}, CLEW_SEED=$$CLEW_SEED"; \
 	  $(STAGE) stress bash -c '$(CTEST) --test-dir build/dev && \
 	    $(PYTEST) -n $(JOBS) --ignore tests_py/codebase'; done

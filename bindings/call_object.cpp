@@ -156,6 +156,25 @@ Request request_of(Core& core, const char* method, const Arguments& given) {
   return make_request(core, ref, input, options);
 }
 
+bool names_durable(const Arguments& given) {
+  for (std::size_t i = 0; i < given.named(); ++i) {
+    if (given.name(i) == "durable") return true;
+  }
+  return false;
+}
+
+// Such a call is a run, which is Python's to make.
+py::object submit_durably(PyObject* self, const Arguments& given) {
+  py::list values;
+  values.append(py::handle(self));
+  for (Py_ssize_t i = 0; i < given.positional; ++i) values.append(py::handle(given.values[i]));
+  py::dict options;
+  for (std::size_t i = 0; i < given.named(); ++i) {
+    options[py::str(std::string(given.name(i)))] = given.named_value(i);
+  }
+  return py::module_::import("clew._durable").attr("submit")(*values, **options);
+}
+
 PyObject* runtime_execute(PyObject* self, PyObject* const* values, Py_ssize_t count,
                           PyObject* names) {
   return guarded([&] {
@@ -171,7 +190,9 @@ PyObject* runtime_submit(PyObject* self, PyObject* const* values, Py_ssize_t cou
   return guarded([&] {
     CorePtr const* shared = nullptr;
     auto& core = core_of(self, shared);
-    auto call = submit(*shared, request_of(core, "submit", {values, count, names}));
+    const Arguments given{values, count, names};
+    if (!is_bare && names_durable(given)) return submit_durably(self, given).release().ptr();
+    auto call = submit(*shared, request_of(core, "submit", given));
     return to_object(std::move(call), is_bare).release().ptr();
   });
 }

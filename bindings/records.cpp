@@ -116,6 +116,25 @@ py::dict to_dict(const Candidate& candidate) {
       .take();
 }
 
+py::dict to_dict(const PlacementReport& report) {
+  py::list candidates;
+  for (const auto& each : report.candidates) {
+    candidates.append(Fields()
+                          .text("executor", each.executor)
+                          .text_or_none("target", each.target)
+                          .add("load", py::float_(each.load))
+                          .text_or_none("rejected", each.rejected)
+                          .take());
+  }
+  return Fields()
+      .text("target", report.target)
+      .text("executor", report.executor)
+      .text("reason", report.reason)
+      .text("confidence", report.confidence)
+      .add("candidates", std::move(candidates))
+      .take();
+}
+
 py::dict to_dict(const workflow::RunInfo& info) {
   return Fields()
       .text("id", info.id)

@@ -49,7 +49,8 @@ std::unique_ptr<Self> open(const std::string& store, py::handle workers, py::han
                            const std::string& durability, const std::string& environment,
                            std::shared_ptr<ManualClock> clock, bool start, py::handle queue_max,
                            py::handle relaxed_window, py::handle traces_max, py::handle traces_age,
-                           py::handle lease_ttl, py::handle events_max, py::handle events_age) {
+                           py::handle lease_ttl, py::handle idempotency_ttl, py::handle events_max,
+                           py::handle events_age) {
   RuntimeOptions options;
   options.store = store;
   options.durability = durability_of(durability);
@@ -70,6 +71,7 @@ std::unique_ptr<Self> open(const std::string& store, py::handle workers, py::han
   set_if_given(relaxed_window, options.relaxed_window, "relaxed_window");
   set_if_given(traces_age, options.traces.age_max, "traces_age");
   set_if_given(lease_ttl, options.lease_ttl, "lease_ttl");
+  set_if_given(idempotency_ttl, options.idempotency_ttl, "idempotency_ttl");
   return std::make_unique<Self>(Core::open(std::move(options), std::move(clock)));
 }
 
@@ -146,6 +148,13 @@ py::dict resolve(const Self& self, py::handle reference, bool public_only,
   for (const auto& each : resolution.candidates) candidates.append(to_dict(each));
   found["candidates"] = std::move(candidates);
   return found;
+}
+
+py::dict placement(const Self& self, py::handle reference, const std::string& target,
+                   const std::string& workspace) {
+  const auto capability = resolve_in(self, reference, workspace);
+  return to_dict(
+      unwrap(self.core()->runtime().dispatcher().explain_placement(*capability, target)));
 }
 
 py::list dependencies(const Self& self, py::handle reference, const std::string& workspace) {
@@ -236,6 +245,7 @@ void define_capabilities(Class& runtime) {
       .def("capabilities", capabilities, "workspace"_a = "")
       .def("resolve", resolve, "ref"_a, py::kw_only(), "public_only"_a = false, "workspace"_a = "")
       .def("dependencies", dependencies, "ref"_a, "workspace"_a = "")
+      .def("placement", placement, "ref"_a, "target"_a = "", "workspace"_a = "")
       .def("add_executor", add_executor, "name"_a, "executor"_a, "targets"_a, py::kw_only(),
            "capacity"_a = py::none());
 }
@@ -256,7 +266,8 @@ void register_runtime(py::module_& m) {
            "name"_a = py::none(), "durability"_a = "sync", "environment"_a = "development",
            "clock"_a = py::none(), "start"_a = true, "queue_max"_a = py::none(),
            "relaxed_window"_a = py::none(), "traces_max"_a = py::none(),
-           "traces_age"_a = py::none(), "lease_ttl"_a = py::none(), "events_max"_a = py::none(),
+           "traces_age"_a = py::none(), "lease_ttl"_a = py::none(),
+           "idempotency_ttl"_a = py::none(), "events_max"_a = py::none(),
            "events_age"_a = py::none())
       .def_property_readonly("name", [](const Self& self) { return self.core()->options().name; })
       .def_property_readonly("store", [](const Self& self) { return self.core()->options().store; })

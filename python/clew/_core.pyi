@@ -364,6 +364,7 @@ class Runtime:
         traces_max: int | None = None,
         traces_age: Duration | None = None,
         lease_ttl: Duration | None = None,
+        idempotency_ttl: Duration | None = None,
         events_max: int | None = None,
         events_age: Duration | None = None,
     ) -> None:
@@ -439,6 +440,9 @@ class Runtime:
 
     def dependencies(self, ref: Reference, workspace: str = "") -> list[dict[str, Any]]:
         """Return what a capability needs, transitively, deepest first."""
+
+    def placement(self, ref: Reference, target: str = "", workspace: str = "") -> dict[str, Any]:
+        """Return what `clew.Placement` holds. `NoEligibleTarget`."""
 
     def add_executor(
         self,

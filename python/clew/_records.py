@@ -15,6 +15,8 @@ __all__ = [
     "Descriptor",
     "EventType",
     "Page",
+    "Placement",
+    "PlacementCandidate",
     "Problem",
     "Registration",
     "Retry",
@@ -179,6 +181,42 @@ class Candidate(_Shown):
     scope: str
     lifecycle: str
     rejected: str | None  #: Why it was not taken; None for the one that was.
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class PlacementCandidate(_Shown):
+    """An executor that was considered for a call."""
+
+    _facts = ("executor", "target", "load", "rejected")
+
+    executor: str
+    target: str | None
+    load: float  #: Running and queued calls over its capacity.
+    rejected: str | None  #: Why it does not run the call; None for the one that does.
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class Placement(_Shown):
+    """Where a call would run now, and why.
+
+    ``reason`` is ``"only_candidate"``, ``"preferred_target"``, ``"least_load"`` or
+    ``"tie_by_name"``; ``confidence`` is ``"high"`` below half of the executor's load, ``"medium"``
+    below three quarters, else ``"low"``.
+    """
+
+    _facts = ("target", "executor", "reason", "confidence")
+
+    target: str
+    executor: str
+    reason: str
+    confidence: str
+    candidates: tuple[PlacementCandidate, ...]
+
+    @classmethod
+    def of(cls, found: dict[str, Any]) -> Placement:
+        """Read what the core says of a placement."""
+        candidates = tuple(PlacementCandidate(**one) for one in found.pop("candidates"))
+        return cls(**found, candidates=candidates)
 
 
 @dataclass(frozen=True, repr=False, slots=True)

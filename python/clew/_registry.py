@@ -10,7 +10,7 @@ from . import _check, _errors, _options
 from . import _core as core
 from ._capability import bind
 from ._check import invalid
-from ._records import Binding, CapabilityInfo, Registration
+from ._records import Binding, CapabilityInfo, Placement, Registration
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -235,6 +235,23 @@ class Registering:
         self._require_open()
         found = self._core.dependencies(ref, workspace=self._workspace)
         return [CapabilityInfo.of(one) for one in found]
+
+    def placement(self, ref: core.Reference, *, target: str | None = None) -> Placement:
+        """Return where a call would run now, and what speaks against each other executor.
+
+        Contract, permitted targets and ``target`` are law. Of what is left, whoever is not
+        overloaded (above 0.9) goes first, then preferred targets, then the least load, then names.
+
+        Raises:
+            NoEligibleTarget: Nobody may run it; ``context["candidates"]`` says why.
+
+        Example:
+            >>> rt.placement("text.words").reason
+            'only_candidate'
+        """
+        self._require_open()
+        wish = _check.optional_text("target", target) or ""
+        return Placement.of(self._core.placement(ref, wish, self._workspace))
 
     def add_executor(
         self,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from ._durable import DurableCall
     from ._workspace import Workspace
 
 __all__ = ["Runtime"]
@@ -49,7 +50,8 @@ class Runtime(Registering):
         environment: In ``"production"`` a changed function never replaces a registered one.
         limits: ``queue_max`` (calls), ``traces_max`` (kept), ``traces_age`` (a duration),
             ``events_max`` and ``events_age`` (likewise of events), ``relaxed_ms`` (at most a day),
-            ``lease_ttl`` (a duration).
+            ``lease_ttl`` (a duration), ``idempotency_ttl`` (how long a key answers with its
+            result, by default a day).
         clock: A `ManualClock`, for tests.
         start: False to leave alone the runs that others have left behind.
 
@@ -137,13 +139,18 @@ class Runtime(Registering):
             input: The input object; absent, it is empty. Later changes to it are not seen.
             timeout: How long it may take, waiting included: above zero.
             deadline: The same as an aware datetime; the earlier of both counts.
-            idempotency_key: What the handler sees as ``ctx.idempotency_key``.
+            idempotency_key: The call happens once under it: its success is kept in the store, and
+                answers the same input, also from others who call meanwhile and after a restart.
+                After a failure the key is free again. The handler sees it as
+                ``ctx.idempotency_key``.
             target: Run there and nowhere else.
             correlation_id: A word of yours for its trace.
             priority: Higher goes first; 32 bits.
 
         Raises:
             Closed: The runtime is closed; said before anything about the arguments.
+            Conflict: The idempotency key belongs to another input; the first difference is named.
+            UnknownOutcome: A ``once`` capability was interrupted under that key.
             Conflict: Called in an `async def` handler, where waiting would block the loop that has
                 to run the call: await ``ctx.call`` there.
             ClewError: Bad input, a refusal, or what the handler raised (as `ExecutionFailed`, whose
@@ -178,11 +185,18 @@ class Runtime(Registering):
         target: str | None = None,
         correlation_id: str | None = None,
         priority: int = 0,
+        durable: bool = False,
     ) -> Call:
         """Start a call; the arguments are those of `execute`. Never blocks.
 
         A refusal (a full queue, an unknown capability) is the outcome of the call; arguments of
         which no request can be made raise here, as does a closed runtime.
+
+        Args:
+            durable: True to have the call accepted for good: it will run, also if this process
+                dies, and ``rt.call(id)`` finds it again, with its result. Blocks until that is on
+                the disk. It may be tried more than once, as its contract's ``effect`` and ``retry``
+                allow; ``idempotency_key`` makes a second submission give the first call.
 
         Example:
             >>> calls = [rt.submit(words, {"doc": doc}) for doc in ("a b", "c")]
@@ -200,7 +214,21 @@ class Runtime(Registering):
             target=target,
             correlation_id=correlation_id,
             priority=priority,
+            durable=durable,
         )
+
+    def call(self, id: str) -> DurableCall:  # noqa: A002 - the word of users
+        """Return a durable call by its id, whichever process has submitted it. `NotFound`.
+
+        Example:
+            >>> call = rt.submit(words, {"doc": "a b"}, durable=True)
+            >>> rt.call(call.id).result()
+            2
+        """
+        from ._durable import open_call
+
+        self._require_open()
+        return open_call(self._core, id)
 
     def map(
         self,

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from ._durable import DurableCall
     from ._workspace import Workspace
 
 __all__ = ["Events", "Run", "Runtime", "Subscription"]
@@ -310,6 +311,7 @@ class Runtime(Registering):
         target: str | None = None,
         correlation_id: str | None = None,
         priority: int = 0,
+        durable: bool = False,
     ) -> Call:
         """Start a call; never waits. Cancelling the wait for what it returns stops nothing."""
         return self._runtime.submit(
@@ -321,7 +323,12 @@ class Runtime(Registering):
             target=target,
             correlation_id=correlation_id,
             priority=priority,
+            durable=durable,
         )
+
+    async def call(self, id: str) -> DurableCall:  # noqa: A002 - the word of users
+        """Return a durable call by its id."""
+        return await _on_thread(self._runtime.call, id)
 
     def map(
         self,

@@ -117,6 +117,7 @@ TEST_P(TraceStoreSuite, call_of_an_unknown_capability_has_only_what_was_named) {
   EXPECT_EQ(traces_->find(record.id)->output_sha256, "");
 }
 
+// Parity: trace tiers
 TEST_P(TraceStoreSuite, no_payload_reaches_the_database) {
   open();
   const std::string marker = "SeCrEt-payload";
@@ -302,6 +303,7 @@ TEST_F(TraceFilters, damaged_rows_are_corrupt_and_named) {
   }
 }
 
+// Parity: trace query
 TEST_P(TraceStoreSuite, paging_is_stable_while_others_record) {
   open();
   constexpr int before = 1000;

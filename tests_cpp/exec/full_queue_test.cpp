@@ -32,6 +32,7 @@ class FullQueue : public ::testing::Test {
   std::unique_ptr<ThreadPool> pool;
 };
 
+// Parity: queue bound
 TEST_F(FullQueue, reject_says_so_and_never_calls_the_task) {
   fill(FullPolicy::reject);
   const auto refused = submit("late");

@@ -9,6 +9,7 @@ using ::testing::ElementsAre;
 
 std::string word(Turn turn) { return turn == Turn::run ? "run" : "drop"; }
 
+// Parity: shutdown
 TEST(PoolStop, drain_runs_all_that_was_accepted) {
   ManualClock clock;
   const auto pool = start_pool({.threads = 2}, clock);

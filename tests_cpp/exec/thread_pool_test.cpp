@@ -53,6 +53,7 @@ TEST(ThreadPoolOptions, the_bounds_themselves_work) {
   }
 }
 
+// Parity: parallel/serial
 TEST(ThreadPool, two_slots_overlap) {
   ManualClock clock;
   const auto pool = start_pool({.threads = 2}, clock);

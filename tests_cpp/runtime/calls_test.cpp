@@ -19,6 +19,7 @@ std::unique_ptr<Runtime> open_with_workers(int workers) {
   return open(options);
 }
 
+// Parity: capacity
 TEST(Workers, capacity_0_and_257_are_refused_naming_the_bounds) {
   const auto expect_bounds = [](const auto& refused) {
     ASSERT_FALSE(refused);
@@ -38,6 +39,7 @@ TEST(Workers, capacity_0_and_257_are_refused_naming_the_bounds) {
   for (const int workers : {1, 256}) EXPECT_NE(open_with_workers(workers), nullptr);
 }
 
+// Parity: request checks; failed trace
 TEST_P(Calls, every_refusal_leaves_one_trace_and_enters_no_handler) {
   std::atomic<int> entered{0};
   auto strict = contract("test.strict");
@@ -109,6 +111,7 @@ class Deadlines : public testing::Test {
   std::unique_ptr<Runtime> runtime_;
 };
 
+// Parity: timeout/cancel
 TEST_F(Deadlines, a_deadline_returns_at_once_and_slots_are_right_afterwards) {
   std::atomic<bool> told{false};
   add(*runtime_, "test.slow", [&](Invocation& call, const Value&) -> Result<Value> {
@@ -201,6 +204,7 @@ TEST_P(Calls, cancelling_a_queued_call_ends_it_and_it_never_runs) {
   EXPECT_EQ(entered.load(), 0);
 }
 
+// Parity: nested call
 TEST_P(Calls, a_nested_call_on_a_pool_of_one_completes) {
   const auto runtime = open_with_workers(1);
   add(*runtime, "test.leaf", echo);
@@ -243,6 +247,7 @@ TEST_P(Calls, a_capability_may_call_itself_within_its_own_limit_of_one) {
   EXPECT_EQ(deep.result.error().code(), Code::resource_exhausted);
 }
 
+// Parity: fairness
 TEST_P(Calls, a_limit_of_a_capability_is_never_exceeded) {
   std::atomic<int> running{0};
   std::atomic<int> most{0};
@@ -268,6 +273,7 @@ TEST_P(Calls, a_limit_of_a_capability_is_never_exceeded) {
   EXPECT_EQ(all_traces(*runtime_).size(), 800U);
 }
 
+// Parity: panic safety
 TEST_P(Calls, of_200_calls_every_fifth_throws_160_succeed_and_the_pool_lives) {
   std::atomic<int> number{0};
   add(*runtime_, "test.fifth", [&](Invocation&, const Value&) -> Result<Value> {

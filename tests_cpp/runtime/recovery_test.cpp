@@ -125,6 +125,7 @@ class CrashSweep : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Points, CrashSweep, testing::Values("before", "inside", "after"),
                          [](const auto& point) { return std::string(point.param); });
 
+// Parity: durable run
 TEST_P(CrashSweep, a_run_killed_at_any_commit_ends_with_the_same_output_and_repeats_nothing_done) {
   int killed = 0;
   for (int hit = 1; hit <= 40; ++hit) {

@@ -16,6 +16,7 @@ INSTANTIATE_TEST_SUITE_P(Stores, ThreadPoolIntegration, testing::Values("memory"
 
 Result<Value> echo(Invocation&, const Value& input) { return input; }
 
+// Parity: 13 seed tests
 TEST_P(ThreadPoolIntegration, native_executor_and_thread_pool_produce_identical_output) {
   add(*runtime_, "test.echo", echo);
   const auto input = parse_json(R"({"n": 9007199254740993, "x": 1.0, "t": "ü", "l": [null]})");
@@ -256,6 +257,7 @@ steps:
 output: {n: "{{ steps.three.output }}"}
 )yaml";
 
+// Parity: pipeline
 TEST_P(ThreadPoolIntegration, workflow_with_thread_pool_executor_completes_all_steps) {
   Journal entered;
   for (const std::string step : {"one", "two", "three"}) {
@@ -283,6 +285,7 @@ TEST_P(ThreadPoolIntegration, workflow_with_thread_pool_executor_completes_all_s
   EXPECT_TRUE(runtime_->verify()->empty());
 }
 
+// Parity: halt
 TEST_P(ThreadPoolIntegration, workflow_step_failure_halts_traversal) {
   Journal entered;
   for (const std::string step : {"one", "two", "three"}) {

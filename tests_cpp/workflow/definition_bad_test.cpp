@@ -114,7 +114,7 @@ TEST(BadDefinition, steps) {
       {step("whit: {}"), "steps.a.whit", 4, "there is no key \"whit\"", "with"},
       {step("for_eech: []"), "steps.a.for_eech", 4, "no key", "for_each"},
       {step("with: []"), "steps.a.with", 4, "expected a mapping of input names", ""},
-      {step("with: \"{{ input }}\""), "steps.a.with", 4, "expected a mapping of input names", ""},
+      {step("with: \"a {{ input }}\""), "steps.a.with", 4, "expected a mapping of input names", ""},
       {step("with: {p: \"{{ input. }}\"}"), "steps.a.with.p", 4, "column 11: expected a member",
        ""},
       {step("with: {p: [1, \"{{ input\"]}"), "steps.a.with.p[1]", 4, "without its \"}}\"", ""},

@@ -168,6 +168,20 @@ def test_what_a_call_emits_is_published_when_it_succeeds_and_never_else(rt: clew
     assert numbers(sub.poll(timeout=0)) == [7]
 
 
+def test_a_keyed_call_publishes_once_with_the_result_that_its_key_keeps(
+    rt: clew.Runtime,
+) -> None:
+    rt.register(count)
+    sub = rt.subscribe(">")
+    for _ in range(3):
+        assert rt.execute(count, {"n": 1}, idempotency_key="k") == 1
+    assert numbers(sub.poll(timeout=0)) == [1, 2]
+    with pytest.raises(clew.ExecutionFailed):
+        rt.execute(count, {"n": -1}, idempotency_key="other")
+    assert sub.poll(timeout=0) == []
+    assert rt.verify() == []
+
+
 def test_a_handler_may_emit_only_what_its_contract_declares(rt: clew.Runtime) -> None:
     met: dict[str, BaseException] = {}
 

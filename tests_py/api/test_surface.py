@@ -40,7 +40,8 @@ PARAMETERS = {
     "Retry": "attempts initial factor max jitter",
     "Runtime": "store workers name durability environment limits clock start",
     "Runtime.execute": "ref input timeout deadline idempotency_key target correlation_id priority",
-    "Runtime.submit": "ref input timeout deadline idempotency_key target correlation_id priority",
+    "Runtime.submit": "ref input timeout deadline idempotency_key target correlation_id priority "
+    "durable",
     "Runtime.map": "ref inputs concurrency ordered return_exceptions",
     "Runtime.traces": "capability version outcome code since until run limit cursor",
     "Runtime.register": "capability scope",

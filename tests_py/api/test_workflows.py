@@ -65,6 +65,7 @@ def test_a_workflow_loads_alike_from_file_text_and_data(tmp_path: Path) -> None:
     assert from_text.problems == ()
 
 
+# Parity: workflow validate
 def test_all_problems_are_listed_with_line_and_suggestion(tmp_path: Path) -> None:
     file = tmp_path / "report.yaml"
     file.write_text(BROKEN)

@@ -50,6 +50,7 @@ def blocking_uses() -> dict[str, Callable[[_core.Runtime], object]]:
     }
 
 
+# Parity: Python
 @pytest.mark.parametrize("use", blocking_uses())
 @pytest.mark.parametrize("thread", ["main", "other"])
 def test_other_threads_go_on_meanwhile(

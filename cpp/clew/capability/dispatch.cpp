@@ -23,8 +23,8 @@ class DispatcherImpl final : public Dispatcher {
  public:
   explicit DispatcherImpl(DispatcherParts parts)
       : parts_(parts),
-        core_(std::make_shared<DispatchCore>(parts.env, parts.traces, parts.timers, parts.broker)) {
-  }
+        core_(std::make_shared<DispatchCore>(parts.env, parts.traces, parts.timers, parts.keys,
+                                             parts.broker)) {}
 
   ~DispatcherImpl() override { stop(false, Timestamp::never()); }
 
@@ -69,6 +69,7 @@ class DispatcherImpl final : public Dispatcher {
 
   bool run_here(const InvocationPtr& invocation) override {
     if (invocation->begun_.load(std::memory_order_relaxed)) return false;
+    if (invocation->keyed_ && !invocation->claimed_.load(std::memory_order_relaxed)) return false;
     const auto slot = parts_.pool.try_enter(invocation->limit());
     if (!slot || !invocation->executor_->run_here(invocation)) return false;
     core_->inline_calls.fetch_add(1, std::memory_order_relaxed);
@@ -78,12 +79,14 @@ class DispatcherImpl final : public Dispatcher {
   void launch(const InvocationPtr& invocation) override {
     if (invocation->deadline_ != Timestamp::never()) set_timer(invocation);
     if (invocation->parent_) invocation->cancel_token();  // follows its parent from here on
-    auto taken = invocation->executor_->start(invocation);
+    auto taken = invocation->keyed_ ? parts_.pool.submit(claim_task(invocation))
+                                    : invocation->executor_->start(invocation);
     if (!taken) refuse(*invocation, std::move(taken).error());
   }
 
   bool try_launch(const InvocationPtr& invocation) override {
-    const bool is_plain = invocation->deadline_ == Timestamp::never() && !invocation->parent_;
+    const bool is_plain =
+        invocation->deadline_ == Timestamp::never() && !invocation->parent_ && !invocation->keyed_;
     return is_plain && invocation->executor_->try_start(invocation);
   }
 
@@ -97,6 +100,11 @@ class DispatcherImpl final : public Dispatcher {
 
   Result<void> add_executor(std::shared_ptr<CapabilityExecutor> executor) override {
     return placement_.add(std::move(executor));
+  }
+
+  Result<PlacementReport> explain_placement(const Capability& capability,
+                                            const std::string& target) const override {
+    return placement_.explain(capability, target);
   }
 
   void begin_stop() override { core_->closing.store(true, std::memory_order_seq_cst); }
@@ -173,6 +181,7 @@ class DispatcherImpl final : public Dispatcher {
       CLEW_TRY(parts_.registry.snapshot()->dependencies(capability));
     }
     CLEW_TRY(set_deadline(call, request, capability.contract));
+    CLEW_TRY(set_key(call));
     CLEW_TRY(auto chosen, placement_.choose(capability, request.target));
     call.executor_ = std::move(chosen.executor);
     call.record_.target = std::move(chosen.target);
@@ -187,6 +196,19 @@ class DispatcherImpl final : public Dispatcher {
       return {request.workspace};
     }
     return {above->capability()->workspace};
+  }
+
+  // A step's key is only for its handler: the run sees to it that the step happens once.
+  Result<void> set_key(Invocation& call) const {
+    constexpr std::size_t key_max = 200;
+    if (call.idempotency_key_.empty() || call.tag() != nullptr) return {};
+    if (call.idempotency_key_.size() > key_max) {
+      return invalid_input("idempotency_key", Value(call.idempotency_key_),
+                           fmt::format("at most {} characters", key_max));
+    }
+    call.keyed_ = core_->keys != nullptr;
+    if (call.keyed_) call.may_run_here_ = false;
+    return {};
   }
 
   static Result<void> set_deadline(Invocation& call, const Request& request,
@@ -205,6 +227,28 @@ class DispatcherImpl final : public Dispatcher {
     if (contract.timeout) shorten(call.record_.started + *contract.timeout);
     if (request.deadline != Timestamp::never()) shorten(request.deadline);
     return {};
+  }
+
+  // Whose key it is to be found out on a thread that may wait for the disk.
+  Task claim_task(const InvocationPtr& invocation) {
+    return {[this, invocation](Turn turn) {
+              if (turn == Turn::run) {
+                claim(invocation);
+              } else {
+                invocation->cancel("the runtime is closing");
+              }
+            },
+            invocation->priority_, KeyLimit{}, invocation->unbounded_, false};
+  }
+  void claim(const InvocationPtr& invocation) {
+    if (invocation->ended() || !core_->keys->claim(invocation)) return;
+    invocation->claimed_.store(true, std::memory_order_seq_cst);
+    if (invocation->ended()) {  // meanwhile; then it never begins
+      core_->keys->let_go(*invocation, error(Code::cancelled, "the call under this key never ran"));
+      return;
+    }
+    auto taken = invocation->executor_->start(invocation);
+    if (!taken) refuse(*invocation, std::move(taken).error());
   }
 
   void watch_cancel(const InvocationPtr& invocation, const CancelToken& token) {

@@ -9,7 +9,9 @@
 
 #include "clew/capability/broker.hpp"
 #include "clew/capability/executor.hpp"
+#include "clew/capability/idempotency.hpp"
 #include "clew/capability/invocation.hpp"
+#include "clew/capability/placement.hpp"
 #include "clew/capability/registry.hpp"
 #include "clew/exec/thread_pool.hpp"
 #include "clew/exec/timers.hpp"
@@ -62,6 +64,10 @@ class Dispatcher {
   // Serves what executor->accepts(). `conflict` for a name that is taken.
   virtual Result<void> add_executor(std::shared_ptr<CapabilityExecutor> executor) = 0;
 
+  // Where a call of `capability` would run now, and why. `no_eligible_target`.
+  virtual Result<PlacementReport> explain_placement(const Capability& capability,
+                                                    const std::string& target) const = 0;
+
   // Refuses new calls from outside with `closed`; calls within calls and steps go on.
   virtual void begin_stop() = 0;
   // Refuses every new call with `closed`. Then cancels, or with `drain` waits for, what is in
@@ -93,7 +99,8 @@ struct DispatcherParts {  // all borrowed, all outlive the dispatcher
   ThreadPool& pool;
   Timers& timers;
   TraceStore& traces;
-  Broker* broker = nullptr;  // of the events that calls emit; null: they cannot
+  IdempotencyKeys* keys = nullptr;  // null: a key is only told to the handler
+  Broker* broker = nullptr;         // of the events that calls emit; null: they cannot
 };
 std::unique_ptr<Dispatcher> make_dispatcher(DispatcherParts parts);
 

@@ -91,6 +91,22 @@ std::vector<std::shared_ptr<Event>> Invocation::take_emitted() {
   return rare_ ? std::exchange(rare_->emitted, {}) : std::vector<std::shared_ptr<Event>>();
 }
 
+// What a key keeps happened once, and so did its events: one commit has both.
+Result<void> Invocation::settle_key(const Result<Value>& result) {
+  if (!result || tag() != nullptr || !has_emitted_.load(std::memory_order_acquire)) {
+    return core_->keys->settle(*this, result);
+  }
+  Broker& broker = *core_->broker;
+  const auto batch = broker.make_batch(take_emitted());
+  bool written = false;
+  CLEW_TRY(core_->keys->settle(*this, result, [&](store::Transaction& tx) -> Result<void> {
+    written = true;
+    return broker.append(tx, *batch);
+  }));
+  if (written) broker.committed(*batch);
+  return {};
+}
+
 // The call has succeeded. Once its events are on their way it can end in no other way: neither
 // deadline nor cancellation comes between.
 bool Invocation::finish_with_events(Value output) {
@@ -100,6 +116,10 @@ bool Invocation::finish_with_events(Value output) {
     return true;
   }
   auto events = take_emitted();
+  if (events.empty()) {  // with its key
+    complete(CallOutcome::success, std::move(output));
+    return true;
+  }
   // Within a step they must not outrun it: a step that is made again would publish them again.
   const auto published = parent_ && is_within_step()
                              ? parent_->adopt(events)

@@ -69,10 +69,6 @@ void Invocation::note_begun(Duration ago) {
 }
 
 bool Invocation::finish(Result<Value> result) {
-  if (deadline_ != Timestamp::never() && core_->env.clock().now() >= deadline_) {
-    expire();  // in the instant of the deadline the deadline wins, however late its timer is
-    return false;
-  }
   if (result && !capability()->outputs->accepts_everything()) {
     if (auto fits = capability()->outputs->check(*result, "output"); !fits) {
       result = Error(Code::execution_failed,
@@ -80,6 +76,18 @@ bool Invocation::finish(Result<Value> result) {
                                  capability()->contract.id, fits.error().message()))
                    .with("path", fits.error().find("path") ? *fits.error().find("path") : Value());
     }
+  }
+  if (claimed_.load(std::memory_order_relaxed)) {
+    // Also what comes after the deadline counts for the key.
+    if (auto kept = settle_key(result); !kept) result = kept.error();
+  }
+  return finish_checked(std::move(result));
+}
+
+bool Invocation::finish_checked(Result<Value> result) {
+  if (deadline_ != Timestamp::never() && core_->env.clock().now() >= deadline_) {
+    expire();  // in the instant of the deadline the deadline wins, however late its timer is
+    return false;
   }
   if (result && has_emitted_.load(std::memory_order_acquire)) {
     return finish_with_events(*std::move(result));
@@ -114,9 +122,17 @@ void Invocation::complete(CallOutcome kind, Result<Value> result) {
   core_->count(kind);
   if (traced_) core_->traces.record(record_);
   // Published here: whoever sees `ended` may read outcome and record.
-  state_.store(State::ended, std::memory_order_seq_cst);
+  const auto before = state_.exchange(State::ended, std::memory_order_seq_cst);
+  if (claimed_.load(std::memory_order_seq_cst) && before == State::queued) {
+    core_->keys->let_go(*this, error(Code::cancelled, "the call under this key never ran"));
+  }
   announce();
   if (counted_) core_->leave();
+}
+
+bool Invocation::answer(CallOutcome kind, Result<Value> result) {
+  if (begun_.exchange(true, std::memory_order_acq_rel)) return false;
+  return end(kind, std::move(result));
 }
 
 void Invocation::announce() {

@@ -95,20 +95,22 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   // How far the handler says it is: `done` of `total`; total 0: it has not said.
   void report_progress(std::int64_t done, std::int64_t total);
   std::pair<std::int64_t, std::int64_t> progress() const;
+  // Whether its success is committed by finish(), or by the run that it is a step of: neither may
+  // happen where nothing may block.
+  bool commits_at_end() const {
+    return record_.tag != nullptr || claimed_.load(std::memory_order_relaxed) ||
+           has_emitted_.load(std::memory_order_acquire);
+  }
 
   // Keeps an event for the moment of success: a bare call publishes its events in one commit before
   // its caller hears of it, a step's go into the transaction of its result. A call that ends in any
   // other way publishes nothing. Within a step, the events of inner calls join those of the step.
+  // With an idempotency key they go into the commit that keeps the key's result, whatever is above.
   // The trace's id becomes the causation; the correlation is inherited (of a step: its run).
   // Errors: `invalid_input` for an event that the contract's `emits` does not name or data that
   // does not fit; `not_found`, `rejected` as EventCatalog::admit; `conflict` once the call has
   // ended; `resource_exhausted` beyond 10,000.
   Result<void> emit(EventDraft draft);
-  // Whether its success is committed by finish(), or by the run that it is a step of: neither may
-  // happen where nothing may block.
-  bool commits_at_end() const {
-    return record_.tag != nullptr || has_emitted_.load(std::memory_order_acquire);
-  }
 
   // --- for callers ---
   State state() const { return state_.load(std::memory_order_acquire); }
@@ -132,6 +134,9 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   // call has ended when this returns. A running handler is told to stop. For an effect that happens
   // `once` the outcome is unknown then.
   void expire();
+  // Ends a call that has not begun with what is known without running it; false when it had begun
+  // or ended before.
+  bool answer(CallOutcome kind, Result<Value> result);
   CapabilityExecutor* executor() const { return executor_.get(); }
   // The call within which it was made, or nullptr.
   const Invocation* parent() const { return parent_.get(); }
@@ -148,7 +153,9 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   bool is_within_step() const;
   // Takes events over; on an error, those of emit(), they are left alone.
   Result<void> adopt(std::vector<std::shared_ptr<Event>>& events);
-  void announce();  // tells everybody who waits
+  Result<void> settle_key(const Result<Value>& result);  // of a call that was claimed
+  bool finish_checked(Result<Value> result);             // with what the contract allows
+  void announce();                                       // tells everybody who waits
   bool park(Timestamp until);
   void signal_cancel();
   void keep_timer(TimerId timer);  // cancelled when the call ends
@@ -168,8 +175,10 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   std::int64_t admitted_ns_ = 0;
   Timestamp deadline_ = Timestamp::never();
   bool may_run_here_ = true;
-  bool counted_ = false;  // in flight
-  bool traced_ = false;   // leaves its trace in the TraceStore
+  bool keyed_ = false;                // has an idempotency key that counts
+  std::atomic<bool> claimed_{false};  // of those: it is the one that runs
+  bool counted_ = false;              // in flight
+  bool traced_ = false;               // leaves its trace in the TraceStore
   bool unbounded_ = false;
   std::uint16_t depth_ = 0;
   int priority_ = 0;

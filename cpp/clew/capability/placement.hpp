@@ -16,18 +16,41 @@ struct Placed {
   std::shared_ptr<CapabilityExecutor> executor;
 };
 
+// An executor that was considered for a call.
+struct PlacementCandidate {
+  std::string executor;
+  std::string target;    // where it would run; empty when rejected
+  double load = 0;       // running and queued calls over capacity
+  std::string rejected;  // why it does not run the call; empty for the one that does
+};
+
+// Why a call would run where it does now.
+struct PlacementReport {
+  std::string target;
+  std::string executor;
+  std::string reason;      // "only_candidate", "preferred_target", "least_load", "tie_by_name"
+  std::string confidence;  // "high" below half of its load, "medium" below three quarters, "low"
+  std::vector<PlacementCandidate> candidates;  // by name
+};
+
 // The executors of a runtime and the choice among them. Thread-safe; choosing takes no lock.
+// Law: the contract's executor and permitted targets, what an executor accepts, that it is open, a
+// wish. Among those that are left: one whose load is at most overload beats one that is above it
+// (which still takes what nobody else can: it queues); then the preferred target that comes first;
+// then the least load; then the names of target and executor.
 class Placement {
  public:
+  static constexpr double overload = 0.9;
   Placement();
 
   // `conflict` for a name that is taken.
   Result<void> add(std::shared_ptr<CapabilityExecutor> executor);
 
-  // The least loaded open executor that accepts the capability and serves a target that its
-  // contract permits; ties go by target, then by name. `wish` narrows the targets and never widens
-  // them. Errors: `no_eligible_target` with the reason against each candidate.
+  // `wish` narrows the targets and never widens them. Errors: `no_eligible_target` with the reason
+  // against each candidate.
   Result<Placed> choose(const Capability& capability, const std::string& wish) const;
+  // The same choice, and why.
+  Result<PlacementReport> explain(const Capability& capability, const std::string& wish) const;
 
   std::vector<std::shared_ptr<CapabilityExecutor>> executors() const { return *current_.load(); }
 

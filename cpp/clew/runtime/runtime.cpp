@@ -21,6 +21,7 @@ std::vector<store::Migration> all_migrations() {
   migrations.push_back(trace_migration(static_cast<int>(migrations.size()) + 1));
   migrations.push_back(workflow::run_migration(static_cast<int>(migrations.size()) + 1));
   migrations.push_back(contract_migration(static_cast<int>(migrations.size()) + 1));
+  migrations.push_back(idempotency_migration(static_cast<int>(migrations.size()) + 1));
   migrations.push_back(event_migration(static_cast<int>(migrations.size()) + 1));
   return migrations;
 }
@@ -53,6 +54,7 @@ struct Parts {
   std::unique_ptr<ThreadPool> pool;
   std::unique_ptr<TraceStore> traces;
   std::unique_ptr<Broker> broker;
+  std::unique_ptr<IdempotencyKeys> keys;
   std::unique_ptr<Dispatcher> dispatcher;
   std::unique_ptr<workflow::Engine> engine;
 };
@@ -91,8 +93,12 @@ class RuntimeImpl final : public Runtime {
     const auto name = options_.name.empty() ? fmt::format("clew-{}", ::getpid()) : options_.name;
     CLEW_TRY(parts_->broker, open_broker(*parts_->database, *parts_->env,
                                          {options_.events, options_.durability, name}));
-    parts_->dispatcher = make_dispatcher({*parts_->env, parts_->registry, *parts_->pool,
-                                          *parts_->timers, *parts_->traces, parts_->broker.get()});
+    parts_->keys = make_idempotency_keys(*parts_->database, *parts_->env,
+                                         {options_.idempotency_ttl, options_.durability},
+                                         [parts = parts_.get()] { return parts->engine->owner(); });
+    parts_->dispatcher =
+        make_dispatcher({*parts_->env, parts_->registry, *parts_->pool, *parts_->timers,
+                         *parts_->traces, parts_->keys.get(), parts_->broker.get()});
     CLEW_TRY(parts_->dispatcher->add_executor(make_native_executor(*parts_->pool)));
     workflow::EngineOptions engine;
     engine.owner_name = name;
@@ -279,6 +285,11 @@ class RuntimeImpl final : public Runtime {
       CLEW_TRY(load_contracts(tx, damaged));
       return {};
     }));
+    const store::ReportRow damaged_keys = [&violations](const Error& why) {
+      violations.push_back({"idempotency.readable", why.to_string()});
+    };
+    CLEW_TRY(parts_->database->read(
+        [&damaged_keys](store::Transaction& tx) { return check_idempotency(tx, damaged_keys); }));
     const store::ReportRow report_event = [&violations](const Error& why) {
       violations.push_back({"events.readable", why.to_string()});
     };

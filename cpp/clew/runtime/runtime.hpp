@@ -33,7 +33,8 @@ struct RuntimeOptions {
   TraceRetention traces;
   EventRetention events;
   Duration lease_ttl = std::chrono::seconds(10);
-  Clock* clock = nullptr;  // borrowed; null: real time
+  Duration idempotency_ttl = std::chrono::hours(24);  // how long a key answers with its result
+  Clock* clock = nullptr;                             // borrowed; null: real time
   // For the bindings: called on pool threads as their first and last act.
   std::function<void()> on_thread_start;
   std::function<void()> on_thread_stop;

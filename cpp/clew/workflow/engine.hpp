@@ -151,6 +151,8 @@ class Engine {
   virtual std::vector<Problem> check(const Definition& definition) = 0;
   // A capability was registered: runs that wait for a handler look again.
   virtual void registry_changed() = 0;
+  // Who this process is in the store.
+  virtual store::OwnerId owner() const = 0;
   // Invariants of runs; empty when all hold.
   virtual Result<std::vector<std::pair<std::string, std::string>>> verify() = 0;
   virtual Value stats() = 0;

@@ -67,11 +67,17 @@ class StepReader {
   }
 
   void read_with(Step& into) {
+    constexpr std::string_view expected =
+        "a mapping of input names to values, or one {{ … }} that gives it";
     const Value* with = value_.find("with");
-    if (with != nullptr && !with->is_object()) {
-      return problems_.add(at("with"), *with, "a mapping of input names to values");
+    if (with != nullptr && !with->is_object() && !with->is_string()) {
+      return problems_.add(at("with"), *with, expected);
     }
     into.with = compile(with != nullptr ? *with : Value::object({}), "with");
+    if (into.with != nullptr && with != nullptr && with->is_string() &&
+        !into.with->is_expression()) {
+      problems_.add(at("with"), *with, expected);
+    }
   }
 
   void read_for_each(Step& into) {

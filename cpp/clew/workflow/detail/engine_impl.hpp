@@ -37,6 +37,7 @@ class EngineImpl final : public Engine {
   Result<DefinitionPtr> find_definition(const std::string& reference) override;
   std::vector<Problem> check(const Definition& definition) override;
   void registry_changed() override;
+  store::OwnerId owner() const override { return owner_.load(); }
   Result<std::vector<std::pair<std::string, std::string>>> verify() override;
   Value stats() override;
   bool stop(bool drain, Timestamp deadline) override;
