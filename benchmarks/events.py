@@ -15,6 +15,7 @@ from pathlib import Path
 from clew import aio
 from report import Peer, Row, Run, timed
 
+# Parity: throughput
 PUBLISHERS = 64
 DATA = {"doc": "a.txt", "words": 3}
 

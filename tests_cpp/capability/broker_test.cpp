@@ -209,7 +209,7 @@ TEST(EventPattern, a_star_is_one_segment_and_the_rest_is_one_or_more) {
   }
 }
 
-// Parity: expiry
+// Parity: expiry; retention
 TEST_P(BrokerSuite, an_expired_cursor_names_the_oldest_and_the_subscription_survives) {
   reopen({.age_max = 10 * second});
   publish_many(3);
