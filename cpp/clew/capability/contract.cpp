@@ -127,7 +127,7 @@ struct Field {
 };
 
 // The document's fields, in the order of its normal form.
-constexpr std::array<Field, 14> fields = {{
+constexpr std::array<Field, 15> fields = {{
     {"id",
      [](const Value& value, std::string_view path, Problems& problems, Contract& into) {
        if (!value.is_string()) return problems.add(path, value, "a string");
@@ -171,6 +171,11 @@ constexpr std::array<Field, 14> fields = {{
      }},
     {"executor", [](const Value& value, std::string_view path, Problems& problems,
                     Contract& into) { read_text(value, path, problems, into.executor); }},
+    {"wasm", [](const Value& value, std::string_view path, Problems& problems,
+                Contract& into) {
+       if (!value.is_object()) return problems.add(path, value, "an object of limits");
+       into.wasm = value;
+     }},
     {"schema_version",
      [](const Value& value, std::string_view path, Problems& problems, Contract&) {
        if (!value.is_string() || value.as_string() != "1.0.0") {
@@ -289,6 +294,7 @@ Value Contract::to_document() const {
   add(!tags.empty(), "tags", strings_value(tags));
   add(true, "permitted_targets", strings_value(permitted_targets));
   add(!executor.empty(), "executor", executor);
+  add(!wasm.is_null(), "wasm", wasm);
   return Value::object(std::move(members));
 }
 

@@ -62,6 +62,7 @@ struct Contract {
   std::vector<std::string> tags;
   std::vector<std::string> permitted_targets = {"local"};
   std::string executor;  // only this executor may run it; empty: any that serves the target
+  Value wasm;            // null, or the limits of a WebAssembly module; read by wasm/limits.hpp
 
   // Reads a contract document. All problems are found in one pass: `invalid_input` whose context
   // lists each with path, value and expectation; unknown keys are problems.

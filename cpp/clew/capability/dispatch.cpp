@@ -68,7 +68,8 @@ class DispatcherImpl final : public Dispatcher {
 
   bool run_here(const InvocationPtr& invocation) override {
     if (invocation->begun_.load(std::memory_order_relaxed)) return false;
-    const auto slot = parts_.pool.try_enter(invocation->limit());
+    ThreadPool* const own = invocation->executor_->own_slots();
+    const auto slot = (own != nullptr ? *own : parts_.pool).try_enter(invocation->limit());
     if (!slot || !invocation->executor_->run_here(invocation)) return false;
     core_->inline_calls.fetch_add(1, std::memory_order_relaxed);
     return invocation->ended();
