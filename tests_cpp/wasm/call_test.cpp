@@ -199,6 +199,7 @@ TEST_F(WasmCall, eight_threads_with_native_load_never_enter_the_pool) {
   EXPECT_EQ(after.submitted - before.submitted, 0);
   EXPECT_EQ(after.inline_runs - before.inline_runs, 0);
 
+  const auto own = stat("submitted");
   Threads mixed;
   for (int t = 0; t < 4; ++t) {
     mixed.start("caller", [&] {
@@ -211,7 +212,7 @@ TEST_F(WasmCall, eight_threads_with_native_load_never_enter_the_pool) {
   mixed.join();
   EXPECT_EQ(native.load(), 200);
   EXPECT_EQ(pool_->stats().submitted - before.submitted, 200);  // the native ones alone
-  EXPECT_EQ(stat("submitted"), 200);                             // theirs, with a timeout
+  EXPECT_EQ(stat("submitted") - own, 200);  // a timeout asks for another thread
 }
 
 TEST_F(WasmCall, a_limit_on_concurrency_holds) {
@@ -234,7 +235,7 @@ TEST_F(WasmCall, a_limit_on_concurrency_holds) {
   start(std::move(options));
   const auto admitted = host_->admit(
       contract,
-      {.bytes = guest("(call $write_number (call $connect (i32.const 100) (i32.const 31)"
+      {.bytes = guest("(call $write_number (call $connect (i32.const 100) (i32.const 30)"
                       " (i32.const 200) (i32.const 50)))",
                       "(import \"clew_host\" \"connector_invoke\""
                       " (func $connect (param i32 i32 i32 i32) (result i32)))",

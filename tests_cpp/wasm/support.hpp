@@ -10,6 +10,7 @@
 #include <string>
 
 #include "clew/base/json.hpp"
+#include "clew/base/threads.hpp"
 #include "clew/capability/dispatch.hpp"
 #include "clew/store/migrate.hpp"
 #include "clew/wasm/wasm.hpp"
@@ -109,6 +110,9 @@ class HostTest : public testing::Test {
     if (traces_) traces_->close();
     traces_.reset();
     if (database_) database_->close(Timestamp::never());
+    database_.reset();
+    pool_.reset();
+    timers_.reset();
   }
 
   Result<Admitted> admit(const std::string& id, ModuleSource source, Value limits = Value(),

@@ -1,7 +1,6 @@
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
@@ -15,6 +14,7 @@ namespace clew::wasm {
 namespace {
 
 constexpr std::size_t module_bytes_max = 64U << 20U;
+constexpr std::string_view too_large = "a module of 1 byte to 64 MiB";
 constexpr int slots_max = 64;
 constexpr int cache_limit = 4096;
 constexpr std::string_view magic("\0asm", 4);
@@ -28,19 +28,17 @@ std::string name_of(const ModuleSource& source) {
 }
 
 Result<std::string> read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  const auto size = file ? static_cast<std::int64_t>(file.tellg()) : -1;
-  std::string bytes;
-  if (size >= 0 && size <= static_cast<std::int64_t>(module_bytes_max)) {
-    bytes.resize(static_cast<std::size_t>(size));
-    file.seekg(0).read(bytes.data(), size);
-  }
-  if (size > static_cast<std::int64_t>(module_bytes_max)) {
-    return invalid_input("module", Value(path), "a file of at most 64 MiB");
-  }
-  if (!file || size < 0) {
+  const auto not_found = [&] {
     return error(Code::not_found, "there is no module at {}", path).with("path", path);
-  }
+  };
+  std::error_code failed;
+  if (!std::filesystem::is_regular_file(path, failed)) return not_found();
+  const auto size = std::filesystem::file_size(path, failed);
+  if (failed) return not_found();
+  if (size > module_bytes_max) return invalid_input("module", Value(path), too_large);
+  std::string bytes(size, '\0');
+  std::ifstream file(path, std::ios::binary);
+  if (!file.read(bytes.data(), static_cast<std::streamsize>(size))) return not_found();
   return bytes;
 }
 
@@ -111,7 +109,7 @@ class HostImpl final : public Host, private ModuleSupply {
       CLEW_TRY(bytes, read_file(source.path));
     }
     if (bytes.empty() || bytes.size() > module_bytes_max) {
-      return invalid_input("module", Value(name), "a module of 1 byte to 64 MiB");
+      return invalid_input("module", Value(name), too_large);
     }
     if (bytes.starts_with(magic)) return bytes;
     if (!is_utf8(bytes)) {

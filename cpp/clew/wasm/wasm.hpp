@@ -50,11 +50,11 @@ struct Options {
 
 // A module as somebody hands it in.
 struct ModuleSource {
-  std::string path;       // read when `bytes` is empty; also its name in errors
-  std::string bytes;      // binary, or text (WAT), which is translated
-  std::string digest;     // hex SHA-256 that the binary must have; empty: any
-  std::string signature;  // over that digest, see base/signature.hpp; empty: none
-  std::string library;    // where wasmtime is, for the first module of a runtime; empty: not known
+  std::string path{};       // read when `bytes` is empty; also its name in errors
+  std::string bytes{};      // binary, or text (WAT), which is translated
+  std::string digest{};     // hex SHA-256 that the binary must have; empty: any
+  std::string signature{};  // over that digest, see base/signature.hpp; empty: none
+  std::string library{};    // where wasmtime is, for the first module of a runtime; empty: not known
 };
 
 // A checked module, ready to be registered.
