@@ -335,6 +335,7 @@ class Runtime:
         traces_max: int | None = None,
         traces_age: Duration | None = None,
         lease_ttl: Duration | None = None,
+        trusted_keys: Sequence[bytes] | None = None,
     ) -> None:
         """Open the store and start. Blocks for the disk. None means the default."""
 
@@ -376,6 +377,17 @@ class Runtime:
         Returns ``id, version, digest, already_registered, replaced``.
         """
 
+    def register_wasm(
+        self,
+        contract: Mapping[str, Any],
+        *,
+        path: str | None = None,
+        module: bytes | None = None,
+        digest: str | None = None,
+        signature: bytes | None = None,
+        library: str = "",
+    ) -> tuple[dict[str, Any], str]:
+        """Register a WebAssembly module; the registration and a warning, or an empty text."""
     def register_native(self, contract: Mapping[str, Any], function: str) -> dict[str, Any]:
         """Register one of the functions of `native_functions` under a contract document."""
 
@@ -546,6 +558,12 @@ class Runtime:
 
     def now(self) -> datetime:
         """Return the time of the runtime's clock."""
+
+def public_key(secret: bytes) -> bytes:
+    """Return the Ed25519 public key of a secret seed of 32 bytes."""
+
+def sign_digest(digest: bytes, secret: bytes) -> bytes:
+    """Sign a SHA-256 digest: the public key, then the Ed25519 signature; 96 bytes."""
 
 def native_functions() -> list[str]:
     """Return the names of the functions that `Runtime.register_native` knows.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import _check, _core, _errors, _options
+from . import _check, _core, _errors, _options, _wasm
 from ._call import Call
 from ._check import invalid
 from ._records import (
@@ -53,6 +53,8 @@ class Runtime:
             ``relaxed_ms`` (at most a day), ``lease_ttl`` (a duration).
         clock: A `ManualClock`, for tests.
         start: False to leave alone the runs that others have left behind.
+        trusted_keys: Ed25519 public keys (32 bytes, or hexadecimal) of those who may sign
+            WebAssembly modules. In ``"production"`` no other module runs.
 
     Raises:
         InvalidInput: An argument is not as it must be; the context names path, value, expectation.
@@ -81,6 +83,7 @@ class Runtime:
         limits: Mapping[str, Any] | None = None,
         clock: _core.ManualClock | None = None,
         start: bool = True,
+        trusted_keys: Sequence[bytes | str] | None = None,
     ) -> None:
         if clock is not None and not isinstance(clock, _core.ManualClock):
             raise invalid("clock", clock, "a clew.testing.ManualClock")
@@ -92,6 +95,7 @@ class Runtime:
             environment=_check.word("environment", environment, ("development", "production")),  # type: ignore[arg-type]  # just checked
             clock=clock,
             start=_check.flag("start", start),
+            trusted_keys=_wasm.keys_of(trusted_keys),
             **_options.of_limits(limits),
         )
         # The hot paths go straight to the core, unless a subclass has its own.
@@ -154,6 +158,47 @@ class Runtime:
         _check.text("name", name)
         document = contract or {"id": f"native.{name}", "version": "1.0.0"}
         return Registration(**self._core.register_native(document, name))
+
+    def register_wasm(
+        self,
+        module: str | os.PathLike[str] | bytes,
+        contract: Mapping[str, Any] | str | os.PathLike[str],
+        *,
+        digest: str | None = None,
+        signature: bytes | str | os.PathLike[str] | None = None,
+    ) -> Registration:
+        """Register a WebAssembly module: a WASI command that reads and writes JSON.
+
+        It is read, verified, compiled and checked now; none of its code runs. Needs the extra
+        ``clew[wasm]``. What it may import and use is in ``docs/wasm.md``.
+
+        Args:
+            module: Path or content, binary or text (WAT).
+            contract: The contract document, or the path of one in JSON or YAML. Its field ``wasm``
+                sets limits: ``{"fuel": 1000000, "memory_bytes": 8388608, "wall": "2s"}``.
+            digest: SHA-256 of the binary in hexadecimal, which must be that of the module.
+            signature: What `clew.signing.sign` made: bytes, hexadecimal, or the path of a file.
+
+        Raises:
+            NotFound: There is no such file.
+            Corrupt: The digest is another one; the context has ``expected`` and ``actual``.
+            Rejected: In production, without a trusted signature; ``reason`` says why.
+            InvalidInput: No WebAssembly, or an ``import`` that is not offered.
+            Unsupported: The library that runs WebAssembly is not installed.
+        """
+        self._require_open()
+        source = _wasm.source_of(module)
+        document = _wasm.contract_of(contract)
+        made, warning = self._core.register_wasm(
+            document,
+            **source,
+            digest=_check.optional_text("digest", digest),
+            signature=_wasm.signature_of(signature),
+            library=_wasm.library(),
+        )
+        if warning:
+            _wasm.warn(made["id"], made["version"], warning)
+        return Registration(**made)
 
     def capabilities(
         self,

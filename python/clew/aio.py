@@ -144,6 +144,7 @@ class Runtime:
         limits: Mapping[str, Any] | None = None,
         clock: _core.ManualClock | None = None,
         start: bool = True,
+        trusted_keys: Sequence[bytes | str] | None = None,
     ) -> None:
         self._runtime = _runtime.Runtime(
             store,
@@ -154,6 +155,7 @@ class Runtime:
             limits=limits,
             clock=clock,
             start=start,
+            trusted_keys=trusted_keys,
         )
 
     @classmethod
@@ -163,7 +165,7 @@ class Runtime:
         twin._runtime = runtime
         return twin
 
-    # --- capabilities: none of these waits ---
+    # --- capabilities: none but register_wasm waits ---
 
     def register(
         self, capability: Capability[..., Any] | Callable[..., Any], *, scope: str = "public"
@@ -201,6 +203,19 @@ class Runtime:
     ) -> None:
         """Let any `concurrent.futures.Executor` serve targets."""
         self._runtime.add_executor(name, executor, targets, capacity=capacity)
+
+    async def register_wasm(
+        self,
+        module: str | os.PathLike[str] | bytes,
+        contract: Mapping[str, Any] | str | os.PathLike[str],
+        *,
+        digest: str | None = None,
+        signature: bytes | str | os.PathLike[str] | None = None,
+    ) -> Registration:
+        """Register a WebAssembly module; it is compiled on a thread."""
+        return await _on_thread(
+            self._runtime.register_wasm, module, contract, digest=digest, signature=signature
+        )
 
     # --- calls ---
 
