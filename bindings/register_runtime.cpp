@@ -206,8 +206,7 @@ void register_runtime(py::module_& m) {
            "name"_a = py::none(), "durability"_a = "sync", "environment"_a = "development",
            "clock"_a = py::none(), "start"_a = true, "queue_max"_a = py::none(),
            "relaxed_window"_a = py::none(), "traces_max"_a = py::none(),
-           "traces_age"_a = py::none(), "lease_ttl"_a = py::none(),
-           "trusted_keys"_a = py::none())
+           "traces_age"_a = py::none(), "lease_ttl"_a = py::none(), "trusted_keys"_a = py::none())
       .def_property_readonly("name", [](const Self& self) { return self.core()->options().name; })
       .def_property_readonly("store", [](const Self& self) { return self.core()->options().store; })
       .def_property_readonly("workers",

@@ -24,9 +24,8 @@ py::tuple register_wasm(const Self& self, const Value& contract, py::handle path
                                   text_or_empty(digest, "digest"), bytes_or_empty(signature),
                                   library};
   auto& runtime = self.core()->runtime();
-  const auto done = without_gil([&] {
-    return unwrap(runtime.add_wasm(unwrap(Contract::from_document(contract)), source));
-  });
+  const auto done = without_gil(
+      [&] { return unwrap(runtime.add_wasm(unwrap(Contract::from_document(contract)), source)); });
   return py::make_tuple(to_dict(done), done.warning);
 }
 
@@ -61,8 +60,8 @@ std::vector<PublicKey> to_public_keys(py::handle given) {
   std::vector<PublicKey> keys;
   if (given.is_none()) return keys;
   for (const auto& key : given) {
-    keys.push_back(unwrap(parse_public_key(key.cast<std::string>(),
-                                           fmt::format("trusted_keys[{}]", keys.size()))));
+    keys.push_back(unwrap(
+        parse_public_key(key.cast<std::string>(), fmt::format("trusted_keys[{}]", keys.size()))));
   }
   return keys;
 }
@@ -71,9 +70,9 @@ void log_guest(const Invocation& call, std::string_view text) {
   (void)with_gil([&] {
     try {
       py::module_::import("clew._wasm")
-          .attr("log_stderr")(fmt::format("{}@{}", call.capability()->contract.id,
-                                          call.capability()->version_text),
-                              call.id().to_string(), py::bytes(text.data(), text.size()));
+          .attr("log_stderr")(
+              fmt::format("{}@{}", call.capability()->contract.id, call.capability()->version_text),
+              call.id().to_string(), py::bytes(text.data(), text.size()));
     } catch (py::error_already_set& raised) {
       raised.discard_as_unraisable("the log of a WebAssembly module");
     }

@@ -169,33 +169,22 @@ class Runtime:
     ) -> Registration:
         """Register a WebAssembly module: a WASI command that reads and writes JSON.
 
-        It is read, verified, compiled and checked now; none of its code runs. Needs the extra
-        ``clew[wasm]``. What it may import and use is in ``docs/wasm.md``.
+        It is read, verified, compiled and checked; none of its code runs. See ``docs/wasm.md``.
 
         Args:
             module: Path or content, binary or text (WAT).
-            contract: The contract document, or the path of one in JSON or YAML. Its field ``wasm``
-                sets limits: ``{"fuel": 1000000, "memory_bytes": 8388608, "wall": "2s"}``.
-            digest: SHA-256 of the binary in hexadecimal, which must be that of the module.
-            signature: What `clew.signing.sign` made: bytes, hexadecimal, or the path of a file.
+            contract: The contract document, or the path of one in JSON or YAML.
+            digest: The SHA-256 that the binary must have, in hexadecimal.
+            signature: What `clew.signing.sign` made: bytes, hexadecimal, or a path.
 
         Raises:
-            NotFound: There is no such file.
-            Corrupt: The digest is another one; the context has ``expected`` and ``actual``.
+            InvalidInput: It is no module, or has an ``import`` that is not offered.
+            NotFound, Corrupt: There is no such file; its digest is another one.
             Rejected: In production, without a trusted signature; ``reason`` says why.
-            InvalidInput: No WebAssembly, or an ``import`` that is not offered.
-            Unsupported: The library that runs WebAssembly is not installed.
+            Unsupported: ``clew[wasm]`` is not installed.
         """
         self._require_open()
-        source = _wasm.source_of(module)
-        document = _wasm.contract_of(contract)
-        made, warning = self._core.register_wasm(
-            document,
-            **source,
-            digest=_check.optional_text("digest", digest),
-            signature=_wasm.signature_of(signature),
-            library=_wasm.library(),
-        )
+        made, warning = _wasm.register(self._core, module, contract, digest, signature)
         if warning:
             _wasm.warn(made["id"], made["version"], warning)
         return Registration(**made)

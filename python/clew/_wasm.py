@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import _core, _errors
+from . import _check, _core, _errors
 from ._check import invalid
 
 _MAJOR = "50"  # the declarations of the core are those of this version
@@ -36,6 +36,19 @@ def library() -> str:
         )
     found = sorted(Path(spec.origin).parent.glob("*/_libwasmtime.so"))
     return str(found[0]) if found else ""
+
+
+def register(
+    core: _core.Runtime, module: Any, contract: Any, digest: Any, signature: Any
+) -> tuple[dict[str, Any], str]:
+    """Register a module with the core: its registration, and a warning or an empty text."""
+    return core.register_wasm(
+        contract_of(contract),
+        **source_of(module),
+        digest=_check.optional_text("digest", digest),
+        signature=signature_of(signature),
+        library=library(),
+    )
 
 
 def source_of(module: Any) -> dict[str, Any]:
@@ -130,6 +143,7 @@ __all__ = [
     "keys_of",
     "library",
     "log_stderr",
+    "register",
     "signature_of",
     "source_of",
     "warn",

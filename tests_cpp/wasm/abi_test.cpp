@@ -14,14 +14,14 @@ class WasmAbi : public HostTest {
   // The result of a clew_host function of (pointer, room), then what it wrote.
   std::string host_text(const std::string& function, int at, int room) {
     const auto id = "t." + function + "_" + std::to_string(room) + "_" + std::to_string(at);
-    const auto wat = guest(
-        fmt::format("(local $n i32) (local.set $n (call $ask (i32.const {}) (i32.const {})))"
-                    "(if (i32.lt_s (local.get $n) (i32.const 0))"
-                    "  (then (call $write_number (local.get $n)))"
-                    "  (else (call $write (i32.const {}) (local.get $n))))",
-                    at, room, at),
-        fmt::format("(import \"clew_host\" \"{}\" (func $ask (param i32 i32) (result i32)))",
-                    function));
+    const auto wat =
+        guest(fmt::format("(local $n i32) (local.set $n (call $ask (i32.const {}) (i32.const {})))"
+                          "(if (i32.lt_s (local.get $n) (i32.const 0))"
+                          "  (then (call $write_number (local.get $n)))"
+                          "  (else (call $write (i32.const {}) (local.get $n))))",
+                          at, room, at),
+              fmt::format("(import \"clew_host\" \"{}\" (func $ask (param i32 i32) (result i32)))",
+                          function));
     EXPECT_TRUE(admit(id, {.bytes = wat}));
     Request request;
     request.reference = id;
@@ -95,9 +95,9 @@ TEST_F(WasmAbi, what_is_no_webassembly_is_refused) {
   EXPECT_EQ(refused("\xff\xfe").code(), Code::invalid_input);
   EXPECT_EQ(refused("").code(), Code::invalid_input);
   // What a runtime could make of it differs between machines.
-  EXPECT_EQ(refused("(module (memory (export \"memory\") 1 1 shared) (func (export \"_start\")))")
-                .code(),
-            Code::invalid_input);
+  EXPECT_EQ(
+      refused("(module (memory (export \"memory\") 1 1 shared) (func (export \"_start\")))").code(),
+      Code::invalid_input);
 }
 
 TEST_F(WasmAbi, a_guest_learns_of_its_call) {
@@ -118,8 +118,8 @@ TEST_F(WasmAbi, a_guest_learns_of_its_call) {
 }
 
 TEST_F(WasmAbi, buffers_that_are_too_small_or_outside_are_answered_with_codes) {
-  for (const std::string function : {"capability_id", "capability_version", "execution_id",
-                                     "runtime_config", "trace_context"}) {
+  for (const std::string function :
+       {"capability_id", "capability_version", "execution_id", "runtime_config", "trace_context"}) {
     EXPECT_EQ(host_text(function, 200, 4), "-5") << function;
     EXPECT_EQ(host_text(function, 131072 - 10, 100), "-1") << function;
     EXPECT_EQ(host_text(function, -1, 100), "-1") << function;
@@ -131,9 +131,9 @@ TEST_F(WasmAbi, emit_event_without_events_and_undeclared) {
   const std::string event = R"({"type":"t.made@1.0.0","data":{"n":1}})";
   EXPECT_EQ(answer("emit_event", event, -1, 0, {"t.made@1.0.0"}), "-3");
   EXPECT_EQ(answer("emit_event", event, -1, 0, {"t.other@1.0.0"}), "-2");
-  EXPECT_EQ(answer("emit_event", event, 5, 0, {"t.made@1.0.0"}), "-1");           // no JSON
-  EXPECT_EQ(answer("emit_event", event, 2'000'000, 0, {"t.made@1.0.0"}), "-1");   // outside
-  EXPECT_EQ(answer("emit_event", event, 65537, 0, {"t.made@1.0.0"}), "-1");       // too large
+  EXPECT_EQ(answer("emit_event", event, 5, 0, {"t.made@1.0.0"}), "-1");          // no JSON
+  EXPECT_EQ(answer("emit_event", event, 2'000'000, 0, {"t.made@1.0.0"}), "-1");  // outside
+  EXPECT_EQ(answer("emit_event", event, 65537, 0, {"t.made@1.0.0"}), "-1");      // too large
   EXPECT_EQ(answer("emit_event", R"({"type":"t.made@1.0.0"})", -1, 0, {"t.made@1.0.0"}), "-1");
 }
 
@@ -156,9 +156,9 @@ TEST_F(WasmAbi, emit_event_hands_over_type_and_data) {
   EXPECT_EQ(emit("{\"n\":1}"), "0");
   EXPECT_EQ(emit("\"text\""), "-1");
   EXPECT_EQ(emit("null"), "-3");
-  EXPECT_THAT(emitted, testing::ElementsAre("t.ask t.made@1.0.0 {\"n\":1}",
-                                            "t.ask t.made@1.0.0 \"text\"",
-                                            "t.ask t.made@1.0.0 null"));
+  EXPECT_THAT(emitted,
+              testing::ElementsAre("t.ask t.made@1.0.0 {\"n\":1}", "t.ask t.made@1.0.0 \"text\"",
+                                   "t.ask t.made@1.0.0 null"));
 }
 
 // Parity: P connectors

@@ -95,10 +95,9 @@ TEST_F(WasmCall, nothing_of_one_call_is_left_for_the_next) {
                         "(i32.store8 (i32.const 100) (i32.const 9))"));
   for (int i = 0; i < 5; ++i) EXPECT_EQ(to_json(*result("t.memory")), "0");
   // The same beyond what is wiped by writing zeros.
-  add("t.large",
-      guest("(call $write_number (i32.load8_u (i32.const 1000000)))"
-            "(i32.store8 (i32.const 1000000) (i32.const 9))",
-            "", "", 20));
+  add("t.large", guest("(call $write_number (i32.load8_u (i32.const 1000000)))"
+                       "(i32.store8 (i32.const 1000000) (i32.const 9))",
+                       "", "", 20));
   for (int i = 0; i < 5; ++i) EXPECT_EQ(to_json(*result("t.large")), "0");
 }
 
@@ -116,11 +115,11 @@ TEST_F(WasmCall, clock_chance_and_environment_come_from_the_runtime) {
   clock.advance(std::chrono::seconds(42));
   EXPECT_EQ(to_json(*result("t.time")), "42");
 
-  const std::string dice =
-      guest("(drop (call $random (i32.const 200) (i32.const 3)))"
-            "(call $write_number (i32.load (i32.const 200)))",
-            "(import \"wasi_snapshot_preview1\" \"random_get\""
-            " (func $random (param i32 i32) (result i32)))");
+  const std::string dice = guest(
+      "(drop (call $random (i32.const 200) (i32.const 3)))"
+      "(call $write_number (i32.load (i32.const 200)))",
+      "(import \"wasi_snapshot_preview1\" \"random_get\""
+      " (func $random (param i32 i32) (result i32)))");
   add("t.random", dice);
   const auto first = to_json(*result("t.random"));
   const auto second = to_json(*result("t.random"));
@@ -212,7 +211,7 @@ TEST_F(WasmCall, eight_threads_with_native_load_never_enter_the_pool) {
   mixed.join();
   EXPECT_EQ(native.load(), 200);
   EXPECT_EQ(pool_->stats().submitted - before.submitted, 200);  // the native ones alone
-  EXPECT_EQ(stat("submitted") - own, 200);  // a timeout asks for another thread
+  EXPECT_EQ(stat("submitted") - own, 200);                      // a timeout asks for another thread
 }
 
 TEST_F(WasmCall, a_limit_on_concurrency_holds) {

@@ -10,8 +10,8 @@ std::string library_path() {
   const std::filesystem::path packages = CLEW_TEST_ENVIRONMENT "/lib";
   std::error_code none;
   for (const auto& python : std::filesystem::directory_iterator(packages, none)) {
-    for (const auto& folder : std::filesystem::directory_iterator(
-             python.path() / "site-packages" / "wasmtime", none)) {
+    for (const auto& folder :
+         std::filesystem::directory_iterator(python.path() / "site-packages" / "wasmtime", none)) {
       const auto library = folder.path() / "_libwasmtime.so";
       if (std::filesystem::exists(library)) return library.string();
     }

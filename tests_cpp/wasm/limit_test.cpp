@@ -115,8 +115,9 @@ TEST_F(WasmLimit, closing_interrupts_running_and_drops_queued_guests) {
 // Parity: P WASM limits
 TEST_F(WasmLimit, growth_beyond_the_limit_is_resource_exhausted) {
   const auto limits = Value::object({{"memory_bytes", 4 * 65536}});
-  add("t.grow", guest("(if (i32.eq (memory.grow (i32.const 1000)) (i32.const -1))"
-                      " (then (unreachable)))"),
+  add("t.grow",
+      guest("(if (i32.eq (memory.grow (i32.const 1000)) (i32.const -1))"
+            " (then (unreachable)))"),
       limits);
   const auto output = result("t.grow");
   ASSERT_FALSE(output);
@@ -124,9 +125,10 @@ TEST_F(WasmLimit, growth_beyond_the_limit_is_resource_exhausted) {
   EXPECT_EQ(word(output.error(), "limit"), "memory_bytes");
 
   // Up to the limit it may, and a guest that lives with the refusal is not punished.
-  add("t.fits", guest("(drop (memory.grow (i32.const 2))) (drop (memory.grow (i32.const 1)))"
-                      "(i32.store (i32.const 262140) (i32.const 1))"
-                      "(call $write_number (memory.size))"),
+  add("t.fits",
+      guest("(drop (memory.grow (i32.const 2))) (drop (memory.grow (i32.const 1)))"
+            "(i32.store (i32.const 262140) (i32.const 1))"
+            "(call $write_number (memory.size))"),
       limits);
   EXPECT_EQ(to_json(*result("t.fits")), "4");
   expect_next_call_is_fine();
@@ -168,8 +170,8 @@ TEST_F(WasmLimit, output_beyond_its_limit_is_resource_exhausted) {
   EXPECT_EQ(output.error().code(), Code::resource_exhausted);
   EXPECT_EQ(word(output.error(), "limit"), "output_bytes");
   // Just as much as it may.
-  add("t.fits", guest("(call $write (i32.const 100) (i32.const 5))", "",
-                      "(data (i32.const 100) \"12345\")"),
+  add("t.fits",
+      guest("(call $write (i32.const 100) (i32.const 5))", "", "(data (i32.const 100) \"12345\")"),
       Value::object({{"output_bytes", 5}}));
   EXPECT_EQ(to_json(*result("t.fits")), "12345");
   expect_next_call_is_fine();
@@ -185,7 +187,8 @@ TEST_F(WasmLimit, limits_of_contracts_are_checked_with_their_path) {
   };
   EXPECT_EQ(refused(Value::object({{"fuel", 0}})), "wasm.fuel");
   EXPECT_EQ(refused(Value::object({{"memory_bytes", 65535}})), "wasm.memory_bytes");
-  EXPECT_EQ(refused(Value::object({{"memory_bytes", Limits::memory_bytes_max + 1}})), "wasm.memory_bytes");
+  EXPECT_EQ(refused(Value::object({{"memory_bytes", Limits::memory_bytes_max + 1}})),
+            "wasm.memory_bytes");
   EXPECT_EQ(refused(Value::object({{"wall", "0s"}})), "wasm.wall");
   EXPECT_EQ(refused(Value::object({{"steps", 1}})), "wasm.steps");
   EXPECT_EQ(refused(Value::object({{"env", Value::object({{"A", 1}})}})), "wasm.env.A");

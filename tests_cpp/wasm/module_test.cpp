@@ -1,21 +1,19 @@
-#include "wasm/support.hpp"
-
 #include <fstream>
+
+#include "wasm/support.hpp"
 
 namespace clew::wasm {
 namespace {
 
 // A module that differs from others by `n`.
-std::string numbered(int n) {
-  return guest(fmt::format("(call $write_number (i32.const {}))", n));
-}
+std::string numbered(int n) { return guest(fmt::format("(call $write_number (i32.const {}))", n)); }
 
 class WasmModule : public HostTest {
  protected:
   void SetUp() override {
     folder_ = std::filesystem::temp_directory_path() /
-              fmt::format("clew-wasm-{}-{}", ::getpid(), testing::UnitTest::GetInstance()
-                                                             ->current_test_info()->name());
+              fmt::format("clew-wasm-{}-{}", ::getpid(),
+                          testing::UnitTest::GetInstance()->current_test_info()->name());
     std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_);
     HostTest::SetUp();

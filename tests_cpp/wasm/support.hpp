@@ -19,8 +19,10 @@ namespace clew::wasm {
 
 std::string library_path();
 
-// A module of one memory page (or `pages`) that imports the streams and `imports`, and has `body` as
-// `_start`. $read fills 16.. (at most 60000 bytes) and gives the length; $write writes (at, length).
+// A module of one memory page (or `pages`) that imports the streams and `imports`, and has `body`
+// as
+// `_start`. $read fills 16.. (at most 60000 bytes) and gives the length; $write writes (at,
+// length).
 inline std::string guest(const std::string& body, const std::string& imports = "",
                          const std::string& functions = "", int pages = 2) {
   return fmt::format(R"((module
@@ -62,9 +64,7 @@ inline std::string guest(const std::string& body, const std::string& imports = "
                      body, imports, functions, pages);
 }
 
-inline std::string echo() {
-  return guest("(call $write (i32.const 16) (call $read))");
-}
+inline std::string echo() { return guest("(call $write (i32.const 16) (call $read))"); }
 
 inline const std::string spin = "(loop $again (br $again))";
 

@@ -35,6 +35,7 @@ def given(*args: Any, **options: Any) -> Given:
 RUNTIME: dict[str, list[Given]] = {
     "register": [given(words), given(3), given(words, scope="mine")],
     "register_native": [given("echo"), given(3), given("no.such")],
+    "register_wasm": [given(b"", {}), given("none.wasm", {"id": "a.b", "version": "1.0.0"})],
     "capabilities": [given(), given(id=3), given(effect="sometimes")],
     "resolve": [given("text.words"), given(3), given("a b")],
     "add_executor": [given("x", object(), ["x"]), given("", 3, 3)],

@@ -86,7 +86,8 @@ Result<std::string> from_hex(std::string_view digits, std::string_view path) {
     bytes += static_cast<char>(high << 4 | low);
   }
   if (2 * bytes.size() == digits.size()) return bytes;
-  return invalid_input(path, Value(preview(Value(digits))), "hexadecimal digits, two for each byte");
+  return invalid_input(path, Value(preview(Value(digits))),
+                       "hexadecimal digits, two for each byte");
 }
 
 }  // namespace clew

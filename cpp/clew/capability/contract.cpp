@@ -171,8 +171,8 @@ constexpr std::array<Field, 15> fields = {{
      }},
     {"executor", [](const Value& value, std::string_view path, Problems& problems,
                     Contract& into) { read_text(value, path, problems, into.executor); }},
-    {"wasm", [](const Value& value, std::string_view path, Problems& problems,
-                Contract& into) {
+    {"wasm",
+     [](const Value& value, std::string_view path, Problems& problems, Contract& into) {
        if (!value.is_object()) return problems.add(path, value, "an object of limits");
        into.wasm = value;
      }},

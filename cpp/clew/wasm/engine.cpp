@@ -52,8 +52,7 @@ Module::~Module() {
 Result<void> Module::link(const std::string& name) {
   const auto& api = engine_->api();
   CLEW_TRY(check_abi(api, raw_, name));
-  auto* const failure =
-      api.wasmtime_linker_instantiate_pre(engine_->linker(), raw_, &instances_);
+  auto* const failure = api.wasmtime_linker_instantiate_pre(engine_->linker(), raw_, &instances_);
   if (failure == nullptr) return {};
   return invalid_input("module", Value(name), api.take(failure));
 }

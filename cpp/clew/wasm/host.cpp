@@ -176,9 +176,8 @@ class HostImpl final : public Host, private ModuleSupply {
     CLEW_TRY(const auto saved, engine_->save(*made));
     if (saved.size() <= stored_bytes_max) {
       const auto now = parts_.env.clock().now();
-      CLEW_TRY(parts_.database.write([&](store::Transaction& tx) {
-        return keep_module(tx, ref.digest, engine, saved, now);
-      }));
+      CLEW_TRY(parts_.database.write(
+          [&](store::Transaction& tx) { return keep_module(tx, ref.digest, engine, saved, now); }));
     }
     return made;
   }
@@ -239,8 +238,8 @@ Result<std::unique_ptr<Host>> Host::open(HostParts parts, Options options) {
   pool.on_thread_stop = options.on_thread_stop;
   CLEW_TRY(auto threads, make_thread_pool(std::move(pool), parts.env.clock()));
   CLEW_TRY(threads->start());
-  return std::unique_ptr<Host>(std::make_unique<HostImpl>(
-      parts, std::move(options), std::move(engine), std::move(threads)));
+  return std::unique_ptr<Host>(
+      std::make_unique<HostImpl>(parts, std::move(options), std::move(engine), std::move(threads)));
 }
 
 }  // namespace clew::wasm

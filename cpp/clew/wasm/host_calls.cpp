@@ -44,10 +44,10 @@ HostResult execution_id(HostCall& call) {
 // {"abi", "environment", "limits"}
 HostResult runtime_config(HostCall& call) {
   const auto& options = call.guest.world().options;
-  const auto config = Value::object({{"abi", abi_version},
-                                     {"environment", options.production ? "production"
-                                                                        : "development"},
-                                     {"limits", call.guest.limits().to_value()}});
+  const auto config =
+      Value::object({{"abi", abi_version},
+                     {"environment", options.production ? "production" : "development"},
+                     {"limits", call.guest.limits().to_value()}});
   return give(call, canonical_json(config), 0, 1);
 }
 
@@ -59,11 +59,10 @@ HostResult trace_context(HostCall& call) {
   while (outermost->parent() != nullptr) outermost = outermost->parent();
   const auto trace = to_hex(outermost->id().view());
   const auto span = to_hex(self.id().view().substr(8));
-  const auto context =
-      Value::object({{"traceparent", fmt::format("00-{}-{}-01", trace, span)},
-                     {"correlation_id", self.correlation_id()},
-                     {"idempotency_key", self.idempotency_key()},
-                     {"attempt", self.attempt()}});
+  const auto context = Value::object({{"traceparent", fmt::format("00-{}-{}-01", trace, span)},
+                                      {"correlation_id", self.correlation_id()},
+                                      {"idempotency_key", self.idempotency_key()},
+                                      {"attempt", self.attempt()}});
   return give(call, canonical_json(context), 0, 1);
 }
 
@@ -122,8 +121,8 @@ HostResult connector_invoke(HostCall& call) {
   std::optional<Result<Value>> response;
   // It may wait for long, and for calls that need a slot: this one is lent out meanwhile.
   world.pool.blocking([&] {
-    response = world.options.services.connect(call.guest.call(), std::string(name->as_string()),
-                                              *request);
+    response =
+        world.options.services.connect(call.guest.call(), std::string(name->as_string()), *request);
   });
   if (const auto why = call.guest.must_stop()) return call.guest.stop(*why);
   if (!*response) return code_of_refusal(response->error());

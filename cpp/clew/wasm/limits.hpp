@@ -17,12 +17,12 @@ namespace clew::wasm {
 struct Limits {
   static constexpr std::int64_t memory_bytes_max = 256LL << 20;
 
-  std::int64_t fuel = 1'000'000'000;       // about one for each instruction; 1 to 10^15
-  std::int64_t memory_bytes = 32LL << 20;  // of linear memory; 64 KiB to 256 MiB
-  std::int64_t table_elements = 10'000;    // 1 to 1,000,000
-  Duration wall = std::chrono::seconds(10);   // time inside the guest, host calls included
-  std::int64_t output_bytes = 64LL << 10;     // of standard output; 1 to 16 MiB
-  std::int64_t stderr_bytes = 16LL << 10;     // kept of standard error: its end; 0 to 1 MiB
+  std::int64_t fuel = 1'000'000'000;         // about one for each instruction; 1 to 10^15
+  std::int64_t memory_bytes = 32LL << 20;    // of linear memory; 64 KiB to 256 MiB
+  std::int64_t table_elements = 10'000;      // 1 to 1,000,000
+  Duration wall = std::chrono::seconds(10);  // time inside the guest, host calls included
+  std::int64_t output_bytes = 64LL << 10;    // of standard output; 1 to 16 MiB
+  std::int64_t stderr_bytes = 16LL << 10;    // kept of standard error: its end; 0 to 1 MiB
   std::vector<std::pair<std::string, std::string>> env;  // the guest's environment; no secrets
 
   // Reads the field `wasm` of a contract; null gives the defaults. `invalid_input` names the path

@@ -60,9 +60,8 @@ Memories::Scope::~Scope() { current_budget = before_; }
 wt::MemoryCreator Memories::creator() {
   return {this,
           [](void* env, const wt::MemoryType*, std::size_t minimum, std::size_t, std::size_t,
-             std::size_t, wt::LinearMemory* made) {
-            return static_cast<Memories*>(env)->make(minimum, made);
-          },
+             std::size_t,
+             wt::LinearMemory* made) { return static_cast<Memories*>(env)->make(minimum, made); },
           nullptr};
 }
 
@@ -112,8 +111,8 @@ std::unique_ptr<Memories::Region> Memories::take() {
       return region;
     }
   }
-  void* const base =
-      ::mmap(nullptr, reserved_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* const base = ::mmap(nullptr, reserved_bytes, PROT_NONE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED) return nullptr;
   return std::make_unique<Region>(this, static_cast<std::uint8_t*>(base));
 }

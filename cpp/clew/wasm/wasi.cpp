@@ -35,8 +35,8 @@ std::optional<Slice> slice_at(const GuestMemory& memory, std::uint32_t array, st
   const std::uint64_t at = array + std::uint64_t{index} * entry_bytes;
   if (at > std::numeric_limits<std::uint32_t>::max()) return std::nullopt;
   const auto begin = memory.load<std::uint32_t>(static_cast<std::uint32_t>(at));
-  const auto count = begin ? memory.load<std::uint32_t>(static_cast<std::uint32_t>(at) + 4)
-                           : std::nullopt;
+  const auto count =
+      begin ? memory.load<std::uint32_t>(static_cast<std::uint32_t>(at) + 4) : std::nullopt;
   if (!count || !memory.has(*begin, *count)) return std::nullopt;
   return Slice{*begin, *count};
 }
@@ -79,7 +79,9 @@ HostResult fd_write(HostCall& call) {
 
 HostResult fd_close(HostCall& call) { return call.u32(0) <= stderr_fd ? ok : bad_descriptor; }
 
-HostResult fd_seek(HostCall& call) { return call.u32(0) <= stderr_fd ? cannot_seek : bad_descriptor; }
+HostResult fd_seek(HostCall& call) {
+  return call.u32(0) <= stderr_fd ? cannot_seek : bad_descriptor;
+}
 
 // fd_fdstat_get(fd, stat out): a character device that can be read or written.
 HostResult fd_fdstat_get(HostCall& call) {

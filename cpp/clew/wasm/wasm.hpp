@@ -35,11 +35,11 @@ struct Services {
 };
 
 struct Options {
-  std::string library;                   // of wasmtime; empty: CLEW_WASMTIME says where it is
-  int slots = 0;                         // guests at once; 0: the cores, at least 2; else 1 to 64
-  int cache_max = 64;                    // compiled modules kept in memory, 1 to 4096
-  bool production = false;               // refuses modules without a trusted signature
-  std::vector<PublicKey> trusted_keys;   // who may sign modules
+  std::string library;                  // of wasmtime; empty: CLEW_WASMTIME says where it is
+  int slots = 0;                        // guests at once; 0: the cores, at least 2; else 1 to 64
+  int cache_max = 64;                   // compiled modules kept in memory, 1 to 4096
+  bool production = false;              // refuses modules without a trusted signature
+  std::vector<PublicKey> trusted_keys;  // who may sign modules
   // What guests wrote to standard error, at most Limits::stderr_bytes of a call, after its end.
   std::function<void(const Invocation&, std::string_view)> on_stderr;
   // For the bindings: called on the threads of guests as their first and last act.
@@ -54,7 +54,7 @@ struct ModuleSource {
   std::string bytes{};      // binary, or text (WAT), which is translated
   std::string digest{};     // hex SHA-256 that the binary must have; empty: any
   std::string signature{};  // over that digest, see base/signature.hpp; empty: none
-  std::string library{};    // where wasmtime is, for the first module of a runtime; empty: not known
+  std::string library{};  // where wasmtime is, for the first module of a runtime; empty: not known
 };
 
 // A checked module, ready to be registered.

@@ -1,6 +1,6 @@
-#include <dlfcn.h>
-
 #include "clew/wasm/detail/wasmtime_api.hpp"
+
+#include <dlfcn.h>
 
 namespace clew::wasm::wt {
 namespace {
@@ -31,7 +31,7 @@ Result<std::shared_ptr<const Api>> Api::load(const std::string& path) {
   }
   auto api = std::make_shared<Api>();
   const char* missing = nullptr;
-#define CLEW_FIND(result, name, parameters)                                \
+#define CLEW_FIND(result, name, parameters)                                    \
   api->name = reinterpret_cast<result(*) parameters>(::dlsym(library, #name)); \
   if (api->name == nullptr) missing = #name;
   CLEW_WASMTIME_FUNCTIONS(CLEW_FIND)
