@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import _check, _core, _errors, _options, _wasm
+from . import _check, _core, _errors, _notices, _options, _wasm
 from ._call import Call
 from ._check import invalid
 from ._records import (
@@ -142,7 +142,7 @@ class Runtime:
         )
         registration = Registration(**made)
         if registration.replaced:
-            _notice_of_replacement(registration)
+            _notices.of_replacement(registration)
         return registration
 
     def register_native(
@@ -184,10 +184,7 @@ class Runtime:
             Unsupported: ``clew[wasm]`` is not installed.
         """
         self._require_open()
-        made, warning = _wasm.register(self._core, module, contract, digest, signature)
-        if warning:
-            _wasm.warn(made["id"], made["version"], warning)
-        return Registration(**made)
+        return _wasm.register(self._core, module, contract, digest, signature)
 
     def capabilities(
         self,
@@ -690,16 +687,6 @@ class Runtime:
     def __repr__(self) -> str:
         state = "closed" if self._core.closed else f"{self._core.workers} workers"
         return f"<Runtime {self._core.name} {self._core.store} {state}>"
-
-
-def _notice_of_replacement(registration: Registration) -> None:
-    import logging
-
-    logging.getLogger("clew").info(
-        "%s@%s: a changed function takes the place of the one that was registered",
-        registration.id,
-        registration.version,
-    )
 
 
 def _matches(pattern: str, id: str) -> bool:  # noqa: A002 - the word of contracts

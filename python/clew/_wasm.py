@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import _check, _core, _errors
+from . import _check, _core, _errors, _notices
 from ._check import invalid
+from ._records import Registration
 
 _MAJOR = "50"  # the declarations of the core are those of this version
 _HEX = frozenset("0123456789abcdefABCDEF")
@@ -40,15 +41,19 @@ def library() -> str:
 
 def register(
     core: _core.Runtime, module: Any, contract: Any, digest: Any, signature: Any
-) -> tuple[dict[str, Any], str]:
-    """Register a module with the core: its registration, and a warning or an empty text."""
-    return core.register_wasm(
+) -> Registration:
+    """Register a module with the core, and warn its author when there is something to say."""
+    made, warning = core.register_wasm(
         contract_of(contract),
         **source_of(module),
         digest=_check.optional_text("digest", digest),
         signature=signature_of(signature),
         library=library(),
     )
+    registration = Registration(**made)
+    if warning:
+        _notices.of_module(registration, warning)
+    return registration
 
 
 def source_of(module: Any) -> dict[str, Any]:
@@ -108,13 +113,6 @@ def keys_of(keys: Any) -> list[bytes] | None:
     return made
 
 
-def warn(id: str, version: str, warning: str) -> None:  # noqa: A002 - the word of contracts
-    """Tell the author of a module."""
-    import logging
-
-    logging.getLogger("clew").warning("%s@%s: %s", id, version, warning)
-
-
 def log_stderr(capability: str, trace_id: str, text: bytes) -> None:
     """Log what a module wrote to standard error. Called by the core."""
     import logging
@@ -146,5 +144,4 @@ __all__ = [
     "register",
     "signature_of",
     "source_of",
-    "warn",
 ]
