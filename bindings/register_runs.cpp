@@ -3,6 +3,7 @@
 #include "bindings/convert.hpp"
 #include "bindings/records.hpp"
 #include "bindings/run.hpp"
+#include "clew/base/document.hpp"
 
 namespace clew::python {
 namespace {
@@ -65,7 +66,7 @@ void register_definition(py::module_& m) {
       "parse_yaml",
       [](py::handle text) {
         const auto view = text_view(text, "text");
-        return without_gil([&] { return workflow::parse_yaml(view); });
+        return without_gil([&] { return parse_yaml(view); });
       },
       "text"_a);
 }

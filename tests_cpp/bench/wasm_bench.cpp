@@ -3,7 +3,6 @@
 #include <benchmark/benchmark.h>
 
 #include <memory>
-#include <string_view>
 
 #include "clew/capability/dispatch.hpp"
 #include "clew/store/migrate.hpp"
@@ -87,8 +86,7 @@ void compile(benchmark::State& state) {
   for (auto _ : state) {
     ModuleSource source;
     source.bytes = echo;  // and something that no other module has
-    source.bytes.insert(std::string_view("(module").size(),
-                        fmt::format("(global i32 (i32.const {}))", ++n));
+    source.bytes.insert(source.bytes.size() - 1, fmt::format("(global i32 (i32.const {}))", ++n));
     const auto admitted = world().host->admit(world().contract, source);
     if (!admitted) state.SkipWithError(admitted.error().message().c_str());
   }

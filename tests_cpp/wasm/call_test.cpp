@@ -130,19 +130,27 @@ TEST_F(WasmCall, clock_chance_and_environment_come_from_the_runtime) {
   add("t.random", dice);
   EXPECT_EQ(to_json(*result("t.random")), first);  // the seed makes it
 
-  add("t.env",
-      guest("(drop (call $sizes (i32.const 200) (i32.const 204)))"
-            "(drop (call $get (i32.const 300) (i32.const 400)))"
-            "(call $write (i32.const 500) (i32.const 1))"
-            "(call $write (i32.load (i32.const 300)) (i32.sub (i32.load (i32.const 204))"
-            " (i32.const 1))) (call $write (i32.const 500) (i32.const 1))",
-            "(import \"wasi_snapshot_preview1\" \"environ_sizes_get\""
-            " (func $sizes (param i32 i32) (result i32)))"
-            "(import \"wasi_snapshot_preview1\" \"environ_get\""
-            " (func $get (param i32 i32) (result i32)))",
-            "(data (i32.const 500) \"\\22\")"),
-      Value::object({{"env", Value::object({{"MODE", "strict"}})}}));
-  EXPECT_EQ(to_json(*result("t.env")), "\"MODE=strict\"");
+  ::setenv("CLEW_TEST_MODE", "strict", 1);  // NOLINT(concurrency-mt-unsafe): no other thread looks
+  Contract contract;
+  contract.id = "t.env";
+  contract.version = Version::parse("1.0.0").value();
+  contract.constraints = Value::object(
+      {{"environment", Value::array({Value("CLEW_TEST_MODE"), Value("CLEW_TEST_NOT_SET")})}});
+  const auto admitted = host_->admit(
+      contract,
+      {.bytes = guest("(drop (call $sizes (i32.const 200) (i32.const 204)))"
+                      "(drop (call $get (i32.const 300) (i32.const 400)))"
+                      "(call $write (i32.const 500) (i32.const 1))"
+                      "(call $write (i32.load (i32.const 300)) (i32.sub (i32.load (i32.const 204))"
+                      " (i32.const 1))) (call $write (i32.const 500) (i32.const 1))",
+                      "(import \"wasi_snapshot_preview1\" \"environ_sizes_get\""
+                      " (func $sizes (param i32 i32) (result i32)))"
+                      "(import \"wasi_snapshot_preview1\" \"environ_get\""
+                      " (func $get (param i32 i32) (result i32)))",
+                      "(data (i32.const 500) \"\\22\")")});
+  ASSERT_TRUE(admitted) << admitted.error().to_string();
+  ASSERT_TRUE(registry_->add(contract, admitted->handler, Replace::nothing));
+  EXPECT_EQ(to_json(*result("t.env")), "\"CLEW_TEST_MODE=strict\"");
   end();
 }
 

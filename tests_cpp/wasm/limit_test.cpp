@@ -185,14 +185,19 @@ TEST_F(WasmLimit, limits_of_contracts_are_checked_with_their_path) {
     EXPECT_EQ(admitted.error().code(), Code::invalid_input);
     return word(admitted.error(), "path");
   };
-  EXPECT_EQ(refused(Value::object({{"fuel", 0}})), "wasm.fuel");
-  EXPECT_EQ(refused(Value::object({{"memory_bytes", 65535}})), "wasm.memory_bytes");
+  EXPECT_EQ(refused(Value::object({{"fuel", 0}})), "constraints.wasm.fuel");
+  EXPECT_EQ(refused(Value::object({{"memory_bytes", 65535}})), "constraints.wasm.memory_bytes");
   EXPECT_EQ(refused(Value::object({{"memory_bytes", Limits::memory_bytes_max + 1}})),
-            "wasm.memory_bytes");
-  EXPECT_EQ(refused(Value::object({{"wall", "0s"}})), "wasm.wall");
-  EXPECT_EQ(refused(Value::object({{"steps", 1}})), "wasm.steps");
-  EXPECT_EQ(refused(Value::object({{"env", Value::object({{"A", 1}})}})), "wasm.env.A");
-  EXPECT_EQ(refused(Value::object({{"output_bytes", 1.5}})), "wasm.output_bytes");
+            "constraints.wasm.memory_bytes");
+  EXPECT_EQ(refused(Value::object({{"wall", "0s"}})), "constraints.wasm.wall");
+  EXPECT_EQ(refused(Value::object({{"steps", 1}})), "constraints.wasm.steps");
+  EXPECT_EQ(refused(Value::object({{"output_bytes", 1.5}})), "constraints.wasm.output_bytes");
+  for (const std::string outside : {"network", "filesystem"}) {
+    const auto granted = Limits::from_constraints(Value::object({{outside, true}}));
+    ASSERT_FALSE(granted);
+    EXPECT_EQ(word(granted.error(), "path"), "constraints." + outside);
+    EXPECT_TRUE(Limits::from_constraints(Value::object({{outside, false}})));
+  }
 }
 
 }  // namespace

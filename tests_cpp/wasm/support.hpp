@@ -120,7 +120,7 @@ class HostTest : public testing::Test {
     Contract contract;
     contract.id = id;
     contract.version = Version::parse("1.2.3").value();
-    contract.wasm = std::move(limits);
+    if (!limits.is_null()) contract.constraints = Value::object({{"wasm", std::move(limits)}});
     contract.emits = std::move(emits);
     if (timeout > Duration{0}) contract.timeout = timeout;
     CLEW_TRY(auto admitted, host_->admit(contract, source));

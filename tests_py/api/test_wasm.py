@@ -73,7 +73,9 @@ def test_files_of_text_and_binary_and_contracts_in_yaml(
 ) -> None:
     (tmp_path / "echo.wat").write_text(ECHO)
     (tmp_path / "echo.wasm").write_bytes(binary(ECHO))
-    (tmp_path / "echo.yaml").write_text("id: test.file\nversion: 1.0.0\nwasm: {fuel: 100000}\n")
+    (tmp_path / "echo.yaml").write_text(
+        "id: test.file\nversion: 1.0.0\nconstraints: {wasm: {fuel: 100000}}\n"
+    )
     clew_runtime.register_wasm(tmp_path / "echo.wat", tmp_path / "echo.yaml")
     again = clew_runtime.register_wasm(str(tmp_path / "echo.wasm"), tmp_path / "echo.yaml")
     assert again.already_registered  # the same binary under the same contract
@@ -148,7 +150,7 @@ def test_each_limit_has_its_error_and_the_next_call_is_fine(
     error: type[clew.ClewError],
     facts: dict[str, Any],
 ) -> None:
-    clew_runtime.register_wasm(guest(body).encode(), contract("bad", wasm=limits))
+    clew_runtime.register_wasm(guest(body).encode(), contract("bad", constraints={"wasm": limits}))
     clew_runtime.register_wasm(ECHO.encode(), contract("echo"))
     with pytest.raises(error) as raised:
         clew_runtime.execute("test.bad", {})
@@ -161,21 +163,23 @@ def test_each_limit_has_its_error_and_the_next_call_is_fine(
 @pytest.mark.parametrize(
     ("limits", "path"),
     [
-        ({"fuel": 0}, "wasm.fuel"),
-        ({"memory_bytes": 1}, "wasm.memory_bytes"),
-        ({"speed": 1}, "wasm.speed"),
-        ({"wall": "-1s"}, "wasm.wall"),
-        (3, "wasm"),
+        ({"fuel": 0}, "constraints.wasm.fuel"),
+        ({"memory_bytes": 1}, "constraints.wasm.memory_bytes"),
+        ({"speed": 1}, "constraints.wasm.speed"),
+        ({"wall": "-1s"}, "constraints.wasm.wall"),
+        (3, "constraints.wasm"),
     ],
 )
 def test_limits_out_of_range_are_named(clew_runtime: clew.Runtime, limits: Any, path: str) -> None:
     with pytest.raises(clew.InvalidInput) as raised:
-        clew_runtime.register_wasm(ECHO.encode(), contract("echo", wasm=limits))
+        clew_runtime.register_wasm(ECHO.encode(), contract("echo", constraints={"wasm": limits}))
     assert raised.value.context["path"] == path
 
 
 def test_timeout_and_cancel_end_a_spinning_module(clew_runtime: clew.Runtime) -> None:
-    clew_runtime.register_wasm(guest(SPIN).encode(), contract("spin", wasm=ENDLESS))
+    clew_runtime.register_wasm(
+        guest(SPIN).encode(), contract("spin", constraints={"wasm": ENDLESS})
+    )
     with pytest.raises(clew.Timeout):
         clew_runtime.execute("test.spin", {}, timeout="30ms")
     call = clew_runtime.submit("test.spin", {})
@@ -190,7 +194,7 @@ def test_timeout_and_cancel_end_a_spinning_module(clew_runtime: clew.Runtime) ->
 
 def test_close_ends_a_spinning_module() -> None:
     rt = clew.Runtime()
-    rt.register_wasm(guest(SPIN).encode(), contract("spin", wasm=ENDLESS))
+    rt.register_wasm(guest(SPIN).encode(), contract("spin", constraints={"wasm": ENDLESS}))
     call = rt.submit("test.spin", {})
     while not call.running():
         threading.Event().wait(0.001)

@@ -31,7 +31,7 @@ BINDINGS = {"runtime", "testkit"}
 RESERVED = {
     r"pybind11/|Python\.h": ("bindings/",),
     r"sqlite3\.h|libpq-fe\.h": ("cpp/clew/store/", "cpp/clew/testkit/", "tests_cpp/"),
-    r"yaml-cpp/": ("cpp/clew/workflow/",),
+    r"yaml-cpp/": ("cpp/clew/base/",),
     r"nlohmann/json\.hpp": ("cpp/clew/base/",),
     r"sodium": ("cpp/clew/base/",),
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "clew/base/document.hpp"
 #include "clew/base/result.hpp"
 #include "clew/base/schema.hpp"
 #include "clew/base/semver.hpp"
@@ -47,28 +48,66 @@ bool is_retried_by_default(Code code);
 // such an error is not tried again either.
 bool is_retried_by_default(const Error& error);
 
+// How far a version is on its way. Only active and deprecated versions run.
+enum class Lifecycle : std::uint8_t { draft, active, deprecated, retired, archived };
+std::string_view name(Lifecycle lifecycle);
+bool is_runnable(Lifecycle lifecycle);
+// `invalid_input` at `path` for a word that is none.
+Result<Lifecycle> parse_lifecycle(const Value& word, std::string_view path);
+
+// What a capability is to its callers: asked (stateless), told of events (subscribable; names the
+// event that triggers it), or one that keeps state (never in a browser).
+enum class ServiceType : std::uint8_t { stateless, subscribable, stateful };
+std::string_view name(ServiceType type);
+
+// Another thing that must be there, in a version of a range: "text.words@^1".
+struct Requirement {
+  std::string name;
+  VersionRange range;
+  std::string to_string() const { return name + "@" + range.text(); }
+};
+
 // The contract of one version of a capability. A value.
 struct Contract {
   std::string id;
   Version version;
   std::string summary;
+  std::string description;
+  std::string owner_team;
+  std::string owner_contact;
+  std::optional<Lifecycle> lifecycle;  // absent: active
+  ServiceType service_type = ServiceType::stateless;
+  std::string event_trigger;  // reference of an event; of subscribable capabilities
   Effect effect = Effect::idempotent;
-  std::optional<Duration> timeout;  // from the call to its outcome, queue included
-  RetryPolicy retry;                // for steps of workflows, unless the step says otherwise
-  int max_concurrency = 0;          // 0: only the pool's
-  Value inputs = Value(true);       // JSON Schema of the input object
-  Value outputs = Value(true);      // JSON Schema of the output
-  std::vector<std::string> emits;
+  std::optional<Duration> timeout;    // from the call to its outcome, queue included
+  RetryPolicy retry;                  // for steps of workflows, unless the step says otherwise
+  int max_concurrency = 0;            // 0: only the pool's
+  Value inputs = Value(true);         // JSON Schema of the input object
+  Value outputs = Value(true);        // JSON Schema of the output
+  std::vector<std::string> emits;     // references of events: "text.counted@1.0.0"
+  std::vector<std::string> consumes;  // the same
+  std::vector<std::string> permissions;
   std::vector<std::string> tags;
   std::vector<std::string> permitted_targets = {"local"};
+  std::vector<std::string> preferred_targets;  // hints among the permitted ones, best first
+  std::vector<Requirement> connectors;
+  std::vector<Requirement> dependencies;  // capabilities that it calls
+  Value constraints;                      // what a sandbox grants and limits; null: the defaults
+  Value provenance;                       // where it came from: an object of scalars; null: unknown
   std::string executor;  // only this executor may run it; empty: any that serves the target
-  Value wasm;            // null, or the limits of a WebAssembly module; read by wasm/limits.hpp
 
-  // Reads a contract document. All problems are found in one pass: `invalid_input` whose context
-  // lists each with path, value and expectation; unknown keys are problems.
+  // Reads a contract document, a JSON object of the fields of docs/contracts.md. All problems are
+  // found in one pass: `invalid_input` for the first, whose context lists each under "problems",
+  // with code, path, line, value, expected and message. Codes: unknown_field, missing_field,
+  // invalid_value, invalid_schema, duplicate_item, inconsistent_identity, service_rule.
   static Result<Contract> from_document(const Value& document);
+  // The same for a document that knows its lines (else they are 0): see parse_document().
+  static Result<Contract> from_document(const Document& document);
   // The document in its normal form: absent options left out.
   Value to_document() const;
+  // What may never change under one version: the document without its lifecycle.
+  Value content() const;
+  Lifecycle stage() const { return lifecycle.value_or(Lifecycle::active); }
 };
 
 // What carries a contract out. Each kind of executor knows its own kind of handler. Immutable,
@@ -82,16 +121,26 @@ class Handler {
   virtual std::string fingerprint() const { return {}; }
 };
 
+// Who sees a registration: everybody in its workspace, or, shadowing that, its owner's overlay.
+enum class Scope : std::uint8_t { everyone, overlay };
+std::string_view name(Scope scope);  // "public", "private"
+Result<Scope> parse_scope(std::string_view word, std::string_view path);
+
 // A registered capability: contract, handler and what was compiled from them. Immutable, shared.
 struct Capability {
   Contract contract;
-  std::shared_ptr<const Handler> handler;
-  std::string digest;        // hex SHA-256 of the contract document's canonical form
-  std::string version_text;  // contract.version as text
+  std::shared_ptr<const Handler> handler;  // null: known from the store, bound to nothing here
+  std::string digest;                      // hex SHA-256 of the canonical form of its content()
+  std::string version_text;                // contract.version as text
+  std::string workspace;                   // empty: the default one
+  Scope scope = Scope::everyone;
+  Lifecycle lifecycle = Lifecycle::active;  // its contract's, or what it was moved to since
   // Names the capability in limits; in one registry, that of what it replaced and of no other.
   std::uint64_t key = 0;
   std::shared_ptr<const Schema> inputs;
   std::shared_ptr<const Schema> outputs;
+
+  std::string reference() const { return contract.id + "@" + version_text; }
 };
 using CapabilityPtr = std::shared_ptr<const Capability>;
 

@@ -13,8 +13,9 @@ Result<std::shared_ptr<Capability>> compile(Contract contract,
   auto made = std::make_shared<Capability>();
   CLEW_TRY(made->inputs, Schema::compile(contract.inputs, "inputs"));
   CLEW_TRY(made->outputs, Schema::compile(contract.outputs, "outputs"));
-  made->digest = to_hex(digest_of(contract.to_document()));
+  made->digest = to_hex(digest_of(contract.content()));
   made->version_text = contract.version.to_string();
+  made->lifecycle = contract.stage();
   made->contract = std::move(contract);
   made->handler = std::move(handler);
   return made;

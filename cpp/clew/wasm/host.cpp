@@ -57,7 +57,7 @@ class HostImpl final : public Host, private ModuleSupply {
 
   Result<Admitted> admit(const Contract& contract, const ModuleSource& source) override {
     const auto name = name_of(source);
-    CLEW_TRY(auto limits, Limits::from_value(contract.wasm));
+    CLEW_TRY(auto limits, Limits::from_constraints(contract.constraints));
     CLEW_TRY(auto binary, read_binary(source, name));
     const auto digest = sha256(binary);
     const auto hex = to_hex(digest);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 
 namespace clew::wasm {
 namespace {
@@ -22,49 +23,56 @@ constexpr std::array<Bound, 5> bounds = {{
     {"stderr_bytes", &Limits::stderr_bytes, 0, 1LL << 20},
 }};
 
-Result<void> read_env(const Value& value, Limits& into) {
-  if (!value.is_object()) return invalid_input("wasm.env", value, "an object of strings");
+Result<void> read_limits(const Value& value, Limits& into) {
+  if (!value.is_object()) return invalid_input("constraints.wasm", value, "an object of limits");
   for (const auto& [key, item] : value.members()) {
-    const auto path = fmt::format("wasm.env.{}", key);
-    if (key.empty() || key.find('=') != std::string::npos || key.find('\0') != std::string::npos) {
-      return invalid_input("wasm.env", Value(key), "names without '='");
+    const auto path = fmt::format("constraints.wasm.{}", key);
+    if (key == "wall") {
+      CLEW_TRY(into.wall, to_duration(item, path));
+      if (into.wall <= Duration{0}) return invalid_input(path, item, "a duration above zero");
+      continue;
     }
-    if (!item.is_string() || item.as_string().find('\0') != std::string_view::npos) {
-      return invalid_input(path, item, "a string without zero bytes");
+    const auto* bound = std::ranges::find(bounds, std::string_view(key), &Bound::key);
+    if (bound == bounds.end()) {
+      return invalid_input(path, item,
+                           "one of fuel, wall, memory_bytes, table_elements, output_bytes, "
+                           "stderr_bytes");
     }
-    into.env.emplace_back(key, std::string(item.as_string()));
+    if (!item.is_int() || item.as_int() < bound->low || item.as_int() > bound->high) {
+      return invalid_input(path, item,
+                           fmt::format("an integer from {} to {}", bound->low, bound->high));
+    }
+    into.*bound->field = item.as_int();
+  }
+  return {};
+}
+
+Result<void> read_environment(const Value& names, Limits& into) {
+  for (const auto& name : names.is_array() ? names.items() : std::span<const Value>()) {
+    if (!name.is_string()) return invalid_input("constraints.environment", names, "names");
+    into.environment.emplace_back(name.as_string());
   }
   return {};
 }
 
 }  // namespace
 
-Result<Limits> Limits::from_value(const Value& value) {
+Result<Limits> Limits::from_constraints(const Value& constraints) {
   Limits limits;
-  if (value.is_null()) return limits;
-  if (!value.is_object()) return invalid_input("wasm", value, "an object of limits");
-  for (const auto& [key, item] : value.members()) {
-    const auto path = fmt::format("wasm.{}", key);
-    if (key == "env") {
-      CLEW_TRY(read_env(item, limits));
-      continue;
+  if (constraints.is_null()) return limits;
+  if (!constraints.is_object()) return invalid_input("constraints", constraints, "an object");
+  for (const std::string_view outside : {"network", "filesystem"}) {
+    const Value* granted = constraints.find(outside);
+    if (granted != nullptr && *granted != Value(false)) {
+      return invalid_input(fmt::format("constraints.{}", outside), *granted,
+                           "false: a WebAssembly module has neither files nor network");
     }
-    if (key == "wall") {
-      CLEW_TRY(limits.wall, to_duration(item, path));
-      if (limits.wall <= Duration{0}) return invalid_input(path, item, "a duration above zero");
-      continue;
-    }
-    const auto* bound = std::ranges::find(bounds, std::string_view(key), &Bound::key);
-    if (bound == bounds.end()) {
-      return invalid_input(path, item,
-                           "one of fuel, memory_bytes, table_elements, wall, output_bytes, "
-                           "stderr_bytes, env");
-    }
-    if (!item.is_int() || item.as_int() < bound->low || item.as_int() > bound->high) {
-      return invalid_input(path, item,
-                           fmt::format("an integer from {} to {}", bound->low, bound->high));
-    }
-    limits.*bound->field = item.as_int();
+  }
+  if (const Value* given = constraints.find("wasm")) {
+    CLEW_TRY(read_limits(*given, limits));
+  }
+  if (const Value* names = constraints.find("environment")) {
+    CLEW_TRY(read_environment(*names, limits));
   }
   return limits;
 }

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "clew/base/result.hpp"
@@ -12,8 +11,8 @@
 
 namespace clew::wasm {
 
-// A value. A contract changes it by its field `wasm`:
-//   wasm: {fuel: 1000000, memory_bytes: 8388608, wall: 2s, env: {MODE: strict}}
+// A value. A contract changes it by its constraints:
+//   constraints: {wasm: {fuel: 1000000, memory_bytes: 8388608, wall: 2s}, environment: [MODE]}
 struct Limits {
   static constexpr std::int64_t memory_bytes_max = 256LL << 20;
 
@@ -23,11 +22,11 @@ struct Limits {
   Duration wall = std::chrono::seconds(10);  // time inside the guest, host calls included
   std::int64_t output_bytes = 64LL << 10;    // of standard output; 1 to 16 MiB
   std::int64_t stderr_bytes = 16LL << 10;    // kept of standard error: its end; 0 to 1 MiB
-  std::vector<std::pair<std::string, std::string>> env;  // the guest's environment; no secrets
+  std::vector<std::string> environment;      // variables of this process that the guest sees
 
-  // Reads the field `wasm` of a contract; null gives the defaults. `invalid_input` names the path
-  // of what is unknown or out of range.
-  static Result<Limits> from_value(const Value& value);
+  // Reads the constraints of a contract; null gives the defaults. `invalid_input` names the path of
+  // what is unknown, out of range, or not to be had: a guest has neither files nor network.
+  static Result<Limits> from_constraints(const Value& constraints);
   Value to_value() const;
   friend bool operator==(const Limits&, const Limits&) = default;
 };

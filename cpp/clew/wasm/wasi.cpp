@@ -2,7 +2,10 @@
 // Written here on plain host functions, so that it is deterministic under a virtual clock and a
 // seeded Env, and has no file or network to give away.
 #include <array>
+#include <cstdlib>
 #include <limits>
+#include <string>
+#include <vector>
 
 #include "clew/wasm/detail/abi.hpp"
 #include "clew/wasm/detail/host_function.hpp"
@@ -147,12 +150,22 @@ HostResult args_sizes_get(HostCall& call) {
 
 HostResult args_get(HostCall&) { return ok; }
 
+// "NAME=value" of each variable that the contract grants and this process has, ended by zeros.
+std::vector<std::string> environment(const Limits& limits) {
+  std::vector<std::string> entries;
+  for (const auto& name : limits.environment) {
+    const char* value = std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe): only read
+    if (value != nullptr) entries.push_back(fmt::format("{}={}", name, value) + '\0');
+  }
+  return entries;
+}
+
 // environ_sizes_get(count out, bytes out)
 HostResult environ_sizes_get(HostCall& call) {
-  const auto& env = call.guest.limits().env;
+  const auto entries = environment(call.guest.limits());
   std::size_t bytes = 0;
-  for (const auto& [key, value] : env) bytes += key.size() + value.size() + 2;
-  const bool stored = call.memory.store(call.u32(0), static_cast<std::uint32_t>(env.size())) &&
+  for (const auto& entry : entries) bytes += entry.size();
+  const bool stored = call.memory.store(call.u32(0), static_cast<std::uint32_t>(entries.size())) &&
                       call.memory.store(call.u32(1), static_cast<std::uint32_t>(bytes));
   return stored ? ok : fault;
 }
@@ -161,9 +174,7 @@ HostResult environ_sizes_get(HostCall& call) {
 HostResult environ_get(HostCall& call) {
   auto pointer = call.u32(0);
   auto text = call.u32(1);
-  for (const auto& [key, value] : call.guest.limits().env) {
-    std::string entry = fmt::format("{}={}", key, value);
-    entry += '\0';
+  for (const auto& entry : environment(call.guest.limits())) {
     if (!call.memory.store(pointer, text) || !call.memory.write(text, entry)) return fault;
     pointer += 4;
     text += static_cast<std::uint32_t>(entry.size());

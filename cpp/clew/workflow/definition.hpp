@@ -74,8 +74,4 @@ Loaded load_value(const Value& document);
 // under "problems" (path, line, message, suggestion each). CLEW_CHECK: there is one.
 Error to_error(const std::vector<Problem>& problems);
 
-// YAML 1.2 core schema to a Value (JSON is YAML too). Bounds: 8 MiB, depth 128, 100,000 nodes with
-// aliases expanded. Duplicate keys, non-string keys, merge keys, numbers beyond 64 bits and tags
-// outside the core schema are `invalid_input` with their `line` and `column`.
-Result<Value> parse_yaml(std::string_view text);
 }  // namespace clew::workflow

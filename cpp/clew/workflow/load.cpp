@@ -1,12 +1,12 @@
 // The ways in to a definition.
+#include "clew/base/document.hpp"
 #include "clew/workflow/definition.hpp"
 #include "clew/workflow/detail/check.hpp"
-#include "clew/workflow/detail/document.hpp"
 
 namespace clew::workflow {
 
 Loaded load_text(std::string_view text) {
-  auto document = detail::parse_document(text);
+  auto document = parse_document(text);
   if (document) return detail::check(*document);
   const auto& error = document.error();
   const auto line = static_cast<int>(error.find("line")->as_int());

@@ -3,8 +3,8 @@
 
 #include <string_view>
 
+#include "clew/base/document.hpp"
 #include "clew/workflow/definition.hpp"
-#include "clew/workflow/detail/document.hpp"
 #include "clew/workflow/detail/problems.hpp"
 
 namespace clew::workflow::detail {

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "clew/base/document.hpp"
 #include "clew/workflow/definition.hpp"
-#include "clew/workflow/detail/document.hpp"
 
 namespace clew::workflow::detail {
 

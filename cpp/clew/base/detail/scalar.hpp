@@ -1,4 +1,4 @@
-// workflow/detail/scalar.hpp: what the words of a YAML text stand for.
+// base/detail/scalar.hpp: what the words of a YAML text stand for.
 #pragma once
 
 #include <string_view>
@@ -6,7 +6,7 @@
 #include "clew/base/result.hpp"
 #include "clew/base/value.hpp"
 
-namespace clew::workflow::detail {
+namespace clew::detail {
 
 // A scalar without quotes, by the core schema of YAML 1.2: null, booleans, integers (also 0x and
 // 0o), floats; every other is a string, also `yes`, `on`, dates and versions with two dots.
@@ -17,4 +17,4 @@ Result<Value> resolve_plain(std::string_view text);
 // not of that kind, or the tag is not one of the core schema's.
 Result<Value> resolve_tagged(std::string_view tag, std::string_view text);
 
-}  // namespace clew::workflow::detail
+}  // namespace clew::detail

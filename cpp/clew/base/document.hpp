@@ -1,4 +1,4 @@
-// workflow/detail/document.hpp: a definition's text as data that still knows its lines.
+// base/document.hpp: a document's text as data that still knows its lines.
 #pragma once
 
 #include <memory>
@@ -9,10 +9,10 @@
 #include "clew/base/result.hpp"
 #include "clew/base/value.hpp"
 
-namespace clew::workflow::detail {
+namespace clew {
 
-inline constexpr std::size_t text_bytes_max = 8U << 20U;
-inline constexpr std::size_t nodes_max = 100'000;
+inline constexpr std::size_t document_bytes_max = 8U << 20U;
+inline constexpr std::size_t document_nodes_max = 100'000;
 
 // Where each part of a value was written, in the shape of the value. A value; copies share.
 struct Lines {
@@ -31,11 +31,16 @@ struct Document {
   Lines lines;
 };
 
-// Reads JSON or YAML within the bounds of parse_yaml(). Error `invalid_input` whose context has
+// Reads JSON or YAML (1.2, core schema). Bounds: 8 MiB, depth 128, 100,000 nodes with aliases
+// expanded. Duplicate keys, non-string keys, merge keys, numbers beyond 64 bits and tags outside
+// the core schema are errors, as is what is neither. Error `invalid_input` whose context has
 // `line` and `column`, both from 1.
 Result<Document> parse_document(std::string_view text);
+// The same without the lines.
+Result<Value> parse_yaml(std::string_view text);
 
-// The lines of a JSON text that parse_json() has accepted. Error: more than nodes_max nodes.
+// The lines of a JSON text that parse_json() has accepted. Error: more than document_nodes_max
+// nodes.
 Result<Lines> json_lines(std::string_view text);
 
 // The line of the part at `path` ("steps.list.call"), or of the innermost part around it.
@@ -44,4 +49,4 @@ int line_at(const Document& document, std::string_view path);
 // `invalid_input` at that place: "line 3, column 1: …".
 Error text_error(int line, int column, std::string_view message);
 
-}  // namespace clew::workflow::detail
+}  // namespace clew

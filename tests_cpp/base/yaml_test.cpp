@@ -2,10 +2,10 @@
 
 #include <string>
 
+#include "clew/base/document.hpp"
 #include "clew/base/json.hpp"
-#include "clew/workflow/definition.hpp"
 
-namespace clew::workflow {
+namespace clew {
 namespace {
 
 Value json(std::string_view text) { return parse_json(text).value(); }
@@ -217,4 +217,4 @@ TEST(Yaml, size_is_bounded_with_aliases_expanded) {
 }
 
 }  // namespace
-}  // namespace clew::workflow
+}  // namespace clew

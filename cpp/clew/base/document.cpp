@@ -1,10 +1,10 @@
-#include "clew/workflow/detail/document.hpp"
+#include "clew/base/document.hpp"
 
 #include <string>
 
 #include "clew/base/json.hpp"
 
-namespace clew::workflow::detail {
+namespace clew {
 namespace {
 
 // Walks a text that is known to be JSON, looking only at what separates its parts. Confined.
@@ -12,13 +12,13 @@ class LineScanner {
  public:
   explicit LineScanner(std::string_view text) : text_(text) {}
 
-  bool is_beyond_bound() const { return nodes_ > nodes_max; }
+  bool is_beyond_bound() const { return nodes_ > document_nodes_max; }
 
   // Recursion is bounded by Value::depth_max.
   Lines scan() {
     skip_space();
     const int line = line_;
-    if (++nodes_ > nodes_max) return Lines(line);
+    if (++nodes_ > document_nodes_max) return Lines(line);
     const char c = text_[at_];
     if (c == '{' || c == '[') return {line, scan_children(c == '{')};
     if (c == '"') {
@@ -88,7 +88,7 @@ Result<Lines> json_lines(std::string_view text) {
   LineScanner scanner(text);
   auto lines = scanner.scan();
   if (scanner.is_beyond_bound()) {
-    return text_error(1, 1, fmt::format("more than {} values", nodes_max));
+    return text_error(1, 1, fmt::format("more than {} values", document_nodes_max));
   }
   return lines;
 }
@@ -124,4 +124,4 @@ Error text_error(int line, int column, std::string_view message) {
       .with("column", column);
 }
 
-}  // namespace clew::workflow::detail
+}  // namespace clew

@@ -10,17 +10,12 @@
 #include <unordered_map>
 #include <utility>
 
+#include "clew/base/detail/scalar.hpp"
+#include "clew/base/document.hpp"
 #include "clew/base/json.hpp"
-#include "clew/workflow/definition.hpp"
-#include "clew/workflow/detail/document.hpp"
-#include "clew/workflow/detail/scalar.hpp"
 
-namespace clew::workflow {
+namespace clew {
 namespace {
-
-using detail::Document;
-using detail::Lines;
-using detail::text_error;
 
 constexpr std::size_t expanded_bytes_max = 64U << 20U;  // of what aliases repeat
 constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
@@ -116,8 +111,8 @@ class Builder final : public YAML::EventHandler {
 
   void count(const YAML::Mark& mark, std::size_t nodes) {
     nodes_ += nodes;
-    if (nodes_ > detail::nodes_max) {
-      refuse(mark, fmt::format("more than {} values", detail::nodes_max));
+    if (nodes_ > document_nodes_max) {
+      refuse(mark, fmt::format("more than {} values", document_nodes_max));
     }
   }
 
@@ -250,9 +245,9 @@ Result<Document> parse_events(std::string_view text) {
 
 }  // namespace
 
-Result<Document> detail::parse_document(std::string_view text) {
-  if (text.size() > text_bytes_max) {
-    return text_error(1, 1, fmt::format("{} bytes; at most {}", text.size(), text_bytes_max));
+Result<Document> parse_document(std::string_view text) {
+  if (text.size() > document_bytes_max) {
+    return text_error(1, 1, fmt::format("{} bytes; at most {}", text.size(), document_bytes_max));
   }
   if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
   const auto first = text.find_first_not_of(" \t\r\n");
@@ -268,8 +263,8 @@ Result<Document> detail::parse_document(std::string_view text) {
 }
 
 Result<Value> parse_yaml(std::string_view text) {
-  CLEW_TRY(auto document, detail::parse_document(text));
+  CLEW_TRY(auto document, parse_document(text));
   return std::move(document.value);
 }
 
-}  // namespace clew::workflow
+}  // namespace clew

@@ -1,4 +1,4 @@
-#include "clew/workflow/detail/scalar.hpp"
+#include "clew/base/detail/scalar.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -6,7 +6,7 @@
 
 #include "clew/base/json.hpp"
 
-namespace clew::workflow::detail {
+namespace clew::detail {
 namespace {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -115,4 +115,4 @@ Result<Value> resolve_tagged(std::string_view tag, std::string_view text) {
                kind);
 }
 
-}  // namespace clew::workflow::detail
+}  // namespace clew::detail
