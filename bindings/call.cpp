@@ -58,6 +58,12 @@ bool wait_on_latch(Core& core, const InvocationPtr& invocation, std::shared_ptr<
   }
 }
 
+std::string workspace_of(const CallOptions& options, const Invocation* above) {
+  auto named = text_if_given(options.workspace, "workspace");
+  if (!named.empty() || above == nullptr || !above->capability()) return named;
+  return above->capability()->workspace;
+}
+
 }  // namespace
 
 bool set_option(CallOptions& options, std::string_view name, py::handle value) {
@@ -71,6 +77,8 @@ bool set_option(CallOptions& options, std::string_view name, py::handle value) {
     options.target = value;
   } else if (name == "correlation_id") {
     options.correlation_id = value;
+  } else if (name == "workspace") {
+    options.workspace = value;
   } else if (name == "priority") {
     options.priority = static_cast<int>(to_integer(value, "priority", -INT_MAX, INT_MAX));
   } else {
@@ -93,7 +101,13 @@ Request make_request(Core& core, py::handle reference, py::handle input, const C
                      InvocationPtr parent) {
   require_open(core, parent);
   Request request;
-  request.capability = core.resolve(reference, request.reference);
+  request.parent = parent ? std::move(parent) : Dispatcher::current();
+  request.workspace = workspace_of(options, request.parent.get());
+  if (request.workspace.empty()) {
+    request.capability = core.resolve(reference, request.reference);
+  } else {
+    request.reference = Core::text_of(reference);
+  }
   request.input = input ? to_value(input, "input") : Value::object({});
   request.timeout = to_timeout(options.timeout, "timeout");
   if (!options.deadline.is_none()) request.deadline = to_timestamp(options.deadline, "deadline");
@@ -101,7 +115,6 @@ Request make_request(Core& core, py::handle reference, py::handle input, const C
   request.target = text_if_given(options.target, "target");
   request.correlation_id = text_if_given(options.correlation_id, "correlation_id");
   request.priority = options.priority;
-  request.parent = parent ? std::move(parent) : Dispatcher::current();
   return request;
 }
 

@@ -217,20 +217,21 @@ CapabilityPtr Core::resolve(py::handle reference, std::string& text) {
   const auto version = registry.version();
   if (known.reference.get() == reference.ptr() && known.version == version) return known.capability;
 
-  if (PyUnicode_Check(reference.ptr()) != 0) {
-    text = text_view(reference, "ref");
-  } else {
-    const auto named = py::getattr(reference, "__clew_ref__", py::none());
-    if (named.is_none()) {
-      raise(invalid_input("ref", Value(py::repr(reference).cast<std::string>()),
-                          "a reference such as \"text.words@^1\", or a decorated function"));
-    }
-    text = text_view(named, "ref");
-  }
+  text = text_of(reference);
   auto found = registry.snapshot()->resolve(text);
   if (!found) return nullptr;
   known = Known{PyRef(py::reinterpret_borrow<py::object>(reference)), *found, version};
   return *found;
+}
+
+std::string Core::text_of(py::handle reference) {
+  if (PyUnicode_Check(reference.ptr()) != 0) return std::string(text_view(reference, "ref"));
+  const auto named = py::getattr(reference, "__clew_ref__", py::none());
+  if (named.is_none()) {
+    raise(invalid_input("ref", Value(py::repr(reference).cast<std::string>()),
+                        "a reference such as \"text.words@^1\", or a decorated function"));
+  }
+  return std::string(text_view(named, "ref"));
 }
 
 void Core::note_duration(const Capability& capability, std::int64_t run_ns) {

@@ -62,6 +62,8 @@ class Core : public std::enable_shared_from_this<Core> {
   // `reference` is a str or has `__clew_ref__`; anything else throws Raised(`invalid_input`).
   // `text` is set whenever null is returned.
   CapabilityPtr resolve(py::handle reference, std::string& text);
+  // GIL. The text of such a reference.
+  static std::string text_of(py::handle reference);
 
   // GIL. Handlers whose functions the garbage collector has to know.
   void note_handler(const std::shared_ptr<const PythonHandler>& handler);

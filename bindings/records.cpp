@@ -99,8 +99,20 @@ py::dict to_dict(const Capability& capability) {
       .text("id", capability.contract.id)
       .text("version", capability.version_text)
       .text("digest", capability.digest)
-      .word("kind", capability.handler->kind())
+      .word("kind", capability.handler ? capability.handler->kind() : "unbound")
+      .word("lifecycle", name(capability.lifecycle))
+      .word("scope", name(capability.scope))
+      .text_or_none("workspace", capability.workspace)
       .value("contract", capability.contract.to_document())
+      .take();
+}
+
+py::dict to_dict(const Candidate& candidate) {
+  return Fields()
+      .text("version", candidate.capability->version_text)
+      .word("scope", name(candidate.capability->scope))
+      .word("lifecycle", name(candidate.capability->lifecycle))
+      .text_or_none("rejected", candidate.rejected)
       .take();
 }
 

@@ -20,6 +20,7 @@ py::dict to_dict(const Invocation& ended);
 py::dict to_dict(const Registration& registration);
 // id, version, digest, kind, contract.
 py::dict to_dict(const Capability& capability);
+py::dict to_dict(const Candidate& candidate);
 py::dict to_dict(const workflow::RunInfo& info);
 py::dict to_dict(const workflow::StepInfo& step);
 py::dict to_dict(const workflow::EventInfo& event);

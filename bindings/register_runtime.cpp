@@ -75,16 +75,22 @@ std::unique_ptr<Self> open(const std::string& store, py::handle workers, py::han
 
 // ---- capabilities
 
-Registration add(Core& core, const Value& document, std::shared_ptr<const Handler> handler) {
+Placing placing(const std::string& scope, const std::string& workspace) {
+  return {unwrap(parse_scope(scope, "scope")), workspace};
+}
+
+Registration add(Core& core, const Value& document, std::shared_ptr<const Handler> handler,
+                 Placing where) {
   return without_gil([&] {
     auto contract = unwrap(Contract::from_document(document));
-    return unwrap(core.runtime().add(std::move(contract), std::move(handler)));
+    return unwrap(core.runtime().add(std::move(contract), std::move(handler), std::move(where)));
   });
 }
 
 py::dict register_python(const Self& self, const Value& contract, py::object handler,
                          const std::string& kind, py::handle context, py::object decode,
-                         py::object encode, const std::string& fingerprint) {
+                         py::object encode, const std::string& fingerprint,
+                         const std::string& scope, const std::string& workspace) {
   if (PyCallable_Check(handler.ptr()) == 0) {
     raise(invalid_input("handler", Value(py::repr(handler).cast<std::string>()), "a callable"));
   }
@@ -94,27 +100,66 @@ py::dict register_python(const Self& self, const Value& contract, py::object han
   const auto made = std::make_shared<PythonHandler>(
       std::move(handler), std::move(decode), std::move(encode),
       HandlerOptions{kind == "async", text_or_empty(context, "context"), fingerprint});
-  auto registration = to_dict(add(*self.core(), contract, made));
+  auto registration = to_dict(add(*self.core(), contract, made, placing(scope, workspace)));
   self.core()->note_handler(made);
   return registration;
 }
 
-py::dict register_native(const Self& self, const Value& contract, const std::string& function) {
+// A contract alone: its handler is bound later, or in another process.
+py::dict register_contract(const Self& self, const Value& contract, const std::string& scope,
+                           const std::string& workspace) {
+  return to_dict(add(*self.core(), contract, nullptr, placing(scope, workspace)));
+}
+
+py::dict register_native(const Self& self, const Value& contract, const std::string& function,
+                         const std::string& scope, const std::string& workspace) {
   auto handler = unwrap(make_native_handler(function, self.core()->runtime().env()));
-  return to_dict(add(*self.core(), contract, std::move(handler)));
+  return to_dict(add(*self.core(), contract, std::move(handler), placing(scope, workspace)));
 }
 
-CapabilityPtr resolve(const Self& self, py::handle reference) {
+void set_lifecycle(const Self& self, py::handle reference, const std::string& lifecycle,
+                   const std::string& scope, const std::string& workspace) {
+  const auto to = unwrap(parse_lifecycle(Value(lifecycle), "lifecycle"));
+  const auto text = Core::text_of(reference);
+  auto where = placing(scope, workspace);
+  without_gil([&] { unwrap(self.core()->runtime().set_lifecycle(text, to, std::move(where))); });
+}
+
+CapabilityPtr resolve_in(const Self& self, py::handle reference, const std::string& workspace) {
   self.core()->runtime();
-  std::string text;
-  if (auto known = self.core()->resolve(reference, text)) return known;
-  return unwrap(self.core()->runtime().registry().snapshot()->resolve(text));
+  std::string text = workspace.empty() ? "" : Core::text_of(reference);
+  if (workspace.empty()) {
+    if (auto known = self.core()->resolve(reference, text)) return known;
+  }
+  return unwrap(self.core()->runtime().registry().snapshot()->resolve(text, {workspace}));
 }
 
-py::list capabilities(const Self& self) {
+// What a reference means, with what was considered for it.
+py::dict resolve(const Self& self, py::handle reference, bool public_only,
+                 const std::string& workspace) {
+  const auto text = Core::text_of(reference);
+  const auto parsed = unwrap(Reference::parse(text, "reference"));
+  const auto snapshot = self.core()->runtime().registry().snapshot();
+  const auto resolution = unwrap(snapshot->explain(parsed, {workspace, public_only}));
+  auto found = to_dict(*resolution.capability);
+  py::list candidates;
+  for (const auto& each : resolution.candidates) candidates.append(to_dict(each));
+  found["candidates"] = std::move(candidates);
+  return found;
+}
+
+py::list dependencies(const Self& self, py::handle reference, const std::string& workspace) {
+  const auto capability = resolve_in(self, reference, workspace);
+  const auto snapshot = self.core()->runtime().registry().snapshot();
   py::list all;
-  for (const auto& [id, versions] : self.core()->runtime().registry().snapshot()->by_id) {
-    for (const auto& capability : versions) all.append(to_dict(*capability));
+  for (const auto& each : unwrap(snapshot->dependencies(*capability))) all.append(to_dict(*each));
+  return all;
+}
+
+py::list capabilities(const Self& self, const std::string& workspace) {
+  py::list all;
+  for (const auto& each : self.core()->runtime().registry().snapshot()->list(workspace)) {
+    all.append(to_dict(*each));
   }
   return all;
 }
@@ -136,9 +181,10 @@ void add_executor(const Self& self, const std::string& name, py::object executor
 // ---- calls
 
 std::unique_ptr<Map> map(const Self& self, py::handle ref, py::handle inputs,
-                         py::handle concurrency, bool ordered, bool return_exceptions) {
+                         py::handle concurrency, bool ordered, bool return_exceptions,
+                         const std::string& workspace) {
   constexpr int concurrency_max = 1'000'000;
-  auto capability = resolve(self, ref);
+  auto capability = resolve_in(self, ref, workspace);
   MapOptions options{std::nullopt, ordered, return_exceptions};
   if (!concurrency.is_none()) {
     options.concurrency =
@@ -180,12 +226,16 @@ void define_capabilities(Class& runtime) {
   runtime
       .def("register", register_python, "contract"_a, "handler"_a, py::kw_only(),
            "kind"_a = "python", "context"_a = py::none(), "decode"_a = py::none(),
-           "encode"_a = py::none(), "fingerprint"_a = "")
-      .def("register_native", register_native, "contract"_a, "function"_a)
-      .def("capabilities", capabilities)
-      .def(
-          "resolve", [](const Self& self, py::handle ref) { return to_dict(*resolve(self, ref)); },
-          "ref"_a)
+           "encode"_a = py::none(), "fingerprint"_a = "", "scope"_a = "public", "workspace"_a = "")
+      .def("register_contract", register_contract, "contract"_a, py::kw_only(),
+           "scope"_a = "public", "workspace"_a = "")
+      .def("register_native", register_native, "contract"_a, "function"_a, py::kw_only(),
+           "scope"_a = "public", "workspace"_a = "")
+      .def("set_lifecycle", set_lifecycle, "ref"_a, "lifecycle"_a, py::kw_only(),
+           "scope"_a = "public", "workspace"_a = "")
+      .def("capabilities", capabilities, "workspace"_a = "")
+      .def("resolve", resolve, "ref"_a, py::kw_only(), "public_only"_a = false, "workspace"_a = "")
+      .def("dependencies", dependencies, "ref"_a, "workspace"_a = "")
       .def("add_executor", add_executor, "name"_a, "executor"_a, "targets"_a, py::kw_only(),
            "capacity"_a = py::none());
 }
@@ -194,7 +244,7 @@ template <typename Class>
 void define_calls(Class& runtime) {
   add_entries(runtime);  // execute, submit, submit_future
   runtime.def("map", map, "ref"_a, "inputs"_a, py::kw_only(), "concurrency"_a = py::none(),
-              "ordered"_a = true, "return_exceptions"_a = false);
+              "ordered"_a = true, "return_exceptions"_a = false, "workspace"_a = "");
 }
 
 }  // namespace

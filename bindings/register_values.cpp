@@ -44,6 +44,18 @@ void register_values(py::module_& m) {
         return contract.to_document();
       },
       no_gil, "document"_a);
+  m.def("check_id", check_id, "id"_a, "path"_a = "id");
+  m.def(
+      "load_contract",
+      [](py::handle text) {
+        const auto view = text_view(text, "text");
+        return without_gil([&]() -> Result<Value> {
+          CLEW_TRY(const auto document, parse_document(view));
+          CLEW_TRY(const auto contract, Contract::from_document(document));
+          return contract.to_document();
+        });
+      },
+      "text"_a);
 }
 
 }  // namespace clew::python

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from ._capability import capability
     from ._context import Context
     from ._records import (
+        Candidate,
         CapabilityInfo,
         Descriptor,
         Event,
@@ -61,11 +62,13 @@ if TYPE_CHECKING:
     from ._run import Run
     from ._runtime import Runtime
     from ._workflow import Workflow, load
+    from ._workspace import Workspace
 
 __all__ = [
     "Ambiguous",
     "Call",
     "Cancelled",
+    "Candidate",
     "CapabilityInfo",
     "ClewError",
     "Closed",
@@ -97,6 +100,7 @@ __all__ = [
     "UnknownOutcome",
     "Unsupported",
     "Workflow",
+    "Workspace",
     "__version__",
     "capability",
     "load",
@@ -105,6 +109,7 @@ __all__ = [
 # Where each name that is fetched at its first use lives.
 _HOMES = {
     "Call": "_call",
+    "Candidate": "_records",
     "CapabilityInfo": "_records",
     "Context": "_context",
     "Descriptor": "_records",
@@ -119,6 +124,7 @@ _HOMES = {
     "Step": "_records",
     "Trace": "_records",
     "Workflow": "_workflow",
+    "Workspace": "_workspace",
     "capability": "_capability",
     "load": "_workflow",
 }

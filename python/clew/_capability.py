@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from types import CodeType
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, cast
@@ -45,6 +45,18 @@ def capability(
     executor: str | None = None,
     permitted_targets: Sequence[str] | None = None,
     summary: str | None = None,
+    description: str | None = None,
+    owner: Mapping[str, str] | None = None,
+    lifecycle: Literal["draft", "active", "deprecated", "retired", "archived"] | None = None,
+    service_type: Literal["stateless", "subscribable", "stateful"] | None = None,
+    event_trigger: str | None = None,
+    consumes: Sequence[str] = (),
+    permissions: Sequence[str] = (),
+    preferred_targets: Sequence[str] = (),
+    connectors: Sequence[str | Mapping[str, str]] = (),
+    dependencies: Sequence[str] = (),
+    constraints: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, Any] | None = None,
 ) -> Callable[[Callable[P, R_co]], Capability[P, R_co]]:
     """Make a capability of a function. Returns the function itself.
 
@@ -61,13 +73,27 @@ def capability(
         timeout: From the call to its outcome, waiting included: a duration above zero.
         retry: What steps of workflows do after a failure. Default: one try.
         max_concurrency: Most calls at one time, 1 to 1_000_000.
-        emits: Events that it may emit.
+        emits: Events that it may emit: ``"text.counted@1.0.0"``, or the type alone.
         tags: Words to find it by.
         inputs: A JSON Schema (or type) of the input object, instead of that of the hints.
         outputs: The same for the output.
         executor: The only executor that may run it.
         permitted_targets: Where it may run. Default: ``("local",)``.
         summary: What it does. Default: the first line of the docstring.
+        description: The same at length.
+        owner: ``{"team": …, "contact": …}``.
+        lifecycle: Default: ``"active"``. Only active and deprecated versions run.
+        service_type: Default: ``"stateless"``. A ``"subscribable"`` one names its `event_trigger`,
+            a ``"stateful"`` one never runs in a browser.
+        event_trigger: The event that a subscribable capability waits for.
+        consumes: Events that it reads.
+        permissions: Words for what it may do.
+        preferred_targets: Hints among the permitted targets, best first.
+        connectors: Connectors that it uses: ``"db@^1"``.
+        dependencies: Capabilities that it calls: ``"text.words@^1"``. A call is refused unless
+            they are there, and what they need in turn.
+        constraints: What a sandbox grants and limits.
+        provenance: Where it came from.
 
     Raises:
         InvalidInput: Anything of this is not as it must be; the context names path, value and what
@@ -99,6 +125,18 @@ def capability(
         "tags": _strings("tags", tags),
         "permitted_targets": _strings("permitted_targets", permitted_targets),
         "executor": executor,
+        "description": description,
+        "owner": owner,
+        "lifecycle": lifecycle,
+        "service_type": service_type,
+        "event_trigger": event_trigger,
+        "consumes": _strings("consumes", consumes),
+        "permissions": _strings("permissions", permissions),
+        "preferred_targets": _strings("preferred_targets", preferred_targets),
+        "connectors": _strings("connectors", connectors),
+        "dependencies": _strings("dependencies", dependencies),
+        "constraints": constraints,
+        "provenance": provenance,
     }
     for path, value in given.items():
         if callable(value):  # such as the function, when the decorator has no parentheses
@@ -151,17 +189,30 @@ def _decorate(
     try:
         made.descriptor = descriptor
         made.__clew_ref__ = f"{descriptor.id}@{descriptor.version}"
-        made.__clew_binding__ = Binding(
-            function,
-            "async" if inspect.iscoroutinefunction(inspect.unwrap(function)) else "python",
-            signature.context,
-            signature.decode,
-            signature.encode,
-            fingerprint(function),
-        )
+        made.__clew_binding__ = _binding(function, signature)
     except (AttributeError, TypeError) as error:
         raise invalid("function", function, "a function that can carry attributes") from error
     return made
+
+
+def _binding(function: Callable[..., Any], signature: _schemas.Signature) -> Binding:
+    return Binding(
+        function,
+        "async" if inspect.iscoroutinefunction(inspect.unwrap(function)) else "python",
+        signature.context,
+        signature.decode,
+        signature.encode,
+        fingerprint(function),
+    )
+
+
+def bind(function: Any) -> Binding:
+    """Return how calls reach a function whose contract stands elsewhere."""
+    made = getattr(function, "__clew_binding__", None)
+    if isinstance(made, Binding):
+        return made
+    _check_function(function)
+    return _binding(function, _schemas.read_signature(function, {}, lenient=("inputs", "outputs")))
 
 
 def _check_function(function: Any) -> None:

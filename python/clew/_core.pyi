@@ -51,6 +51,12 @@ def check_schema(schema: Any, path: str = "schema") -> None:
 def check_contract(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the contract in its normal form. `InvalidInput` whose context lists all problems."""
 
+def load_contract(text: str) -> dict[str, Any]:
+    """The same for the text of a JSON or YAML document; problems know their lines."""
+
+def check_id(id: str, path: str = "id") -> None:
+    """`InvalidInput` naming ``path`` unless it is the id of a capability."""
+
 # --- faults, for tests ------------------------------------------------------------------------
 
 def fault_points() -> list[str]:
@@ -366,6 +372,8 @@ class Runtime:
         decode: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
         encode: Callable[[Any], Any] | None = None,
         fingerprint: str = "",
+        scope: str = "public",
+        workspace: str = "",
     ) -> dict[str, Any]:
         """Register a Python function under a contract document.
 
@@ -388,14 +396,36 @@ class Runtime:
         library: str = "",
     ) -> tuple[dict[str, Any], str]:
         """Register a WebAssembly module; the registration and a warning, or an empty text."""
-    def register_native(self, contract: Mapping[str, Any], function: str) -> dict[str, Any]:
+    def register_contract(
+        self, contract: Mapping[str, Any], *, scope: str = "public", workspace: str = ""
+    ) -> dict[str, Any]:
+        """Register a contract document without a handler."""
+
+    def register_native(
+        self,
+        contract: Mapping[str, Any],
+        function: str,
+        *,
+        scope: str = "public",
+        workspace: str = "",
+    ) -> dict[str, Any]:
         """Register one of the functions of `native_functions` under a contract document."""
 
-    def capabilities(self) -> list[dict[str, Any]]:
-        """Return ``id, version, digest, kind, contract`` of all, by id, highest version first."""
+    def set_lifecycle(
+        self, ref: Reference, lifecycle: str, *, scope: str = "public", workspace: str = ""
+    ) -> None:
+        """Move an exact version on. `NotFound`, `Conflict`, `InvalidInput`."""
 
-    def resolve(self, ref: Reference) -> dict[str, Any]:
-        """Return the same for what a reference means. `NotFound`, `Ambiguous`, `InvalidInput`."""
+    def capabilities(self, workspace: str = "") -> list[dict[str, Any]]:
+        """Return what `clew.CapabilityInfo` holds of all, by id, highest version first."""
+
+    def resolve(
+        self, ref: Reference, *, public_only: bool = False, workspace: str = ""
+    ) -> dict[str, Any]:
+        """Return the same for what a reference means, and the candidates for it."""
+
+    def dependencies(self, ref: Reference, workspace: str = "") -> list[dict[str, Any]]:
+        """Return what a capability needs, transitively, deepest first."""
 
     def add_executor(
         self,
@@ -423,6 +453,7 @@ class Runtime:
         target: str | None = None,
         correlation_id: str | None = None,
         priority: int = 0,
+        workspace: str | None = None,
     ) -> Json:
         """Run a call and return its output, or raise its error. ``input`` absent: ``{}``."""
 
@@ -437,6 +468,7 @@ class Runtime:
         target: str | None = None,
         correlation_id: str | None = None,
         priority: int = 0,
+        workspace: str | None = None,
     ) -> Call:
         """Start a call. A refusal is the call's outcome; bad arguments raise."""
 
@@ -451,6 +483,7 @@ class Runtime:
         target: str | None = None,
         correlation_id: str | None = None,
         priority: int = 0,
+        workspace: str | None = None,
     ) -> _call.Call:
         """As `submit`, but what it returns is a future of the standard library too."""
 
@@ -462,6 +495,7 @@ class Runtime:
         concurrency: int | None = None,
         ordered: bool = True,
         return_exceptions: bool = False,
+        workspace: str = "",
     ) -> Map:
         """Run a call for each input. Consumes ``inputs`` lazily on the thread that iterates.
 

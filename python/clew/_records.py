@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar, overload
 from . import _core
 
 __all__ = [
+    "Candidate",
     "CapabilityInfo",
     "Descriptor",
     "Event",
@@ -122,6 +123,7 @@ class Descriptor(_Shown):
     tags: tuple[str, ...]
     permitted_targets: tuple[str, ...]
     executor: str | None
+    lifecycle: str
     json: str = field(compare=False)
 
     @property
@@ -148,6 +150,7 @@ class Descriptor(_Shown):
             tags=tuple(document.get("tags", ())),
             permitted_targets=tuple(document["permitted_targets"]),
             executor=document.get("executor"),
+            lifecycle=document.get("lifecycle", "active"),
             json=_core.to_json(document),
         )
 
@@ -166,16 +169,42 @@ class Registration(_Shown):
 
 
 @dataclass(frozen=True, repr=False, slots=True)
-class CapabilityInfo(_Shown):
-    """A registered capability."""
+class Candidate(_Shown):
+    """A version that was considered for a reference."""
 
-    _facts = ("id", "version", "kind", "effect", "tags", "summary")
+    _facts = ("version", "scope", "lifecycle", "rejected")
+
+    version: str
+    scope: str
+    lifecycle: str
+    rejected: str | None  #: Why it was not taken; None for the one that was.
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class CapabilityInfo(_Shown):
+    """A registered capability.
+
+    ``kind`` is what carries it out (``"python"``, ``"async"``, ``"native"``, …), ``"unbound"``
+    while only its contract is known. ``candidates`` is filled by `Runtime.resolve`.
+    """
+
+    _facts = ("id", "version", "kind", "lifecycle", "effect", "tags", "summary")
 
     id: str
     version: str
     digest: str
     kind: str
+    lifecycle: str
+    scope: str
+    workspace: str | None
     contract: dict[str, Any] = field(hash=False)
+    candidates: tuple[Candidate, ...] = field(default=(), compare=False)
+
+    @classmethod
+    def of(cls, found: dict[str, Any]) -> CapabilityInfo:
+        """Read what the core says of a capability."""
+        candidates = tuple(Candidate(**one) for one in found.pop("candidates", ()))
+        return cls(**found, candidates=candidates)
 
     @property
     def effect(self) -> str:

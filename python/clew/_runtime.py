@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import _check, _core, _errors, _notices, _options, _wasm
+from . import _check, _core, _errors, _options, _wasm
 from ._call import Call
 from ._check import invalid
 from ._records import (
-    Binding,
-    CapabilityInfo,
     Page,
     Problem,
     Registration,
@@ -20,16 +18,16 @@ from ._records import (
     Trace,
     Violation,
 )
+from ._registry import Registering
 from ._run import Run
 from ._workflow import Source, Workflow, definition_of
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
     from types import TracebackType
 
     from typing_extensions import Self
 
-    from ._capability import Capability
+    from ._workspace import Workspace
 
 __all__ = ["Runtime"]
 
@@ -39,7 +37,7 @@ _OUTCOMES = ("success", "failure", "timeout", "cancelled", "rejected")
 _STATUSES = ("pending", "running", "waiting", "completed", "failed", "cancelled", "unknown")
 
 
-class Runtime:
+class Runtime(Registering):
     """One runtime over one store. Thread-safe. A context manager, also an asynchronous one.
 
     Args:
@@ -104,60 +102,17 @@ class Runtime:
         if type(self).submit is Runtime.submit:
             self.submit = core.submit_future  # type: ignore[method-assign]  # the same signature
 
-    # --- capabilities ---
-
-    def register(
-        self, capability: Capability[..., Any] | Callable[..., Any], *, scope: str = "public"
-    ) -> Registration:
-        """Register a decorated function. The same one again is fine.
-
-        A changed function under a registered version takes its place, except in production: then
-        ``replaced`` is True and the logger ``clew`` says so at the level INFO.
-
-        Args:
-            capability: What `clew.capability` returned.
-            scope: Who may call it: ``"public"``.
+    def workspace(self, name: str) -> Workspace:
+        """Return a tenant's own capabilities; see `Workspace`.
 
         Raises:
-            InvalidInput: It is no capability.
-            Conflict: Something else has that version; the first difference is named.
-
-        Example:
-            >>> rt.register(words).already_registered
-            True
+            InvalidInput: The name is not as an id must be.
         """
-        self._require_open()
-        binding = getattr(capability, "__clew_binding__", None)
-        if not isinstance(binding, Binding):
-            raise invalid("capability", capability, "a function with @clew.capability(…)")
-        _check.word("scope", scope, ("public",))
-        made = self._core.register(
-            capability.descriptor.document,  # type: ignore[union-attr]  # it has a binding
-            binding.function,
-            kind=binding.kind,  # type: ignore[arg-type]  # one of the two words
-            context=binding.context,
-            decode=binding.decode,
-            encode=binding.encode,
-            fingerprint=binding.fingerprint,
-        )
-        registration = Registration(**made)
-        if registration.replaced:
-            _notices.of_replacement(registration)
-        return registration
+        from ._workspace import Workspace
 
-    def register_native(
-        self, name: str, *, contract: Mapping[str, Any] | None = None
-    ) -> Registration:
-        """Register a C++ function under a contract.
-
-        Args:
-            name: One of the functions of the extension, such as ``"echo"``.
-            contract: Its contract document. Default: ``native.<name>@1.0.0``, any input and output.
-        """
         self._require_open()
-        _check.text("name", name)
-        document = contract or {"id": f"native.{name}", "version": "1.0.0"}
-        return Registration(**self._core.register_native(document, name))
+        _core.check_id(_check.text("name", name), "name")
+        return Workspace(self._core, name)
 
     def register_wasm(
         self,
@@ -185,82 +140,6 @@ class Runtime:
         """
         self._require_open()
         return _wasm.register(self._core, module, contract, digest, signature)
-
-    def capabilities(
-        self,
-        *,
-        id: str | None = None,  # noqa: A002 - the word of contracts
-        tag: str | None = None,
-        effect: str | None = None,
-    ) -> list[CapabilityInfo]:
-        """Return what is registered, by id, highest version first.
-
-        Args:
-            id: Only this id; ``"text.*"`` for all below ``text``.
-            tag: Only those with this tag.
-            effect: Only those of this effect.
-
-        Example:
-            >>> [(one.id, one.version) for one in rt.capabilities(id="text.*", effect="pure")]
-            [('text.words', '1.2.0')]
-        """
-        self._require_open()
-        _check.optional_text("id", id)
-        _check.optional_text("tag", tag)
-        if effect is not None:
-            _check.word("effect", effect, ("pure", "idempotent", "once"))
-        found = (CapabilityInfo(**one) for one in self._core.capabilities())
-        return [
-            one
-            for one in found
-            if (id is None or _matches(id, one.id))
-            and (tag is None or tag in one.tags)
-            and (effect is None or effect == one.effect)
-        ]
-
-    def resolve(self, ref: _core.Reference) -> CapabilityInfo:
-        """Return what a reference means.
-
-        Raises:
-            NotFound: Nothing does; near ids or the versions that exist are named.
-            Ambiguous: A bare id of several versions.
-            InvalidInput: It is no reference.
-
-        Example:
-            >>> rt.resolve("text.words@^1").version
-            '1.2.0'
-        """
-        return CapabilityInfo(**self._core.resolve(ref))
-
-    def add_executor(
-        self,
-        name: str,
-        executor: Executor,
-        targets: Sequence[str],
-        *,
-        capacity: int | None = None,
-    ) -> None:
-        """Let any `concurrent.futures.Executor` serve targets. It stays yours to shut down.
-
-        It runs functions that take no context; a process pool must be able to import them.
-
-        Args:
-            name: What ``executor=`` of a capability and traces call it.
-            executor: Anything with ``submit``.
-            targets: Words that ``permitted_targets`` of a capability may name.
-            capacity: Most calls at one time. Default: the executor's own.
-        """
-        self._require_open()
-        _check.text("name", name)
-        if not isinstance(targets, (list, tuple)) or not targets:
-            raise invalid("targets", targets, "a list of at least one target")
-        for index, target in enumerate(targets):
-            _check.text(f"targets[{index}]", target)
-        if capacity is not None:
-            _check.integer("capacity", capacity, 1, _options.INT_MAX)
-        if not callable(getattr(executor, "submit", None)):
-            raise invalid("executor", executor, "a concurrent.futures.Executor")
-        self._core.add_executor(name, executor, list(targets), capacity=capacity)
 
     # --- calls ---
 
@@ -680,14 +559,6 @@ class Runtime:
 
         await asyncio.to_thread(self.close, drain=kind is None)
 
-    def _require_open(self) -> None:
-        if self._core.closed:
-            raise _errors.Closed("the runtime is closed")
-
     def __repr__(self) -> str:
         state = "closed" if self._core.closed else f"{self._core.workers} workers"
         return f"<Runtime {self._core.name} {self._core.store} {state}>"
-
-
-def _matches(pattern: str, id: str) -> bool:  # noqa: A002 - the word of contracts
-    return id.startswith(pattern[:-1]) if pattern.endswith(".*") else id == pattern

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import _check, _core, _errors, _notices
+from . import _check, _core, _errors
 from ._check import invalid
 from ._records import Registration
 
@@ -52,7 +52,7 @@ def register(
     )
     registration = Registration(**made)
     if warning:
-        _notices.of_module(registration, warning)
+        _warn(registration, warning)
     return registration
 
 
@@ -121,6 +121,12 @@ def log_stderr(capability: str, trace_id: str, text: bytes) -> None:
     if logger.isEnabledFor(logging.DEBUG):
         facts = {"trace_id": trace_id, "run_id": None, "step": None, "capability": capability}
         logger.debug("%s", text.decode("utf-8", "replace").rstrip("\n"), extra=facts)
+
+
+def _warn(registration: Registration, warning: str) -> None:
+    import logging
+
+    logging.getLogger("clew").warning("%s@%s: %s", registration.id, registration.version, warning)
 
 
 def _is_hex(text: str, sizes: tuple[int, ...]) -> bool:

@@ -160,7 +160,7 @@ def load(source: Source, *, strict: bool = True) -> Workflow:
     elif isinstance(source, str) and is_text(source):
         definition, found = _core.load_text(source)
     elif isinstance(source, (str, os.PathLike)):
-        origin, text = _read(source)
+        origin, text = read_text(source)
         definition, found = _core.load_text(text)
     else:
         raise invalid("source", source, "a path, the text of a workflow, or a dict")
@@ -192,7 +192,8 @@ def looks_like_path(source: str) -> bool:
     return source.endswith(_SUFFIXES) or os.sep in source
 
 
-def _read(source: str | os.PathLike[str]) -> tuple[str, str]:
+def read_text(source: str | os.PathLike[str]) -> tuple[str, str]:
+    """Return a file's name and text."""
     path: Any = os.fspath(source)
     if not isinstance(path, str) or not path or "\0" in path:
         raise invalid("source", source, "a path, the text of a workflow, or a dict")

@@ -15,16 +15,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Executor
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from . import _core, _errors, _options, _runtime
 from ._call import Call
-from ._capability import Capability
 from ._loop import ended
 from ._records import (
-    CapabilityInfo,
     Page,
     Problem,
     Registration,
@@ -33,6 +30,7 @@ from ._records import (
     Trace,
     Violation,
 )
+from ._registry import Registering
 from ._run import Events
 from ._run import Run as BlockingRun
 from ._workflow import Source, Workflow, definition_of
@@ -41,6 +39,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from typing_extensions import Self
+
+    from ._workspace import Workspace
 
 __all__ = ["Run", "Runtime"]
 
@@ -130,7 +130,7 @@ class Run:
         return self._run._repr_html_()
 
 
-class Runtime:
+class Runtime(Registering):
     """The twin of `clew.Runtime`, with the same arguments. Opening it blocks for the disk."""
 
     def __init__(
@@ -157,52 +157,19 @@ class Runtime:
             start=start,
             trusted_keys=trusted_keys,
         )
+        self._core = self._runtime._core
 
     @classmethod
     def of(cls, runtime: _runtime.Runtime) -> Runtime:
         """Return a twin of an open runtime: both are one runtime."""
         twin = cls.__new__(cls)
         twin._runtime = runtime
+        twin._core = runtime._core
         return twin
 
-    # --- capabilities: none but register_wasm waits ---
-
-    def register(
-        self, capability: Capability[..., Any] | Callable[..., Any], *, scope: str = "public"
-    ) -> Registration:
-        """Register a decorated function; see `clew.Runtime.register`."""
-        return self._runtime.register(capability, scope=scope)
-
-    def register_native(
-        self, name: str, *, contract: Mapping[str, Any] | None = None
-    ) -> Registration:
-        """Register a C++ function under a contract."""
-        return self._runtime.register_native(name, contract=contract)
-
-    def capabilities(
-        self,
-        *,
-        id: str | None = None,  # noqa: A002 - the word of contracts
-        tag: str | None = None,
-        effect: str | None = None,
-    ) -> list[CapabilityInfo]:
-        """Return what is registered."""
-        return self._runtime.capabilities(id=id, tag=tag, effect=effect)
-
-    def resolve(self, ref: _core.Reference) -> CapabilityInfo:
-        """Return what a reference means."""
-        return self._runtime.resolve(ref)
-
-    def add_executor(
-        self,
-        name: str,
-        executor: Executor,
-        targets: Sequence[str],
-        *,
-        capacity: int | None = None,
-    ) -> None:
-        """Let any `concurrent.futures.Executor` serve targets."""
-        self._runtime.add_executor(name, executor, targets, capacity=capacity)
+    def workspace(self, name: str) -> Workspace:
+        """Return a tenant's own capabilities; its calls block, but for `Workspace.submit`."""
+        return self._runtime.workspace(name)
 
     async def register_wasm(
         self,

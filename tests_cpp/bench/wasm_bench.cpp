@@ -42,7 +42,7 @@ struct World {
     contract.version = Version::parse("1.0.0").value();
     ModuleSource source;
     source.bytes = echo;
-    (void)registry.add(contract, host->admit(contract, source).value().handler, Replace::nothing);
+    (void)registry.add(contract, host->admit(contract, source).value().handler);
     capability = registry.snapshot()->resolve("b.echo").value();
   }
   ~World() {

@@ -8,7 +8,7 @@ class WasmAbi : public HostTest {
   Error refused(const std::string& wat) {
     const auto admitted = admit("t.refused", {.bytes = wat});
     EXPECT_FALSE(admitted);
-    EXPECT_EQ(registry_->snapshot()->by_id.count("t.refused"), 0U);
+    EXPECT_FALSE(registry_->snapshot()->resolve("t.refused"));
     return admitted ? Error(Code::internal, "it was taken") : admitted.error();
   }
   // The result of a clew_host function of (pointer, room), then what it wrote.

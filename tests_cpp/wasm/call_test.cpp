@@ -149,7 +149,7 @@ TEST_F(WasmCall, clock_chance_and_environment_come_from_the_runtime) {
                       " (func $get (param i32 i32) (result i32)))",
                       "(data (i32.const 500) \"\\22\")")});
   ASSERT_TRUE(admitted) << admitted.error().to_string();
-  ASSERT_TRUE(registry_->add(contract, admitted->handler, Replace::nothing));
+  ASSERT_TRUE(registry_->add(contract, admitted->handler, replacing(Replace::nothing)));
   EXPECT_EQ(to_json(*result("t.env")), "\"CLEW_TEST_MODE=strict\"");
   end();
 }
@@ -187,7 +187,7 @@ TEST_F(WasmCall, eight_threads_with_native_load_never_enter_the_pool) {
                                native.fetch_add(1);
                                return Result<Value>(Value(1));
                              }),
-                             Replace::nothing));
+                             replacing(Replace::nothing)));
   const auto before = pool_->stats();
   std::atomic<int> good{0};
   Threads threads;
@@ -248,7 +248,7 @@ TEST_F(WasmCall, a_limit_on_concurrency_holds) {
                       " (func $connect (param i32 i32 i32 i32) (result i32)))",
                       R"((data (i32.const 100) "{\"connector\":\"a\",\"request\":{}}"))")});
   ASSERT_TRUE(admitted) << admitted.error().to_string();
-  ASSERT_TRUE(registry_->add(contract, admitted->handler, Replace::nothing));
+  ASSERT_TRUE(registry_->add(contract, admitted->handler, replacing(Replace::nothing)));
   std::vector<InvocationPtr> calls;
   for (int i = 0; i < 100; ++i) {
     Request request;

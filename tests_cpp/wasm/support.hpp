@@ -19,6 +19,12 @@ namespace clew::wasm {
 
 std::string library_path();
 
+inline AddOptions replacing(Replace replace) {
+  AddOptions options;
+  options.replace = replace;
+  return options;
+}
+
 // A module of one memory page (or `pages`) that imports the streams and `imports`, and has `body`
 // as
 // `_start`. $read fills 16.. (at most 60000 bytes) and gives the length; $write writes (at,
@@ -124,7 +130,7 @@ class HostTest : public testing::Test {
     contract.emits = std::move(emits);
     if (timeout > Duration{0}) contract.timeout = timeout;
     CLEW_TRY(auto admitted, host_->admit(contract, source));
-    CLEW_TRY(registry_->add(std::move(contract), admitted.handler, Replace::everything));
+    CLEW_TRY(registry_->add(std::move(contract), admitted.handler, replacing(Replace::everything)));
     return admitted;
   }
   void add(const std::string& id, const std::string& wat, Value limits = Value()) {
@@ -144,7 +150,7 @@ class HostTest : public testing::Test {
   }
   // Whatever went wrong before, the next call is fine.
   void expect_next_call_is_fine() {
-    if (registry_->snapshot()->by_id.count("t.fine") == 0) add("t.fine", echo());
+    if (!registry_->snapshot()->resolve("t.fine")) add("t.fine", echo());
     const auto input = Value::object({{"n", 1}});
     const auto output = result("t.fine", input);
     ASSERT_TRUE(output) << output.error().to_string();

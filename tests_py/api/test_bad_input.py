@@ -350,7 +350,7 @@ def check_invalid(bad: Bad, error: clew.ClewError) -> None:
     assert "value" in context
 
 
-TABLES = ("owners", "leases", "events", "traces", "workflows", "published", "runs")
+TABLES = ("owners", "leases", "events", "traces", "workflows", "published", "runs", "contracts")
 
 
 def rows(rt: clew.Runtime) -> list[int]:

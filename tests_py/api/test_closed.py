@@ -36,6 +36,10 @@ RUNTIME: dict[str, list[Given]] = {
     "register": [given(words), given(3), given(words, scope="mine")],
     "register_native": [given("echo"), given(3), given("no.such")],
     "register_wasm": [given(b"", {}), given("none.wasm", {"id": "a.b", "version": "1.0.0"})],
+    "register_contract": [given({"id": "a.b", "version": "1.0.0"}), given(3), given("no.yaml")],
+    "set_lifecycle": [given("text.words@1.0.0", "retired"), given(3, 3), given("a", "gone")],
+    "dependencies": [given("text.words"), given(3)],
+    "workspace": [given("acme"), given(3), given("a b")],
     "capabilities": [given(), given(id=3), given(effect="sometimes")],
     "resolve": [given("text.words"), given(3), given("a b")],
     "add_executor": [given("x", object(), ["x"]), given("", 3, 3)],
@@ -81,7 +85,7 @@ KNOWN = {"id", "status", "info", "done", "steps", "graph"}
 
 
 def public(cls: type) -> set[str]:
-    return {name for name in vars(cls) if not name.startswith("_")}
+    return {name for name in dir(cls) if not name.startswith("_")}
 
 
 def table(methods: dict[str, list[Given]]) -> list[Any]:

@@ -35,7 +35,8 @@ ERRORS = {
 # Where the parameters that a name must take stand, in their order.
 PARAMETERS = {
     "capability": "id version effect timeout retry max_concurrency emits tags inputs outputs "
-    "executor permitted_targets summary",
+    "executor permitted_targets summary description owner lifecycle service_type event_trigger "
+    "consumes permissions preferred_targets connectors dependencies constraints provenance",
     "Retry": "attempts initial factor max jitter",
     "Runtime": "store workers name durability environment limits clock start trusted_keys",
     "Runtime.execute": "ref input timeout deadline idempotency_key target correlation_id priority",
@@ -44,6 +45,7 @@ PARAMETERS = {
     "Runtime.traces": "capability version outcome code since until run limit cursor",
     "Runtime.register": "capability scope",
     "Runtime.register_wasm": "module contract digest signature",
+    "Runtime.register_contract": "source handler scope",
     "Runtime.start": "workflow input id key priority budget tags durability",
     "Runtime.runs": "status workflow tag limit cursor",
     "Runtime.sql": "query params timeout",

@@ -48,6 +48,15 @@ class Problems {
     return true;
   }
   bool any() const { return first_.has_value(); }
+  // Whether something is wrong with a field of the document.
+  bool touch(std::string_view field) const {
+    return std::ranges::any_of(all_, [&](const Value& each) {
+      const Value* path = each.find("path");
+      if (!path->is_string() || !path->as_string().starts_with(field)) return false;
+      const auto rest = path->as_string().substr(field.size());
+      return rest.empty() || rest.front() == '.' || rest.front() == '[';
+    });
+  }
   Error error() const { return first_->with("problems", Value::array(all_)); }
 
  private:
@@ -381,6 +390,34 @@ Value strings_value(const std::vector<std::string>& strings) {
   return Value::array(std::move(items));
 }
 
+// Rules among fields that are right by themselves.
+void check_service(const Contract& contract, Problems& problems) {
+  const auto permits = [&](std::string_view target) {
+    return std::ranges::find(contract.permitted_targets, target) !=
+           contract.permitted_targets.end();
+  };
+  const bool targets_known = !problems.touch("permitted_targets");
+  const bool service_known = !problems.touch("service_type") && !problems.touch("event_trigger");
+  const bool subscribable = contract.service_type == ServiceType::subscribable;
+  if (targets_known && contract.service_type == ServiceType::stateful && permits("browser")) {
+    problems.add("service_rule", "permitted_targets", strings_value(contract.permitted_targets),
+                 "no \"browser\" for a stateful capability");
+  }
+  if (service_known && subscribable && contract.event_trigger.empty()) {
+    problems.add("service_rule", "event_trigger", Value(),
+                 "the event that triggers a subscribable capability");
+  }
+  if (service_known && !subscribable && !contract.event_trigger.empty()) {
+    problems.add("service_rule", "event_trigger", Value(contract.event_trigger),
+                 "none unless service_type is \"subscribable\"");
+  }
+  for (std::size_t i = 0; targets_known && i < contract.preferred_targets.size(); ++i) {
+    if (permits(contract.preferred_targets[i])) continue;
+    problems.add("service_rule", fmt::format("preferred_targets[{}]", i),
+                 Value(contract.preferred_targets[i]), "one of the permitted targets");
+  }
+}
+
 // What only several fields together can break.
 void check_rules(const Value& document, const Contract& contract, Problems& problems) {
   for (const std::string_view required : {"id", "version"}) {
@@ -403,27 +440,7 @@ void check_rules(const Value& document, const Contract& contract, Problems& prob
                    fmt::format("{}, as in the id {}", preview(Value(expected_name)), contract.id));
     }
   }
-  const auto permits = [&](std::string_view target) {
-    return std::ranges::find(contract.permitted_targets, target) !=
-           contract.permitted_targets.end();
-  };
-  if (contract.service_type == ServiceType::stateful && permits("browser")) {
-    problems.add("service_rule", "permitted_targets", strings_value(contract.permitted_targets),
-                 "no \"browser\" for a stateful capability");
-  }
-  if (contract.service_type == ServiceType::subscribable && contract.event_trigger.empty()) {
-    problems.add("service_rule", "event_trigger", Value(),
-                 "the event that triggers a subscribable capability");
-  }
-  if (contract.service_type != ServiceType::subscribable && !contract.event_trigger.empty()) {
-    problems.add("service_rule", "event_trigger", Value(contract.event_trigger),
-                 "none unless service_type is \"subscribable\"");
-  }
-  for (std::size_t i = 0; i < contract.preferred_targets.size(); ++i) {
-    if (permits(contract.preferred_targets[i])) continue;
-    problems.add("service_rule", fmt::format("preferred_targets[{}]", i),
-                 Value(contract.preferred_targets[i]), "one of the permitted targets");
-  }
+  check_service(contract, problems);
 }
 
 Result<Contract> read(const Value& document, const Document* source) {
@@ -477,7 +494,7 @@ Value Contract::content() const {
   const auto add_requirements = [&](std::string key, const std::vector<Requirement>& all) {
     std::vector<Value> items;
     for (const auto& each : all) items.emplace_back(each.to_string());
-    add(!items.empty(), std::move(key), Value::array(std::move(items)));
+    if (!items.empty()) members.push_back({std::move(key), Value::array(std::move(items))});
   };
   add(!summary.empty(), "summary", summary);
   add(!description.empty(), "description", description);

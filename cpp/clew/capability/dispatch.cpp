@@ -160,7 +160,7 @@ class DispatcherImpl final : public Dispatcher {
     }
     if (!call.record_.capability) {
       CLEW_TRY(call.record_.capability,
-               parts_.registry.snapshot()->resolve(call.record_.reference));
+               parts_.registry.snapshot()->resolve(call.record_.reference, view_of(call, request)));
     }
     const Capability& capability = *call.record_.capability;
     if (!call.input_.is_object()) {
@@ -169,12 +169,24 @@ class DispatcherImpl final : public Dispatcher {
     if (!capability.inputs->accepts_everything()) {
       CLEW_TRY(capability.inputs->check(call.input_, "input"));
     }
+    if (!capability.contract.dependencies.empty()) {
+      CLEW_TRY(parts_.registry.snapshot()->dependencies(capability));
+    }
     CLEW_TRY(set_deadline(call, request, capability.contract));
     CLEW_TRY(auto chosen, placement_.choose(capability, request.target));
     call.executor_ = std::move(chosen.executor);
     call.record_.target = std::move(chosen.target);
     call.record_.executor = call.executor_->name();
     return {};
+  }
+
+  // A call sees what the call above it sees, unless it says otherwise.
+  static View view_of(const Invocation& call, const Request& request) {
+    const Invocation* above = call.parent_.get();
+    if (!request.workspace.empty() || above == nullptr || !above->capability()) {
+      return {request.workspace};
+    }
+    return {above->capability()->workspace};
   }
 
   static Result<void> set_deadline(Invocation& call, const Request& request,

@@ -28,7 +28,9 @@ struct Request {
   Value input;
   std::optional<Duration> timeout;          // from now, queue included
   Timestamp deadline = Timestamp::never();  // the earlier of the two wins, and the parent's
-  std::string target;                       // a wish within what the contract permits
+  std::string
+      workspace;       // whose capabilities `reference` names; empty: the parent's, or the default
+  std::string target;  // a wish within what the contract permits
   std::string idempotency_key;
   std::string correlation_id;
   int priority = 0;

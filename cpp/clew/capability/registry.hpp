@@ -1,6 +1,7 @@
 // capability/registry.hpp: which capabilities there are.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <map>
 #include <memory>
@@ -8,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "clew/base/function.hpp"
 #include "clew/base/mutex.hpp"
 #include "clew/base/snapshot.hpp"
 #include "clew/capability/contract.hpp"
@@ -28,29 +30,98 @@ struct Registration {
 // author is at a prompt, changing the function again and again.
 enum class Replace : std::uint8_t { nothing, function, everything };
 
-// One state of the registry. Immutable.
-struct RegistrySnapshot {
-  // id → versions, highest first
-  std::map<std::string, std::vector<CapabilityPtr>, std::less<>> by_id;
-  // "id" (when it has one version) and "id@1.2.0" → capability: the ready answers
-  std::unordered_map<std::string, CapabilityPtr> by_text;
-
-  // What a reference means. Errors: `invalid_input` for one that is malformed, `not_found` naming
-  // near ids or the versions that exist, `ambiguous` for a bare id with several versions.
-  Result<CapabilityPtr> resolve(const std::string& reference) const;
-  Result<CapabilityPtr> resolve(const Reference& reference) const;
+// Through whose eyes a reference is read.
+struct View {
+  std::string workspace;     // empty: the default one
+  bool public_only = false;  // else the private overlay shadows what is public, version by version
 };
 
-// Thread-safe. Readers take a snapshot and are never blocked by a registration.
+// A version that was considered for a reference.
+struct Candidate {
+  CapabilityPtr capability;
+  std::string rejected;  // why it was not taken; empty for the one that was
+};
+
+struct Resolution {
+  CapabilityPtr capability;
+  std::vector<Candidate> candidates;  // highest version first
+};
+
+// One state of the registry. Immutable. Ids are spread over shards, of which a registration copies
+// one.
+class RegistrySnapshot {
+ public:
+  RegistrySnapshot();
+
+  // What a reference means: of the versions that it fits, that may run and whose handler is here,
+  // the highest; for a bare id the only one. Errors, their "reason" in the context where a code has
+  // several: `invalid_input` for one that is malformed; `not_found` naming near ids ("unknown_id"),
+  // or the versions that exist ("no_version"), or what keeps those that fit from running
+  // ("not_runnable"); `ambiguous` for a bare id with several versions; `unavailable` when only
+  // handlers are missing ("unbound"). "candidates" lists each with the reason against it.
+  Result<CapabilityPtr> resolve(const std::string& reference, const View& view = {}) const;
+  Result<CapabilityPtr> resolve(const Reference& reference, const View& view = {}) const;
+  // The same with what was considered.
+  Result<Resolution> explain(const Reference& reference, const View& view = {}) const;
+
+  // Exactly that version, whatever its lifecycle; null when it is not there or not bound.
+  CapabilityPtr find(const std::string& exact, const View& view = {}) const;
+
+  // What the capability needs, transitively, each as the highest version that its requirement
+  // allows now; deepest first, each once. Errors: `not_found` and the like naming the chain that
+  // asks; `conflict` with "cycle" listing it; `resource_exhausted` beyond depth_max levels.
+  static constexpr int depth_max = 5;
+  Result<std::vector<CapabilityPtr>> dependencies(const Capability& capability) const;
+
+  // Everything in a workspace, by id, highest version first, what shadows before what it shadows.
+  std::vector<CapabilityPtr> list(const std::string& workspace = {}) const;
+
+ private:
+  friend class Registry;
+  using Versions = std::vector<CapabilityPtr>;  // highest first, the overlay before the public one
+  struct Shard {
+    std::map<std::string, Versions, std::less<>> by_key;  // "id", or "workspace/id"
+    // "id" (when it means one version) and "id@1.2.0", with their workspace: the ready answers
+    std::unordered_map<std::string, CapabilityPtr> by_text;
+  };
+  static constexpr std::size_t shards_max = 128;
+  static std::size_t shard_of(std::string_view key);
+  const Versions* versions_of(const std::string& id, const std::string& workspace) const;
+  Error unknown_id(const std::string& id, const std::string& workspace) const;
+  Result<void> add_dependencies(const Capability& capability, std::vector<std::string>& chain,
+                                std::vector<CapabilityPtr>& into) const;
+
+  std::array<std::shared_ptr<const Shard>, shards_max> shards_;
+};
+
+// Stores what a registration changed, before anybody sees it; its error refuses the registration.
+using Persist = Function<Result<void>(const Capability& changed)>;
+
+struct AddOptions {
+  Replace replace = Replace::function;
+  Scope scope = Scope::everyone;
+  std::string workspace;
+};
+
+// Thread-safe. Readers take a snapshot and are never blocked by a registration; registrations wait
+// for one another, also while one persists.
 class Registry {
  public:
   Registry();
 
-  // Compiles and adds a capability. The same contract and function (by fingerprint) again is fine.
-  // A changed function or contract under one version replaces the old one as far as `replace`
-  // allows; else `conflict` naming the first difference, and the registry is unchanged.
+  // Compiles and adds a capability; without a handler its contract alone. The same contract and
+  // function (by fingerprint) again is fine. A changed function or contract under one version
+  // replaces the old one as far as `replace` allows; else `conflict` naming the first difference.
+  // A new version must have gone up by what its changes ask for: see check_progression(). A
+  // lifecycle may move forwards only. After an error the registry is unchanged.
   Result<Registration> add(Contract contract, std::shared_ptr<const Handler> handler,
-                           Replace replace);
+                           AddOptions options = {}, Persist persist = nullptr);
+  // Moves one version on. `not_found`; `conflict` for a move backwards.
+  Result<void> set_lifecycle(const std::string& exact, Lifecycle to, const AddOptions& where,
+                             Persist persist = nullptr);
+  // Takes over what a store holds: contracts whose handlers come later.
+  void restore(std::vector<Capability> stored);
+
   std::shared_ptr<const RegistrySnapshot> snapshot() const { return current_.load(); }
   // Changes with each registration.
   std::uint64_t version() const { return current_.version(); }
@@ -58,9 +129,14 @@ class Registry {
   void clear();
 
  private:
+  void put(std::shared_ptr<Capability> made) CLEW_REQUIRES(writers_);
+
   Mutex writers_;
   Snapshot<RegistrySnapshot> current_;
   std::uint64_t last_key_ CLEW_GUARDED_BY(writers_) = 0;
 };
+
+// `invalid_input` unless the name is empty or as an id must be.
+Result<void> check_workspace(const std::string& name);
 
 }  // namespace clew

@@ -7,6 +7,7 @@
 
 #include "clew/base/fault.hpp"
 #include "clew/base/json.hpp"
+#include "clew/capability/contract_rows.hpp"
 #include "clew/exec/timers.hpp"
 #include "clew/runtime/inspect.hpp"
 #include "clew/store/migrate.hpp"
@@ -19,6 +20,7 @@ std::vector<store::Migration> all_migrations() {
   auto migrations = store::core_migrations();
   migrations.push_back(trace_migration(static_cast<int>(migrations.size()) + 1));
   migrations.push_back(workflow::run_migration(static_cast<int>(migrations.size()) + 1));
+  migrations.push_back(contract_migration(static_cast<int>(migrations.size()) + 1));
   migrations.push_back(wasm::module_migration(static_cast<int>(migrations.size()) + 1));
   return migrations;
 }
@@ -82,6 +84,7 @@ class RuntimeImpl final : public Runtime {
     database.relaxed_window = options_.relaxed_window;
     CLEW_TRY(parts_->database,
              store::Database::open(std::move(database), all_migrations(), *parts_->env));
+    CLEW_TRY(restore_contracts());
     parts_->timers = make_timers(parts_->env->clock());
     CLEW_TRY(parts_->timers->start());
     CLEW_TRY(parts_->pool->start());
@@ -102,12 +105,19 @@ class RuntimeImpl final : public Runtime {
     return {};
   }
 
-  Result<Registration> add(Contract contract, std::shared_ptr<const Handler> handler) override {
+  Result<Registration> add(Contract contract, std::shared_ptr<const Handler> handler,
+                           Placing where) override {
     CLEW_TRY(check_open());
-    CLEW_TRY(auto done,
-             parts_->registry.add(std::move(contract), std::move(handler), options_.replace));
+    CLEW_TRY(auto done, parts_->registry.add(std::move(contract), std::move(handler),
+                                             add_options(std::move(where)), persist()));
     parts_->engine->registry_changed();
     return done;
+  }
+  Result<void> set_lifecycle(const std::string& exact, Lifecycle to, Placing where) override {
+    CLEW_TRY(check_open());
+    CLEW_TRY(parts_->registry.set_lifecycle(exact, to, add_options(std::move(where)), persist()));
+    parts_->engine->registry_changed();
+    return {};
   }
 
   Result<Registration> add_wasm(Contract contract, const wasm::ModuleSource& source) override {
@@ -213,6 +223,7 @@ class RuntimeImpl final : public Runtime {
     if (closed()) problems.emplace_back("the runtime is closed");
     const Value runs = parts_->engine->stats();
     if (const Value* failing = runs.find("last_error")) problems.push_back(*failing);
+    for (const auto& each : damaged_contracts_) problems.emplace_back(each);
     const bool ok = problems.empty();
     return Value::object(
         {{"status", ok ? "ok" : "failing"}, {"problems", Value::array(std::move(problems))}});
@@ -231,6 +242,13 @@ class RuntimeImpl final : public Runtime {
         [&report](store::Transaction& tx) { return check_traces(tx, report); });
     if (!traces && traces.error().code() != Code::corrupt) return traces.error();
     if (!traces) report(traces.error());
+    const store::ReportRow damaged = [&violations](const Error& why) {
+      violations.push_back({"contracts.readable", why.to_string()});
+    };
+    CLEW_TRY(parts_->database->read([&damaged](store::Transaction& tx) -> Result<void> {
+      CLEW_TRY(load_contracts(tx, damaged));
+      return {};
+    }));
     CLEW_TRY(auto runs, parts_->engine->verify());
     for (auto& [invariant, detail] : runs) violations.push_back({invariant, detail});
     return violations;
@@ -303,6 +321,34 @@ class RuntimeImpl final : public Runtime {
     return parts_->wasm.get();
   }
 
+  // What was registered before is known again; its handlers come when they are registered.
+  Result<void> restore_contracts() {
+    std::vector<Capability> stored;
+    const store::ReportRow damaged = [this](const Error& why) {
+      damaged_contracts_.push_back(why.to_string());
+    };
+    CLEW_TRY(parts_->database->read([&](store::Transaction& tx) -> Result<void> {
+      CLEW_TRY(stored, load_contracts(tx, damaged));
+      return {};
+    }));
+    parts_->registry.restore(std::move(stored));
+    return {};
+  }
+  AddOptions add_options(Placing where) const {
+    return {options_.replace, where.scope, std::move(where.workspace)};
+  }
+  // A contract comes back by itself when its code registers it again: it need not be synced.
+  Persist persist() {
+    return [this](const Capability& changed) -> Result<void> {
+      const bool may_replace = options_.replace == Replace::everything;
+      const auto now = parts_->env->clock().now();
+      CLEW_TRY(parts_->database->write(
+          [&](store::Transaction& tx) { return store_contract(tx, changed, may_replace, now); },
+          store::Durability::relaxed));
+      return {};
+    };
+  }
+
   Result<void> check_open() const {
     if (!open_.load()) return error(Code::closed, "the runtime is closed");
     return {};
@@ -318,6 +364,7 @@ class RuntimeImpl final : public Runtime {
   std::atomic<bool> draining_stopped_{false};
   Mutex closing_;
   bool finished_ = false;
+  std::vector<std::string> damaged_contracts_;  // written while opening only
   std::shared_ptr<Parts> parts_ = std::make_shared<Parts>();
 };
 

@@ -39,6 +39,12 @@ struct RuntimeOptions {
   wasm::Options wasm;  // the hooks for threads are these
 };
 
+// Where a registration belongs.
+struct Placing {
+  Scope scope = Scope::everyone;
+  std::string workspace;  // empty: the default one
+};
+
 // A violated invariant, as verify() reports it.
 struct Violation {
   std::string invariant;  // its name
@@ -60,7 +66,13 @@ class Runtime {
   static Result<std::unique_ptr<Runtime>> open(RuntimeOptions options);
   virtual ~Runtime() = default;  // closes without draining when close() was not called
 
-  virtual Result<Registration> add(Contract contract, std::shared_ptr<const Handler> handler) = 0;
+  // Registers a capability, its contract durably; see Registry::add(). Without a handler its
+  // contract alone. Blocks for the disk when the contract is new.
+  virtual Result<Registration> add(Contract contract, std::shared_ptr<const Handler> handler,
+                                   Placing where = {}) = 0;
+  // Moves a version on in its lifecycle; see Registry::set_lifecycle(). Blocks likewise.
+  virtual Result<void> set_lifecycle(const std::string& exact, Lifecycle to,
+                                     Placing where = {}) = 0;
   // Registers a WebAssembly module; see wasm::Host::admit for its errors. The first one loads the
   // library of wasmtime and starts the engine. Blocks for the disk and the compiler.
   virtual Result<Registration> add_wasm(Contract contract, const wasm::ModuleSource& source) = 0;

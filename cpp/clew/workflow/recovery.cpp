@@ -355,17 +355,18 @@ bool EngineImpl::bind(LiveRun& run, const Value& pins, std::string& missing) {
   std::vector<CapabilityPtr> capabilities;
   std::vector<StepTraits> traits;
   for (const auto& step : run.definition_->steps) {
+    // What a run has begun with it ends with, even when that version was retired since.
     const Value* pin = pins.find(step.name);
     const auto reference =
         pin != nullptr && pin->is_string() ? std::string(pin->as_string()) : step.call_text;
-    auto capability = registry->resolve(reference);
-    if (!capability) {
+    auto capability = registry->find(reference);
+    if (capability == nullptr) {
       missing = reference;
       return false;
     }
     traits.push_back(
-        {(*capability)->contract.effect, step.retry.value_or((*capability)->contract.retry)});
-    capabilities.push_back(std::move(capability).value());
+        {capability->contract.effect, step.retry.value_or(capability->contract.retry)});
+    capabilities.push_back(std::move(capability));
   }
   run.capabilities_ = std::move(capabilities);
   run.traits_ = std::move(traits);
