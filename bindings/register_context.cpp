@@ -69,6 +69,16 @@ void register_context(py::module_& m) {
             return to_object(submit(self.core(), nested(self, ref, input, options)));
           },
           "ref"_a, "input"_a = py::ellipsis())
+      .def(
+          "_connect",
+          [](const Context& self, const std::string& name, py::handle request) {
+            self.core()->require_may_wait(nullptr);
+            auto value = to_value(request, "request");
+            const auto response =
+                without_gil([&] { return self.invocation().connect(name, std::move(value)); });
+            return to_python(unwrap(response));
+          },
+          "name"_a, "request"_a)
       .def_property_readonly(
           "deadline", [](const Context& self) { return to_datetime(self.invocation().deadline()); })
       .def_property_readonly("remaining", remaining)

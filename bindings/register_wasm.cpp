@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "bindings/convert.hpp"
+#include "bindings/handler.hpp"
 #include "bindings/records.hpp"
 #include "bindings/register_runtime.hpp"
 #include "clew/base/signature.hpp"
@@ -27,6 +28,17 @@ py::tuple register_wasm(const Self& self, const Value& contract, py::handle path
   const auto done = without_gil(
       [&] { return unwrap(runtime.add_wasm(unwrap(Contract::from_document(contract)), source)); });
   return py::make_tuple(to_dict(done), done.warning);
+}
+
+void add_connector(const Self& self, const std::string& name, py::object function,
+                   const std::string& version, py::handle timeout) {
+  auto parsed = unwrap(Version::parse(version, "version"));
+  const auto limit = to_optional_duration(timeout, "timeout");
+  const auto made = std::make_shared<PythonHandler>(std::move(function), py::none(), py::none(),
+                                                    HandlerOptions{});
+  auto& connectors = self.core()->runtime().dispatcher().connectors();
+  unwrap(without_gil([&] { return connectors.add(name, std::move(parsed), made, limit); }));
+  self.core()->note_handler(made);
 }
 
 SecretSeed to_seed(const py::bytes& secret) {
@@ -83,6 +95,8 @@ void define_wasm(py::module_& m, RuntimeClass& runtime) {
   runtime.def("register_wasm", register_wasm, "contract"_a, py::kw_only(), "path"_a = py::none(),
               "module"_a = py::none(), "digest"_a = py::none(), "signature"_a = py::none(),
               "library"_a = "");
+  runtime.def("add_connector", add_connector, "name"_a, "function"_a, "version"_a,
+              "timeout"_a = py::none());
   m.def("public_key", public_key, "secret"_a);
   m.def("sign_digest", sign_digest, "digest"_a, "secret"_a);
 }

@@ -201,6 +201,9 @@ class Context:
         """
     def submit(self, ref: Reference, input: Any = ..., **options: Any) -> _call.Call:
         """Start a call within this one."""
+    def _connect(self, name: str, request: Any) -> Any:
+        """Send a request to a connector; its response. Blocks."""
+
     @property
     def deadline(self) -> datetime | None: ...
     @property
@@ -384,6 +387,15 @@ class Runtime:
 
         Returns ``id, version, digest, already_registered, replaced``.
         """
+
+    def add_connector(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        version: str,
+        timeout: Duration | None = None,
+    ) -> None:
+        """Bind a connector: ``function(request=…)`` returns the response."""
 
     def register_wasm(
         self,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import _check, _core, _errors, _options, _wasm
+from . import _check, _connectors, _core, _errors, _options, _wasm
 from ._call import Call
 from ._check import invalid
 from ._records import (
@@ -140,6 +140,29 @@ class Runtime(Registering):
         """
         self._require_open()
         return _wasm.register(self._core, module, contract, digest, signature)
+
+    def add_connector(
+        self,
+        name: str,
+        connector: Any,
+        *,
+        version: str = "1.0.0",
+        timeout: Duration | None = None,
+    ) -> None:
+        """Bind a resource of the host, which capabilities reach that name it in ``connectors``.
+
+        Args:
+            name: Dotted words, such as ``"db"``.
+            connector: A callable, or anything with ``invoke``: a request goes in, a response comes
+                out, both JSON. See `clew.connectors`.
+            version: What ranges in contracts are compared with.
+            timeout: How long a request may take.
+
+        Raises:
+            Conflict: That name and version are bound already.
+        """
+        self._require_open()
+        _connectors.add(self._core, name, connector, version, timeout)
 
     # --- calls ---
 

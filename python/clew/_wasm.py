@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from . import _check, _core, _errors
 from ._check import invalid
 from ._records import Registration
+from ._registry import read_contract
 
 _MAJOR = "50"  # the declarations of the core are those of this version
 _HEX = frozenset("0123456789abcdefABCDEF")
@@ -44,7 +44,7 @@ def register(
 ) -> Registration:
     """Register a module with the core, and warn its author when there is something to say."""
     made, warning = core.register_wasm(
-        contract_of(contract),
+        read_contract(contract, "contract"),
         **source_of(module),
         digest=_check.optional_text("digest", digest),
         signature=signature_of(signature),
@@ -67,18 +67,6 @@ def source_of(module: Any) -> dict[str, Any]:
     if not isinstance(path, str) or not path or "\0" in path:
         raise invalid("module", module, "the path or the bytes of a WebAssembly module")
     return {"path": path}
-
-
-def contract_of(contract: Any) -> Mapping[str, Any]:
-    """Return a contract document; `InvalidInput`, `NotFound`."""
-    if isinstance(contract, Mapping):
-        return contract
-    if not isinstance(contract, (str, os.PathLike)):
-        raise invalid("contract", contract, "a contract document, or the path of one")
-    document = _core.parse_yaml(_read(Path(contract), "contract").decode("utf-8", "replace"))
-    if not isinstance(document, dict):
-        raise invalid("contract", str(contract), "a file that holds an object")
-    return document
 
 
 def signature_of(signature: Any) -> bytes | None:
@@ -143,7 +131,6 @@ def _read(path: Path, what: str) -> bytes:
 
 
 __all__ = [
-    "contract_of",
     "keys_of",
     "library",
     "log_stderr",

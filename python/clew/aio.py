@@ -171,6 +171,17 @@ class Runtime(Registering):
         """Return a tenant's own capabilities; its calls block, but for `Workspace.submit`."""
         return self._runtime.workspace(name)
 
+    def add_connector(
+        self,
+        name: str,
+        connector: Any,
+        *,
+        version: str = "1.0.0",
+        timeout: Duration | None = None,
+    ) -> None:
+        """Bind a resource of the host; see `clew.Runtime.add_connector`."""
+        self._runtime.add_connector(name, connector, version=version, timeout=timeout)
+
     async def register_wasm(
         self,
         module: str | os.PathLike[str] | bytes,

@@ -168,7 +168,7 @@ TEST_F(WasmAbi, connector_invoke_answers_with_length_or_code) {
   end();
   Options options;
   Result<Value> reply = Value::object({{"rows", 3}});
-  options.services.connect = [&](Invocation&, const std::string& name, Value asked) {
+  options.services.connect = [&](Invocation&, const std::string& name, Value asked, Timestamp) {
     EXPECT_EQ(name, "db");
     EXPECT_EQ(to_json(asked), "{\"q\":1}");
     return reply;
@@ -194,7 +194,8 @@ TEST_F(WasmAbi, connector_invoke_answers_with_length_or_code) {
 TEST_F(WasmAbi, what_a_service_throws_ends_the_call_and_nothing_else) {
   end();
   Options options;
-  options.services.connect = [](Invocation&, const std::string&, Value) -> Result<Value> {
+  options.services.connect = [](Invocation&, const std::string&, Value,
+                                Timestamp) -> Result<Value> {
     throw std::runtime_error("broken connector");
   };
   start(std::move(options));
@@ -208,7 +209,7 @@ TEST_F(WasmAbi, a_deadline_that_passes_in_a_host_call_ends_the_guest) {
   ManualClock clock;
   Options options;
   bool went_on = false;
-  options.services.connect = [&](Invocation&, const std::string& name, Value) {
+  options.services.connect = [&](Invocation&, const std::string& name, Value, Timestamp) {
     went_on = name == "second";
     clock.advance(std::chrono::seconds(11));
     return Result<Value>(Value::object({}));

@@ -231,7 +231,7 @@ TEST_F(WasmCall, a_limit_on_concurrency_holds) {
   std::atomic<int> most{0};
   end();
   Options options;
-  options.services.connect = [&](Invocation&, const std::string&, Value) {
+  options.services.connect = [&](Invocation&, const std::string&, Value, Timestamp) {
     const int now = inside.fetch_add(1) + 1;
     if (now > most.load()) most.store(now);
     std::this_thread::yield();

@@ -20,3 +20,13 @@ std::string library_path() {
 }
 
 }  // namespace clew::wasm
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+// The library was not built for the sanitizer, which therefore sees half of its locking.
+// NOLINTNEXTLINE(bugprone-reserved-identifier): the sanitizer's name for it
+extern "C" const char* __tsan_default_suppressions() {
+  return "race:_libwasmtime\ncalled_from_lib:_libwasmtime.so\n";
+}
+#endif
+#endif

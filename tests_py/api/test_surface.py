@@ -44,6 +44,7 @@ PARAMETERS = {
     "Runtime.map": "ref inputs concurrency ordered return_exceptions",
     "Runtime.traces": "capability version outcome code since until run limit cursor",
     "Runtime.register": "capability scope",
+    "Runtime.add_connector": "name connector version timeout",
     "Runtime.register_wasm": "module contract digest signature",
     "Runtime.register_contract": "source handler scope",
     "Runtime.start": "workflow input id key priority budget tags durability",

@@ -23,7 +23,9 @@ class DispatcherImpl final : public Dispatcher {
  public:
   explicit DispatcherImpl(DispatcherParts parts)
       : parts_(parts),
-        core_(std::make_shared<DispatchCore>(parts.env, parts.traces, parts.timers)) {}
+        core_(std::make_shared<DispatchCore>(parts.env, parts.traces, parts.timers)) {
+    core_->connectors = &connectors_;
+  }
 
   ~DispatcherImpl() override { stop(false, Timestamp::never()); }
 
@@ -94,6 +96,8 @@ class DispatcherImpl final : public Dispatcher {
     parts_.pool.blocking([&] { invocation->park(until); });
     return invocation->ended();
   }
+
+  Connectors& connectors() override { return connectors_; }
 
   Result<void> add_executor(std::shared_ptr<CapabilityExecutor> executor) override {
     return placement_.add(std::move(executor));
@@ -172,6 +176,9 @@ class DispatcherImpl final : public Dispatcher {
     if (!capability.contract.dependencies.empty()) {
       CLEW_TRY(parts_.registry.snapshot()->dependencies(capability));
     }
+    if (!capability.contract.connectors.empty()) {
+      CLEW_TRY(connectors_.check(capability.contract));
+    }
     CLEW_TRY(set_deadline(call, request, capability.contract));
     CLEW_TRY(auto chosen, placement_.choose(capability, request.target));
     call.executor_ = std::move(chosen.executor);
@@ -231,6 +238,7 @@ class DispatcherImpl final : public Dispatcher {
   DispatcherParts parts_;
   std::shared_ptr<DispatchCore> core_;
   Placement placement_;
+  Connectors connectors_{*this};
 };
 
 std::unique_ptr<Dispatcher> make_dispatcher(DispatcherParts parts) {

@@ -124,7 +124,7 @@ class RuntimeImpl final : public Runtime {
     CLEW_TRY(check_open());
     CLEW_TRY(auto* const host, wasm_host(source.library));
     CLEW_TRY(auto admitted, host->admit(contract, source));
-    CLEW_TRY(auto done, add(std::move(contract), std::move(admitted.handler)));
+    CLEW_TRY(auto done, add(std::move(contract), std::move(admitted.handler), {}));
     done.warning = std::move(admitted.warning);
     return done;
   }
@@ -273,6 +273,7 @@ class RuntimeImpl final : public Runtime {
     kept = parts_->pool->stop(drains ? StopMode::drain : StopMode::cancel, deadline) && kept;
     parts_->timers->stop(StopMode::cancel, deadline);
     parts_->registry.clear();
+    parts_->dispatcher->connectors().clear();
     parts_->traces->close();
     return parts_->database->close(deadline) && kept;
   }
@@ -313,6 +314,10 @@ class RuntimeImpl final : public Runtime {
     if (parts_->wasm) return parts_->wasm.get();
     auto options = options_.wasm;
     if (options.library.empty()) options.library = library;
+    options.services.connect = [](Invocation& call, const std::string& name, Value request,
+                                  Timestamp deadline) {
+      return call.connect(name, std::move(request), deadline);
+    };
     options.on_thread_start = options_.on_thread_start;
     options.on_thread_stop = options_.on_thread_stop;
     CLEW_TRY(auto host, wasm::Host::open({*parts_->env, *parts_->database}, std::move(options)));

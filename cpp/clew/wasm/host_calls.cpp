@@ -121,8 +121,8 @@ HostResult connector_invoke(HostCall& call) {
   std::optional<Result<Value>> response;
   // It may wait for long, and for calls that need a slot: this one is lent out meanwhile.
   world.pool.blocking([&] {
-    response =
-        world.options.services.connect(call.guest.call(), std::string(name->as_string()), *request);
+    response = world.options.services.connect(call.guest.call(), std::string(name->as_string()),
+                                              *request, call.guest.wall_deadline());
   });
   if (const auto why = call.guest.must_stop()) return call.guest.stop(*why);
   if (!*response) return code_of_refusal(response->error());

@@ -30,8 +30,10 @@ namespace clew::wasm {
 struct Services {
   // Publishes an event of a type that the contract emits. Empty: the runtime has no events.
   std::function<Result<void>(Invocation&, const std::string& type, Value data)> emit;
-  // Calls a connector that the contract names. Empty: the runtime has no connectors.
-  std::function<Result<Value>(Invocation&, const std::string& connector, Value request)> connect;
+  // Sends a request to a connector, at most until `deadline`. Empty: there are none.
+  std::function<Result<Value>(Invocation&, const std::string& connector, Value request,
+                              Timestamp deadline)>
+      connect;
 };
 
 struct Options {

@@ -13,6 +13,8 @@
 
 namespace clew {
 
+class Connectors;
+
 // Thread-safe. Its borrowed parts outlive every call in flight: stop() waits for those.
 struct DispatchCore {
   DispatchCore(Env& env_, TraceStore& traces_, Timers& timers_)
@@ -21,6 +23,7 @@ struct DispatchCore {
   Env& env;
   TraceStore& traces;
   Timers& timers;
+  Connectors* connectors = nullptr;     // the dispatcher's, while it lives
   std::atomic<bool> closing{false};     // nothing from outside enters
   std::atomic<bool> closed{false};      // nothing enters
   CancelSource stop;                    // the tokens of all calls follow it

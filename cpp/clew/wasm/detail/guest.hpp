@@ -41,6 +41,7 @@ class Guest {
   Invocation& call() { return call_; }
   Env& env() { return world_.env; }
   const Limits& limits() const { return limits_; }
+  Timestamp wall_deadline() const { return wall_deadline_; }
   GuestWorld& world() { return world_; }
   const wt::Api& api() const { return engine_.api(); }
   // The next bytes of standard input, at most `count`.
