@@ -73,7 +73,7 @@ class Http:
             if len(body) > self._max_bytes:
                 raise _too_large("request", self._max_bytes)
         url = _check.text("request.url", request.get("url"))
-        until = time.monotonic_ns() / 1e9 + self._timeout
+        until = _now() + self._timeout
         for _ in range(_REDIRECTS_MAX + 1):
             status, kind, location, content = self._send(method, url, body, until)
             if status not in _REDIRECTS or location is None:
@@ -179,8 +179,8 @@ class Sqlite:
             connection.close()
 
     def _run(self, connection: sqlite3.Connection, sql: str, params: Any) -> dict[str, Any]:
-        until = time.monotonic_ns() / 1e9 + self._timeout
-        connection.set_progress_handler(lambda: time.monotonic_ns() / 1e9 > until, 10_000)
+        until = _now() + self._timeout
+        connection.set_progress_handler(lambda: _now() > until, 10_000)
         if not self._writable:
             connection.execute("PRAGMA query_only = 1")
         connection.set_authorizer(_authorize)
@@ -223,8 +223,12 @@ def _origin(parts: SplitResult) -> tuple[str, str, int]:
     return parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme]
 
 
+def _now() -> float:
+    return time.monotonic_ns() / 1e9  # sockets and files know no other time
+
+
 def _left(until: float) -> float:
-    left = until - time.monotonic_ns() / 1e9
+    left = until - _now()
     if left <= 0:
         raise TimeoutError
     return left

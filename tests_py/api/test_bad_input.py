@@ -350,7 +350,17 @@ def check_invalid(bad: Bad, error: clew.ClewError) -> None:
     assert "value" in context
 
 
-TABLES = ("owners", "leases", "events", "traces", "workflows", "published", "runs", "contracts")
+TABLES = (
+    "owners",
+    "leases",
+    "events",
+    "traces",
+    "workflows",
+    "published",
+    "runs",
+    "contracts",
+    "wasm_modules",
+)
 
 
 def rows(rt: clew.Runtime) -> list[int]:

@@ -320,7 +320,5 @@ def test_http_bounds_size_and_time(server: str) -> None:
 def test_http_through_a_capability(clew_runtime: clew.Runtime, server: str) -> None:
     clew_runtime.add_connector("api", clew.connectors.Http([server]))
     clew_runtime.register(asker("api@^1"))
-    answer = clew_runtime.execute(
-        "test.ask", {"name": "api", "request": {"url": f"{server}/json"}}
-    )
+    answer = clew_runtime.execute("test.ask", {"name": "api", "request": {"url": f"{server}/json"}})
     assert answer["json"] == {"n": 1}
