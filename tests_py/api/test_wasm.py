@@ -265,6 +265,17 @@ def test_a_thread_with_a_small_stack_is_spared(clew_runtime: clew.Runtime) -> No
     assert all("stack" in trap for trap in traps)
 
 
+# Parity: P WASM I/O
+def test_no_executor_runs_what_is_not_of_its_kind(clew_runtime: clew.Runtime) -> None:
+    clew_runtime.register_wasm(ECHO.encode(), contract("echo", executor="native"))
+    clew_runtime.register_native(
+        "echo", contract={"id": "test.native", "version": "1.0.0", "executor": "wasm"}
+    )
+    for ref in ("test.echo", "test.native"):
+        with pytest.raises(clew.NoEligibleTarget):
+            clew_runtime.execute(ref, {})
+
+
 def test_workflows_call_modules(clew_runtime: clew.Runtime) -> None:
     clew_runtime.register_wasm(ECHO.encode(), contract("echo"))
     run = clew_runtime.start(
