@@ -360,6 +360,7 @@ TABLES = (
     "runs",
     "contracts",
     "idempotency",
+    "wasm_modules",
 )
 
 

@@ -132,7 +132,8 @@ store::GoOn patience_for(std::optional<Duration> timeout, Function<Result<void>(
 }
 
 Value stats_of(const store::Database& database, const ThreadPool& pool,
-               const Dispatcher& dispatcher, const TraceStore& traces, workflow::Engine& engine) {
+               const Dispatcher& dispatcher, const TraceStore& traces, workflow::Engine& engine,
+               Value wasm) {
   const auto calls = dispatcher.stats();
   const auto slots = pool.stats();
   const auto trace = traces.stats();
@@ -158,6 +159,7 @@ Value stats_of(const store::Database& database, const ThreadPool& pool,
                                      Entry{"pending", trace.pending}})},
       Entry{"store", Value::object(std::move(stored))},
       Entry{"runs", engine.stats()},
+      Entry{"wasm", std::move(wasm)},
   });
 }
 
