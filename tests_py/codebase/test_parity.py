@@ -91,7 +91,7 @@ LATER = {
 def named() -> set[str]:
     found: set[str] = set()
     for folder in ("tests_py", "tests_cpp", "benchmarks"):
-        for path in (ROOT / folder).rglob("*.?p*"):
+        for path in (ROOT / folder).rglob("*.*"):
             if path.suffix in (".py", ".cpp", ".hpp") and path != Path(__file__):
                 for rows in re.findall(r"Parity: (.+)", path.read_text(encoding="utf-8")):
                     found.update(re.sub("^[PB](/B)? ", "", row.strip()) for row in rows.split(";"))
