@@ -4,17 +4,20 @@ Hypothesis: most of what a call through `ThreadPoolExecutor` costs is the hand-o
 and the interpreter's lock. A native call that one caller waits for needs neither (it runs where the
 caller stands): 10 times as fast at least, 40 the aim; pipelined through four workers 5 and 20. A
 Python handler keeps the lock's cost and saves the future's: 4 and 8, `map` of 10,000 4 and 10.
+A WebAssembly module gets an instance for each call, as a WASI command does anywhere; what differs
+is how memory and streams are made for it: 20 and 100.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import clew
-from peers import joblib_map
+from peers import ECHO, joblib_map, wasmtime_commands
 from report import Peer, Row, Run, Side, timed
 
 WORKERS = 4
@@ -74,6 +77,15 @@ def python_map(_folder: Path) -> Iterator[Run]:
 
 
 @contextmanager
+def wasm_blocking(_folder: Path) -> Iterator[Run]:
+    """The same, of a WebAssembly module that echoes: an instance for each call."""
+    with clew.Runtime(":memory:", workers=WORKERS) as rt:
+        logging.getLogger("clew").setLevel(logging.ERROR)  # it is not signed
+        rt.register_wasm(ECHO, {"id": "bench.echo", "version": "1.0.0"})
+        yield lambda count: timed(lambda: [rt.execute("bench.echo", {}) for _ in range(count)])
+
+
+@contextmanager
 def pool_blocking(_folder: Path) -> Iterator[Run]:
     """``submit().result()``, one by one."""
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -111,6 +123,8 @@ ROWS = (
         (_pool(pool_pipelined, 5, 20),)),
     Row("Python call, one caller", "calls", 20_000, 50, python_blocking,
         (_pool(pool_blocking, 4, 8),)),
+    Row("WebAssembly call, one caller", "calls", 5_000, 20, wasm_blocking,
+        (Peer("wasmtime for Python", wasmtime_commands, 20, 100, "wasmtime"),)),
     Row("Python map of 10,000", "calls", 10_000, 50, python_map,
         (_pool(pool_pipelined, 4, 10), Peer("joblib, threads", joblib_map, module="joblib"))),
 )  # fmt: skip

@@ -33,6 +33,45 @@ def joblib_map(_folder: Path) -> Iterator[Run]:
         yield lambda count: timed(lambda: parallel(delayed(nothing)() for _ in range(count)))
 
 
+# A WASI command that writes what it reads.
+ECHO = b"""(module
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "_start")
+    (i32.store (i32.const 0) (i32.const 16))
+    (i32.store (i32.const 4) (i32.const 60000))
+    (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+    (i32.store (i32.const 4) (i32.load (i32.const 8)))
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"""
+
+
+@contextmanager
+def wasmtime_commands(folder: Path) -> Iterator[Run]:
+    """The engine's own package: an instance for each call, its streams in files, no limits."""
+    import wasmtime
+
+    engine = wasmtime.Engine()
+    module = wasmtime.Module(engine, ECHO.decode())
+    linker = wasmtime.Linker(engine)
+    linker.define_wasi()
+    given, taken = folder / "in.json", folder / "out.json"
+    given.write_text("{}")
+
+    def call() -> None:
+        store = wasmtime.Store(engine)
+        streams = wasmtime.WasiConfig()
+        streams.stdin_file = given
+        streams.stdout_file = taken
+        store.set_wasi(streams)
+        start = linker.instantiate(store, module).exports(store)["_start"]
+        start(store)  # type: ignore[operator]  # a function
+        store.close()
+        assert taken.read_text() == "{}"
+
+    yield lambda count: timed(lambda: [call() for _ in range(count)])
+
+
 @contextmanager
 def _dbos(folder: Path) -> Iterator[tuple[Any, Any]]:
     """DBOS, launched, and its workflow of so many steps. It is one a process: rows take turns."""

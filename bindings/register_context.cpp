@@ -30,6 +30,14 @@ Request nested(const Context& context, py::handle ref, py::handle input,
                       context.invocation_ptr());
 }
 
+py::object connect(const Context& context, const std::string& name, py::handle request) {
+  context.core()->require_may_wait(nullptr);
+  auto value = to_value(request, "request");
+  const auto response =
+      without_gil([&] { return context.invocation().connect(name, std::move(value)); });
+  return to_python(unwrap(response));
+}
+
 py::object remaining(const Context& context) {
   const auto deadline = context.invocation().deadline();
   if (deadline == Timestamp::never()) return py::none();
@@ -82,6 +90,7 @@ void register_context(py::module_& m) {
           "ref"_a, "input"_a = py::ellipsis())
       .def("emit", emit, "event"_a, "data"_a = py::none(), py::kw_only(), "subject"_a = py::none(),
            "key"_a = py::none())
+      .def("_connect", connect, "name"_a, "request"_a)
       .def_property_readonly(
           "deadline", [](const Context& self) { return to_datetime(self.invocation().deadline()); })
       .def_property_readonly("remaining", remaining)

@@ -49,12 +49,15 @@ std::unique_ptr<Self> open(const std::string& store, py::handle workers, py::han
                            const std::string& durability, const std::string& environment,
                            std::shared_ptr<ManualClock> clock, bool start, py::handle queue_max,
                            py::handle relaxed_window, py::handle traces_max, py::handle traces_age,
-                           py::handle lease_ttl, py::handle idempotency_ttl, py::handle events_max,
-                           py::handle events_age) {
+                           py::handle lease_ttl, py::handle idempotency_ttl,
+                           py::handle trusted_keys, py::handle events_max, py::handle events_age) {
   RuntimeOptions options;
   options.store = store;
   options.durability = durability_of(durability);
   options.replace = replace_of(environment);
+  options.wasm.production = environment == "production";
+  options.wasm.trusted_keys = to_public_keys(trusted_keys);
+  options.wasm.on_stderr = log_guest;
   options.start = start;
   options.name = text_or_empty(name, "name");
   if (options.name.empty()) options.name = fmt::format("clew-{}", ::getpid());
@@ -267,8 +270,8 @@ void register_runtime(py::module_& m) {
            "clock"_a = py::none(), "start"_a = true, "queue_max"_a = py::none(),
            "relaxed_window"_a = py::none(), "traces_max"_a = py::none(),
            "traces_age"_a = py::none(), "lease_ttl"_a = py::none(),
-           "idempotency_ttl"_a = py::none(), "events_max"_a = py::none(),
-           "events_age"_a = py::none())
+           "idempotency_ttl"_a = py::none(), "trusted_keys"_a = py::none(),
+           "events_max"_a = py::none(), "events_age"_a = py::none())
       .def_property_readonly("name", [](const Self& self) { return self.core()->options().name; })
       .def_property_readonly("store", [](const Self& self) { return self.core()->options().store; })
       .def_property_readonly("workers",
@@ -282,6 +285,7 @@ void register_runtime(py::module_& m) {
           "drain"_a = true, "timeout"_a = 30.0);
   define_capabilities(runtime);
   define_calls(runtime);
+  define_wasm(m, runtime);
   define_workflows(runtime);
   define_events(runtime);
   define_inspection(m, runtime);

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import _core
+from ._connectors import Connector
 
 __all__ = ["Context"]
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
         @property
         def log(self) -> LoggerAdapter[Logger]:
             """A logger; its records carry ``trace_id, run_id, step, capability``."""
+
+        def connector(self, name: str) -> Connector:
+            """Return a resource of the host that the contract names in ``connectors``."""
 
 else:
     Context = _core.Context
@@ -34,6 +38,11 @@ def _log(self: _core.Context) -> LoggerAdapter[Logger]:
     return logging.LoggerAdapter(logging.getLogger("clew.handler"), facts)
 
 
+def _connector(self: _core.Context, name: str) -> Connector:
+    """Return a resource of the host that the contract names in ``connectors``."""
+    return Connector(self, name)
+
+
 if not TYPE_CHECKING:
     Context.__doc__ = (
         "What a handler may ask about its call. Valid while the handler runs, from any thread."
@@ -41,3 +50,4 @@ if not TYPE_CHECKING:
     Context.log = property(
         _log, doc="A logger whose records carry trace_id, run_id, step and capability."
     )
+    Context.connector = _connector

@@ -209,6 +209,9 @@ class Context:
         The contract's ``emits`` must name it; the data are checked now. The trace is its cause. A
         step's events are committed with its result: neither lost nor doubled by a crash.
         """
+    def _connect(self, name: str, request: Any) -> Any:
+        """Send a request to a connector; its response. Blocks."""
+
     @property
     def deadline(self) -> datetime | None: ...
     @property
@@ -367,6 +370,7 @@ class Runtime:
         idempotency_ttl: Duration | None = None,
         events_max: int | None = None,
         events_age: Duration | None = None,
+        trusted_keys: Sequence[bytes] | None = None,
     ) -> None:
         """Open the store and start. Blocks for the disk. None means the default."""
 
@@ -410,6 +414,26 @@ class Runtime:
         Returns ``id, version, digest, already_registered, replaced``.
         """
 
+    def add_connector(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        version: str,
+        timeout: Duration | None = None,
+    ) -> None:
+        """Bind a connector: ``function(request=…)`` returns the response."""
+
+    def register_wasm(
+        self,
+        contract: Mapping[str, Any],
+        *,
+        path: str | None = None,
+        module: bytes | None = None,
+        digest: str | None = None,
+        signature: bytes | None = None,
+        library: str = "",
+    ) -> tuple[dict[str, Any], str]:
+        """Register a WebAssembly module; the registration and a warning, or an empty text."""
     def register_contract(
         self, contract: Mapping[str, Any], *, scope: str = "public", workspace: str = ""
     ) -> dict[str, Any]:
@@ -657,6 +681,12 @@ class Runtime:
 
     def now(self) -> datetime:
         """Return the time of the runtime's clock."""
+
+def public_key(secret: bytes) -> bytes:
+    """Return the Ed25519 public key of a secret seed of 32 bytes."""
+
+def sign_digest(digest: bytes, secret: bytes) -> bytes:
+    """Sign a SHA-256 digest: the public key, then the Ed25519 signature; 96 bytes."""
 
 def native_functions() -> list[str]:
     """Return the names of the functions that `Runtime.register_native` knows.

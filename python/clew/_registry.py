@@ -88,7 +88,7 @@ class Registering:
             'cba'
         """
         self._require_open()
-        document = _read_contract(source)
+        document = read_contract(source)
         if handler is not None:
             return self._register(document, bind(handler), scope)
         _check.word("scope", scope, _SCOPES)
@@ -306,7 +306,8 @@ class Registering:
             raise _errors.Closed("the runtime is closed")
 
 
-def _read_contract(source: Any) -> Mapping[str, Any]:
+def read_contract(source: Any, path: str = "source") -> Mapping[str, Any]:
+    """Return a contract given as data, as text, or as a file. `InvalidInput`, `NotFound`."""
     from ._workflow import is_text, read_text
 
     if isinstance(source, Mapping):
@@ -315,7 +316,7 @@ def _read_contract(source: Any) -> Mapping[str, Any]:
         return core.load_contract(source)
     if isinstance(source, (str, os.PathLike)):
         return core.load_contract(read_text(source)[1])
-    raise invalid("source", source, "a path, the text of a contract, or a dict")
+    raise invalid(path, source, "a path, the text of a contract, or a dict")
 
 
 def _notice_of_replacement(registration: Registration) -> None:

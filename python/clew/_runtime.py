@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import _check, _core, _errors, _options
+from . import _check, _connectors, _core, _errors, _options, _wasm
 from ._call import Call
 from ._check import invalid
 from ._events import Events, Subscription
 from ._records import (
     Page,
     Problem,
+    Registration,
     RunInfo,
     Trace,
     Violation,
@@ -54,6 +55,8 @@ class Runtime(Registering):
             result, by default a day).
         clock: A `ManualClock`, for tests.
         start: False to leave alone the runs that others have left behind.
+        trusted_keys: Ed25519 public keys (32 bytes, or hexadecimal) of those who may sign
+            WebAssembly modules. In ``"production"`` no other module runs.
 
     Raises:
         InvalidInput: An argument is not as it must be; the context names path, value, expectation.
@@ -82,6 +85,7 @@ class Runtime(Registering):
         limits: Mapping[str, Any] | None = None,
         clock: _core.ManualClock | None = None,
         start: bool = True,
+        trusted_keys: Sequence[bytes | str] | None = None,
     ) -> None:
         if clock is not None and not isinstance(clock, _core.ManualClock):
             raise invalid("clock", clock, "a clew.testing.ManualClock")
@@ -93,6 +97,7 @@ class Runtime(Registering):
             environment=_check.word("environment", environment, ("development", "production")),  # type: ignore[arg-type]  # just checked
             clock=clock,
             start=_check.flag("start", start),
+            trusted_keys=_wasm.keys_of(trusted_keys),
             **_options.of_limits(limits),
         )
         # The hot paths go straight to the core, unless a subclass has its own.
@@ -112,6 +117,56 @@ class Runtime(Registering):
         self._require_open()
         _core.check_id(_check.text("name", name), "name")
         return Workspace(self._core, name)
+
+    def register_wasm(
+        self,
+        module: str | os.PathLike[str] | bytes,
+        contract: Mapping[str, Any] | str | os.PathLike[str],
+        *,
+        digest: str | None = None,
+        signature: bytes | str | os.PathLike[str] | None = None,
+    ) -> Registration:
+        """Register a WebAssembly module: a WASI command that reads and writes JSON.
+
+        It is read, verified, compiled and checked; none of its code runs. See ``docs/wasm.md``.
+
+        Args:
+            module: Path or content, binary or text (WAT).
+            contract: The contract document, or the path of one in JSON or YAML.
+            digest: The SHA-256 that the binary must have, in hexadecimal.
+            signature: What `clew.signing.sign` made: bytes, hexadecimal, or a path.
+
+        Raises:
+            InvalidInput: It is no module, or has an ``import`` that is not offered.
+            NotFound, Corrupt: There is no such file; its digest is another one.
+            Rejected: In production, without a trusted signature; ``reason`` says why.
+            Unsupported: ``clew[wasm]`` is not installed.
+        """
+        self._require_open()
+        return _wasm.register(self._core, module, contract, digest, signature)
+
+    def add_connector(
+        self,
+        name: str,
+        connector: Any,
+        *,
+        version: str = "1.0.0",
+        timeout: Duration | None = None,
+    ) -> None:
+        """Bind a resource of the host, which capabilities reach that name it in ``connectors``.
+
+        Args:
+            name: Dotted words, such as ``"db"``.
+            connector: A callable, or anything with ``invoke``: a request goes in, a response comes
+                out, both JSON. See `clew.connectors`.
+            version: What ranges in contracts are compared with.
+            timeout: How long a request may take.
+
+        Raises:
+            Conflict: That name and version are bound already.
+        """
+        self._require_open()
+        _connectors.add(self._core, name, connector, version, timeout)
 
     # --- calls ---
 

@@ -202,7 +202,7 @@ def read_text(source: str | os.PathLike[str]) -> tuple[str, str]:
             return os.path.basename(path), file.read()
     except FileNotFoundError as error:
         raise _errors.NotFound(f"there is no file {path}", {"path": path}) from error
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:  # of the text, or of a path that no file can have
         raise invalid("source", path, "a file of UTF-8 text") from error
     except OSError as error:
         raise invalid("source", path, "a file that can be read", reason=str(error)) from error

@@ -28,6 +28,7 @@ from ._records import (
     EventType,
     Page,
     Problem,
+    Registration,
     RunInfo,
     Step,
     Trace,
@@ -244,6 +245,7 @@ class Runtime(Registering):
         limits: Mapping[str, Any] | None = None,
         clock: _core.ManualClock | None = None,
         start: bool = True,
+        trusted_keys: Sequence[bytes | str] | None = None,
     ) -> None:
         self._runtime = _runtime.Runtime(
             store,
@@ -254,6 +256,7 @@ class Runtime(Registering):
             limits=limits,
             clock=clock,
             start=start,
+            trusted_keys=trusted_keys,
         )
         self._core = self._runtime._core
 
@@ -268,6 +271,30 @@ class Runtime(Registering):
     def workspace(self, name: str) -> Workspace:
         """Return a tenant's own capabilities; its calls block, but for `Workspace.submit`."""
         return self._runtime.workspace(name)
+
+    def add_connector(
+        self,
+        name: str,
+        connector: Any,
+        *,
+        version: str = "1.0.0",
+        timeout: Duration | None = None,
+    ) -> None:
+        """Bind a resource of the host; see `clew.Runtime.add_connector`."""
+        self._runtime.add_connector(name, connector, version=version, timeout=timeout)
+
+    async def register_wasm(
+        self,
+        module: str | os.PathLike[str] | bytes,
+        contract: Mapping[str, Any] | str | os.PathLike[str],
+        *,
+        digest: str | None = None,
+        signature: bytes | str | os.PathLike[str] | None = None,
+    ) -> Registration:
+        """Register a WebAssembly module; it is compiled on a thread."""
+        return await _on_thread(
+            self._runtime.register_wasm, module, contract, digest=digest, signature=signature
+        )
 
     # --- calls ---
 

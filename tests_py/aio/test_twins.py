@@ -43,6 +43,7 @@ def test_twins_have_the_same_names_and_signatures(blocking: type, twin: type) ->
 def test_what_blocks_is_a_coroutine_and_what_does_not_is_none() -> None:
     immediate = {
         "workspace",
+        "add_connector",
         "submit",
         "map",
         "events",

@@ -354,6 +354,7 @@ TABLES = (
     *("owners", "leases", "events", "traces", "workflows", "published", "runs"),
     *("event_types", "event_head", "event_log", "event_groups", "event_claims", "contracts"),
     "idempotency",
+    "wasm_modules",
 )
 
 

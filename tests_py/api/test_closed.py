@@ -35,6 +35,8 @@ def given(*args: Any, **options: Any) -> Given:
 RUNTIME: dict[str, list[Given]] = {
     "register": [given(words), given(3), given(words, scope="mine")],
     "register_native": [given("echo"), given(3), given("no.such")],
+    "add_connector": [given("db", print), given(3, 3), given("a b", print)],
+    "register_wasm": [given(b"", {}), given("none.wasm", {"id": "a.b", "version": "1.0.0"})],
     "register_contract": [given({"id": "a.b", "version": "1.0.0"}), given(3), given("no.yaml")],
     "set_lifecycle": [given("text.words@1.0.0", "retired"), given(3, 3), given("a", "gone")],
     "placement": [given("text.words"), given(3), given("a", target=3)],

@@ -38,13 +38,15 @@ PARAMETERS = {
     "executor permitted_targets summary description owner lifecycle service_type event_trigger "
     "consumes permissions preferred_targets connectors dependencies constraints provenance",
     "Retry": "attempts initial factor max jitter",
-    "Runtime": "store workers name durability environment limits clock start",
+    "Runtime": "store workers name durability environment limits clock start trusted_keys",
     "Runtime.execute": "ref input timeout deadline idempotency_key target correlation_id priority",
     "Runtime.submit": "ref input timeout deadline idempotency_key target correlation_id priority "
     "durable",
     "Runtime.map": "ref inputs concurrency ordered return_exceptions",
     "Runtime.traces": "capability version outcome code since until run limit cursor",
     "Runtime.register": "capability scope",
+    "Runtime.add_connector": "name connector version timeout",
+    "Runtime.register_wasm": "module contract digest signature",
     "Runtime.register_contract": "source handler scope",
     "Runtime.start": "workflow input id key priority budget tags durability",
     "Runtime.runs": "status workflow tag limit cursor",

@@ -18,7 +18,7 @@ COMMON = {"__init__", "__module__", "__doc__", "__new__", "__del__", "__slotname
 
 
 # What the package adds to the classes of the module (clew._context).
-ADDED = {"Context": {"log"}}
+ADDED = {"Context": {"connector", "log"}}
 
 
 def stub_names() -> dict[str, Any]:

@@ -16,13 +16,14 @@ ARROWS: dict[str, set[str]] = {
     "store": {"base"},
     "capability": {"exec", "store", "expr"},
     "lang": {"capability"},
+    "wasm": {"capability"},
     "effect": {"capability"},
     "session": {"capability"},
     "actor": {"capability"},
     "process": {"capability", "lang"},
     "mailbox": {"capability", "session"},
     "workflow": {"capability", "process", "effect"},
-    "runtime": {"workflow", "mailbox", "process", "session", "actor"},
+    "runtime": {"workflow", "wasm", "mailbox", "process", "session", "actor"},
     "testkit": {"runtime"},
 }
 BINDINGS = {"runtime", "testkit"}

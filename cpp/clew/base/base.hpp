@@ -3,6 +3,7 @@
 //   value.hpp     Value: immutable shared JSON, the form in which all data travels
 //   error.hpp     Code, Error; result.hpp: Result<T>, CLEW_TRY; check.hpp: CLEW_CHECK
 //   json.hpp      text and canonical form, SHA-256, first difference
+//   signature.hpp Ed25519 over digests
 //   document.hpp  JSON or YAML text as data that knows its lines
 //   schema.hpp    JSON Schema 2020-12, compiled
 //   semver.hpp    Version, VersionRange, Reference ("text.words@^1")

@@ -222,14 +222,18 @@ void read_requirements(const Value& value, std::string_view path, Problems& prob
 constexpr std::int64_t limit_max = std::int64_t{1} << 53U;
 
 void read_sandbox_limits(const Value& value, std::string_view path, Problems& problems) {
-  constexpr std::array<std::string_view, 4> known = {"fuel", "memory_bytes", "table_elements",
-                                                     "output_bytes"};
+  constexpr std::array<std::string_view, 5> known = {"fuel", "memory_bytes", "table_elements",
+                                                     "output_bytes", "stderr_bytes"};
   if (!value.is_object()) return problems.add(path, value, "an object of limits");
   for (const auto& [key, item] : value.members()) {
     const auto place = join_path(path, key);
-    if (std::ranges::find(known, std::string_view(key)) == known.end()) {
+    if (key == "wall") {
+      Duration wall{0};
+      problems.take(to_duration(item, place), wall);
+    } else if (std::ranges::find(known, std::string_view(key)) == known.end()) {
       problems.add("unknown_field", place, item,
-                   "no such key: one of fuel, memory_bytes, table_elements, output_bytes");
+                   "no such key: one of fuel, wall, memory_bytes, table_elements, output_bytes, "
+                   "stderr_bytes");
     } else if (!item.is_int() || item.as_int() < 1 || item.as_int() > limit_max) {
       problems.add(place, item, fmt::format("an integer from 1 to {}", limit_max));
     }

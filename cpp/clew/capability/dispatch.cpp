@@ -24,7 +24,9 @@ class DispatcherImpl final : public Dispatcher {
   explicit DispatcherImpl(DispatcherParts parts)
       : parts_(parts),
         core_(std::make_shared<DispatchCore>(parts.env, parts.traces, parts.timers, parts.keys,
-                                             parts.broker)) {}
+                                             parts.broker)) {
+    core_->connectors = &connectors_;
+  }
 
   ~DispatcherImpl() override { stop(false, Timestamp::never()); }
 
@@ -70,7 +72,8 @@ class DispatcherImpl final : public Dispatcher {
   bool run_here(const InvocationPtr& invocation) override {
     if (invocation->begun_.load(std::memory_order_relaxed)) return false;
     if (invocation->keyed_ && !invocation->claimed_.load(std::memory_order_relaxed)) return false;
-    const auto slot = parts_.pool.try_enter(invocation->limit());
+    ThreadPool* const own = invocation->executor_->own_slots();
+    const auto slot = (own != nullptr ? *own : parts_.pool).try_enter(invocation->limit());
     if (!slot || !invocation->executor_->run_here(invocation)) return false;
     core_->inline_calls.fetch_add(1, std::memory_order_relaxed);
     return invocation->ended();
@@ -97,6 +100,8 @@ class DispatcherImpl final : public Dispatcher {
     parts_.pool.blocking([&] { invocation->park(until); });
     return invocation->ended();
   }
+
+  Connectors& connectors() override { return connectors_; }
 
   Result<void> add_executor(std::shared_ptr<CapabilityExecutor> executor) override {
     return placement_.add(std::move(executor));
@@ -179,6 +184,9 @@ class DispatcherImpl final : public Dispatcher {
     }
     if (!capability.contract.dependencies.empty()) {
       CLEW_TRY(parts_.registry.snapshot()->dependencies(capability));
+    }
+    if (!capability.contract.connectors.empty()) {
+      CLEW_TRY(connectors_.check(capability.contract));
     }
     CLEW_TRY(set_deadline(call, request, capability.contract));
     CLEW_TRY(set_key(call));
@@ -275,6 +283,7 @@ class DispatcherImpl final : public Dispatcher {
   DispatcherParts parts_;
   std::shared_ptr<DispatchCore> core_;
   Placement placement_;
+  Connectors connectors_{*this};
 };
 
 std::unique_ptr<Dispatcher> make_dispatcher(DispatcherParts parts) {

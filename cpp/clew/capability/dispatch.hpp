@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "clew/capability/broker.hpp"
+#include "clew/capability/connectors.hpp"
 #include "clew/capability/executor.hpp"
 #include "clew/capability/idempotency.hpp"
 #include "clew/capability/invocation.hpp"
@@ -60,6 +61,9 @@ class Dispatcher {
   // a slot: a call that has not begun is run here and now (when `until` is never); otherwise the
   // slot is lent meanwhile.
   virtual bool wait(const InvocationPtr& invocation, Timestamp until) = 0;
+
+  // What the host lends to calls.
+  virtual Connectors& connectors() = 0;
 
   // Serves what executor->accepts(). `conflict` for a name that is taken.
   virtual Result<void> add_executor(std::shared_ptr<CapabilityExecutor> executor) = 0;

@@ -45,6 +45,9 @@ class CapabilityExecutor {
   // Why it is not open.
   virtual std::string why_closed() const { return "is closed"; }
 
+  // The pool whose slots its calls take when they run on their callers' threads; null: the
+  // dispatcher's.
+  virtual ThreadPool* own_slots() { return nullptr; }
   // Runs the call on the calling thread, in a slot that the caller has entered, and finishes it.
   // False when this executor cannot do that; the call is then untouched.
   virtual bool run_here(const InvocationPtr& invocation) = 0;

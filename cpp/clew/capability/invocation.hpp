@@ -92,6 +92,9 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   int attempt() const { return record_.tag ? record_.tag->attempt : 1; }
   const StepTag* tag() const { return record_.tag.get(); }
   const std::string& correlation_id() const { return record_.correlation_id; }
+  // Sends a request to a connector that its contract names; see Connectors::invoke(). Blocks.
+  Result<Value> connect(const std::string& name, Value request,
+                        Timestamp deadline = Timestamp::never());
   // How far the handler says it is: `done` of `total`; total 0: it has not said.
   void report_progress(std::int64_t done, std::int64_t total);
   std::pair<std::int64_t, std::int64_t> progress() const;

@@ -226,8 +226,10 @@ std::vector<CapabilityPtr> RegistrySnapshot::list(const std::string& workspace) 
       all.insert(all.end(), versions.begin(), versions.end());
     }
   }
-  std::ranges::stable_sort(
-      all, {}, [](const CapabilityPtr& each) -> const std::string& { return each->contract.id; });
+  std::ranges::sort(all, [](const CapabilityPtr& a, const CapabilityPtr& b) {
+    const auto order = a->contract.id <=> b->contract.id;
+    return order != 0 ? order < 0 : is_before(a, b);
+  });
   return all;
 }
 

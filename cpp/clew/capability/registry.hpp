@@ -23,6 +23,7 @@ struct Registration {
   std::string digest;
   bool already_registered = false;  // the same content stood there before
   bool replaced = false;            // a changed function took the place of an older one
+  std::string warning{};            // what its author should know; empty: nothing
 };
 
 // What a registration may take the place of. Never another contract under one version, unless its

@@ -133,7 +133,7 @@ store::GoOn patience_for(std::optional<Duration> timeout, Function<Result<void>(
 
 Value stats_of(const store::Database& database, const ThreadPool& pool,
                const Dispatcher& dispatcher, const TraceStore& traces, workflow::Engine& engine,
-               const Broker& broker) {
+               const Broker& broker, Value wasm) {
   const auto calls = dispatcher.stats();
   const auto slots = pool.stats();
   const auto trace = traces.stats();
@@ -167,6 +167,7 @@ Value stats_of(const store::Database& database, const ThreadPool& pool,
                  Entry{"last_cursor", events.last}})},
       Entry{"store", Value::object(std::move(stored))},
       Entry{"runs", engine.stats()},
+      Entry{"wasm", std::move(wasm)},
   });
 }
 

@@ -24,9 +24,9 @@ Result<std::vector<Value>> read_sql(store::Database& database, const std::string
 store::GoOn patience_for(std::optional<Duration> timeout, Function<Result<void>()> is_open,
                          Function<Result<void>()> heed);
 
-// One object: {calls: …, pool: …, traces: …, store: …, runs: …}.
+// One object: {calls: …, pool: …, traces: …, store: …, runs: …, wasm: …}.
 Value stats_of(const store::Database& database, const ThreadPool& pool,
                const Dispatcher& dispatcher, const TraceStore& traces, workflow::Engine& engine,
-               const Broker& broker);
+               const Broker& broker, Value wasm);
 
 }  // namespace clew

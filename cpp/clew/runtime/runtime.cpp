@@ -22,6 +22,7 @@ std::vector<store::Migration> all_migrations() {
   migrations.push_back(workflow::run_migration(static_cast<int>(migrations.size()) + 1));
   migrations.push_back(contract_migration(static_cast<int>(migrations.size()) + 1));
   migrations.push_back(idempotency_migration(static_cast<int>(migrations.size()) + 1));
+  migrations.push_back(wasm::module_migration(static_cast<int>(migrations.size()) + 1));
   migrations.push_back(event_migration(static_cast<int>(migrations.size()) + 1));
   return migrations;
 }
@@ -55,6 +56,8 @@ struct Parts {
   std::unique_ptr<TraceStore> traces;
   std::unique_ptr<Broker> broker;
   std::unique_ptr<IdempotencyKeys> keys;
+  Mutex wasm_mutex;
+  std::unique_ptr<wasm::Host> wasm CLEW_GUARDED_BY(wasm_mutex);  // made when first used
   std::unique_ptr<Dispatcher> dispatcher;
   std::unique_ptr<workflow::Engine> engine;
 };
@@ -127,6 +130,15 @@ class RuntimeImpl final : public Runtime {
     CLEW_TRY(parts_->registry.set_lifecycle(exact, to, add_options(std::move(where)), persist()));
     parts_->engine->registry_changed();
     return {};
+  }
+
+  Result<Registration> add_wasm(Contract contract, const wasm::ModuleSource& source) override {
+    CLEW_TRY(check_open());
+    CLEW_TRY(auto* const host, wasm_host(source.library));
+    CLEW_TRY(auto admitted, host->admit(contract, source));
+    CLEW_TRY(auto done, add(std::move(contract), std::move(admitted.handler), {}));
+    done.warning = std::move(admitted.warning);
+    return done;
   }
 
   Result<void> add_executor(std::shared_ptr<CapabilityExecutor> executor) override {
@@ -251,7 +263,7 @@ class RuntimeImpl final : public Runtime {
 
   Value stats() override {
     return stats_of(*parts_->database, *parts_->pool, *parts_->dispatcher, *parts_->traces,
-                    *parts_->engine, *parts_->broker);
+                    *parts_->engine, *parts_->broker, wasm_stats());
   }
 
   Value health() override {
@@ -319,6 +331,7 @@ class RuntimeImpl final : public Runtime {
     kept = parts_->pool->stop(drains ? StopMode::drain : StopMode::cancel, deadline) && kept;
     parts_->timers->stop(StopMode::cancel, deadline);
     parts_->registry.clear();
+    parts_->dispatcher->connectors().clear();
     parts_->traces->close();
     parts_->broker->close();
     return parts_->database->close(deadline) && kept;
@@ -348,6 +361,32 @@ class RuntimeImpl final : public Runtime {
     pool.on_thread_start = options_.on_thread_start;
     pool.on_thread_stop = options_.on_thread_stop;
     return pool;
+  }
+
+  Value wasm_stats() {
+    const Lock lock(parts_->wasm_mutex);
+    return parts_->wasm ? parts_->wasm->stats() : Value::object({});
+  }
+
+  // Made by the first who registers a module; lives as long as the runtime.
+  Result<wasm::Host*> wasm_host(const std::string& library) {
+    const Lock lock(parts_->wasm_mutex);
+    if (parts_->wasm) return parts_->wasm.get();
+    auto options = options_.wasm;
+    if (options.library.empty()) options.library = library;
+    options.services.connect = [](Invocation& call, const std::string& name, Value request,
+                                  Timestamp deadline) {
+      return call.connect(name, std::move(request), deadline);
+    };
+    options.services.emit = [](Invocation& call, const std::string& type, Value data) {
+      return call.emit({.type = type, .data = std::move(data)});
+    };
+    options.on_thread_start = options_.on_thread_start;
+    options.on_thread_stop = options_.on_thread_stop;
+    CLEW_TRY(auto host, wasm::Host::open({*parts_->env, *parts_->database}, std::move(options)));
+    CLEW_TRY(parts_->dispatcher->add_executor(host->executor()));
+    parts_->wasm = std::move(host);
+    return parts_->wasm.get();
   }
 
   // What was registered before is known again; its handlers come when they are registered.

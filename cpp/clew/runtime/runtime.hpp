@@ -16,6 +16,7 @@
 #include "clew/capability/trace.hpp"
 #include "clew/exec/thread_pool.hpp"
 #include "clew/store/store.hpp"
+#include "clew/wasm/wasm.hpp"
 #include "clew/workflow/definition.hpp"
 #include "clew/workflow/engine.hpp"
 
@@ -38,6 +39,7 @@ struct RuntimeOptions {
   // For the bindings: called on pool threads as their first and last act.
   std::function<void()> on_thread_start;
   std::function<void()> on_thread_stop;
+  wasm::Options wasm;  // the hooks for threads are these
 };
 
 // Where a registration belongs.
@@ -74,6 +76,9 @@ class Runtime {
   // Moves a version on in its lifecycle; see Registry::set_lifecycle(). Blocks likewise.
   virtual Result<void> set_lifecycle(const std::string& exact, Lifecycle to,
                                      Placing where = {}) = 0;
+  // Registers a WebAssembly module; see wasm::Host::admit for its errors. The first one loads the
+  // library of wasmtime and starts the engine. Blocks for the disk and the compiler.
+  virtual Result<Registration> add_wasm(Contract contract, const wasm::ModuleSource& source) = 0;
   // An executor beside the built-in ones; serves what its accepts() says. `conflict` for a name
   // that is taken.
   virtual Result<void> add_executor(std::shared_ptr<CapabilityExecutor> executor) = 0;

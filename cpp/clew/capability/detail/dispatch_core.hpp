@@ -15,6 +15,8 @@
 
 namespace clew {
 
+class Connectors;
+
 // Thread-safe. Its borrowed parts outlive every call in flight: stop() waits for those.
 struct DispatchCore {
   DispatchCore(Env& env_, TraceStore& traces_, Timers& timers_, IdempotencyKeys* keys_,
@@ -26,6 +28,7 @@ struct DispatchCore {
   Timers& timers;
   IdempotencyKeys* const keys;          // null: keys are only told to handlers
   Broker* const broker;                 // null: calls cannot emit
+  Connectors* connectors = nullptr;     // the dispatcher's, while it lives
   std::atomic<bool> closing{false};     // nothing from outside enters
   std::atomic<bool> closed{false};      // nothing enters
   CancelSource stop;                    // the tokens of all calls follow it
