@@ -17,6 +17,7 @@ from pathlib import Path
 
 import calls
 import durable
+import events
 import startup
 from report import Fact, Result, Row, measure, table, to_json, write_readme
 
@@ -45,7 +46,7 @@ def arguments(names: list[str]) -> argparse.Namespace:
 
 def main() -> int:
     """Measure, print, write."""
-    rows: list[Row] = [*calls.ROWS, *durable.ROWS]
+    rows: list[Row] = [*calls.ROWS, *durable.ROWS, *events.ROWS]
     given = arguments([row.name for row in rows] + [FACTS])
     rounds = 1 if given.smoke else given.rounds
     results: list[Result] = []

@@ -157,7 +157,8 @@ class AsyncJob : public std::enable_shared_from_this<AsyncJob> {
     leave();
   }
 
-  // The end of a step may commit to the disk: not on the loop's thread.
+  // The end of a step, or of a call that has emitted, may commit to the disk: not on the loop's
+  // thread.
   void finish_step(Result<Value> result) {
     auto kept = std::make_shared<Result<Value>>(std::move(result));
     Task task{[invocation = invocation_, kept](Turn) { invocation->finish(std::move(*kept)); }};

@@ -37,6 +37,7 @@ class Ring {
 
   // For a start: set before ring(), read by the loop after it.
   std::optional<Result<workflow::RunPtr>> started;
+  std::optional<Result<std::int64_t>> published;  // the same for an event
 
  private:
   const std::shared_ptr<Bell> bell_;

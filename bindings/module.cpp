@@ -8,6 +8,7 @@
 #include "bindings/convert.hpp"
 #include "bindings/core.hpp"
 #include "bindings/errors.hpp"
+#include "bindings/events.hpp"
 #include "bindings/gil.hpp"
 #include "bindings/register.hpp"
 #include "bindings/run.hpp"
@@ -26,6 +27,7 @@ PYBIND11_MODULE(_core, m) {
   register_async(m);
   register_bell(m);
   register_runs(m);
+  register_events(m);
   register_runtime(m);
   prepare_exit(m);
 }

@@ -187,6 +187,35 @@ py::dict to_dict(const workflow::EventInfo& event) {
       .take();
 }
 
+py::dict to_dict(const Delivery& delivery) {
+  const Event& event = *delivery.event;
+  return Fields()
+      .number("cursor", event.cursor)
+      .text("id", event.id)
+      .word("source", event.source)
+      .word("type", event.type)
+      .word("version", event.version)
+      .add("time", to_datetime(event.time))
+      .text_or_none("subject", event.subject)
+      .text_or_none("key", event.key)
+      .text_or_none("correlation_id", event.correlation_id)
+      .text_or_none("causation_id", event.causation_id)
+      .value("data", event.data)
+      .number("delivery", delivery.attempt)
+      .take();
+}
+
+py::dict to_dict(const EventType& type) {
+  return Fields()
+      .text("id", type.id)
+      .text("version", type.version_text)
+      .word("lifecycle", name(type.lifecycle))
+      .text("summary", type.summary)
+      .value("schema", type.schema->document())
+      .add("defined", to_datetime(type.defined))
+      .take();
+}
+
 py::dict to_dict(const workflow::Problem& problem) {
   return Fields()
       .text("path", problem.path)

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "clew/capability/broker.hpp"
 #include "clew/capability/invocation.hpp"
 #include "clew/capability/registry.hpp"
 #include "clew/capability/trace.hpp"
@@ -26,6 +27,8 @@ py::dict to_dict(const workflow::RunInfo& info);
 py::dict to_dict(const workflow::StepInfo& step);
 py::dict to_dict(const workflow::EventInfo& event);
 py::dict to_dict(const workflow::Problem& problem);
+py::dict to_dict(const Delivery& delivery);
+py::dict to_dict(const EventType& type);
 // None, or code, message, context, retryable.
 py::object to_dict(const std::optional<Error>& error);
 

@@ -51,6 +51,17 @@ std::optional<std::string> of_tag(const Context& context, std::string StepTag::*
   return tag->*field;
 }
 
+void emit(const Context& self, py::handle event, py::handle data, py::handle subject,
+          py::handle key) {
+  EventDraft draft;
+  draft.type = text_view(event, "event");
+  draft.data = to_value(data, "data");
+  draft.subject = text_if_given(subject, "subject");
+  draft.key = text_if_given(key, "key");
+  self.core()->runtime_unless_forked();
+  unwrap(without_gil([&] { return self.invocation().emit(std::move(draft)); }));
+}
+
 }  // namespace
 
 void Context::check_cancelled() const {
@@ -78,6 +89,8 @@ void register_context(py::module_& m) {
           },
           "ref"_a, "input"_a = py::ellipsis())
       .def("_connect", connect, "name"_a, "request"_a)
+      .def("emit", emit, "event"_a, "data"_a = py::none(), py::kw_only(), "subject"_a = py::none(),
+           "key"_a = py::none())
       .def_property_readonly(
           "deadline", [](const Context& self) { return to_datetime(self.invocation().deadline()); })
       .def_property_readonly("remaining", remaining)

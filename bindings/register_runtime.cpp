@@ -5,6 +5,7 @@
 
 #include "bindings/call_object.hpp"
 #include "bindings/convert.hpp"
+#include "bindings/events.hpp"
 #include "bindings/futures_executor.hpp"
 #include "bindings/handler.hpp"
 #include "bindings/map.hpp"
@@ -49,7 +50,7 @@ std::unique_ptr<Self> open(const std::string& store, py::handle workers, py::han
                            std::shared_ptr<ManualClock> clock, bool start, py::handle queue_max,
                            py::handle relaxed_window, py::handle traces_max, py::handle traces_age,
                            py::handle lease_ttl, py::handle idempotency_ttl,
-                           py::handle trusted_keys) {
+                           py::handle trusted_keys, py::handle events_max, py::handle events_age) {
   RuntimeOptions options;
   options.store = store;
   options.durability = durability_of(durability);
@@ -68,6 +69,8 @@ std::unique_ptr<Self> open(const std::string& store, py::handle workers, py::han
   }
   set_if_given(queue_max, options.queue_max);
   set_if_given(traces_max, options.traces.count_max);
+  set_if_given(events_max, options.events.count_max);
+  set_if_given(events_age, options.events.age_max, "events_age");
   set_if_given(relaxed_window, options.relaxed_window, "relaxed_window");
   set_if_given(traces_age, options.traces.age_max, "traces_age");
   set_if_given(lease_ttl, options.lease_ttl, "lease_ttl");
@@ -267,7 +270,8 @@ void register_runtime(py::module_& m) {
            "clock"_a = py::none(), "start"_a = true, "queue_max"_a = py::none(),
            "relaxed_window"_a = py::none(), "traces_max"_a = py::none(),
            "traces_age"_a = py::none(), "lease_ttl"_a = py::none(),
-           "idempotency_ttl"_a = py::none(), "trusted_keys"_a = py::none())
+           "idempotency_ttl"_a = py::none(), "trusted_keys"_a = py::none(),
+           "events_max"_a = py::none(), "events_age"_a = py::none())
       .def_property_readonly("name", [](const Self& self) { return self.core()->options().name; })
       .def_property_readonly("store", [](const Self& self) { return self.core()->options().store; })
       .def_property_readonly("workers",
@@ -283,6 +287,7 @@ void register_runtime(py::module_& m) {
   define_calls(runtime);
   define_wasm(m, runtime);
   define_workflows(runtime);
+  define_events(runtime);
   define_inspection(m, runtime);
   m.def("native_functions", native_functions);
   m.def("live_runtimes", &Core::live_count);

@@ -204,6 +204,14 @@ class Context:
     def _connect(self, name: str, request: Any) -> Any:
         """Send a request to a connector; its response. Blocks."""
 
+    def emit(
+        self, event: str, data: Any = None, *, subject: str | None = None, key: str | None = None
+    ) -> None:
+        """Publish an event if the call succeeds, and before its caller hears of it.
+
+        The contract's ``emits`` must name it; the data are checked now. The trace is its cause. A
+        step's events are committed with its result: neither lost nor doubled by a crash.
+        """
     @property
     def deadline(self) -> datetime | None: ...
     @property
@@ -323,6 +331,21 @@ class Run:
 
 # --- the runtime --------------------------------------------------------------------------------
 
+class Subscription:
+    """A position in the log of events. Thread-safe."""
+
+    def poll(self, max: int = 100, timeout: Duration | None = None) -> list[dict[str, Any]]:
+        """Return the next events: ``cursor, id, source, type, version, time, subject, key,
+        correlation_id, causation_id, data, delivery``. Waits for the first one."""
+    def on_ready(self, callback: Callable[[], Any] | _Ring) -> None:
+        """Call ``callback`` once, when there may be something or it is over."""
+    def ack(self, cursor: int, delivery: int) -> None: ...
+    def cancel(self) -> None: ...
+    @property
+    def cancelled(self) -> bool: ...
+    @property
+    def cursor(self) -> int: ...
+
 class Runtime:
     """One runtime over one store. Thread-safe. May be subclassed; weak references work.
 
@@ -346,6 +369,8 @@ class Runtime:
         lease_ttl: Duration | None = None,
         idempotency_ttl: Duration | None = None,
         trusted_keys: Sequence[bytes] | None = None,
+        events_max: int | None = None,
+        events_age: Duration | None = None,
     ) -> None:
         """Open the store and start. Blocks for the disk. None means the default."""
 
@@ -568,6 +593,54 @@ class Runtime:
     def find_workflow(self, ref: str) -> Definition: ...
     def check(self, definition: Definition) -> list[Problem]:
         """Return what is wrong with a definition in this runtime, such as unknown capabilities."""
+
+    # events
+
+    def publish(
+        self,
+        type: str,
+        data: Any,
+        *,
+        subject: str | None = None,
+        id: str | None = None,
+        key: str | None = None,
+        source: str | None = None,
+        correlation_id: str | None = None,
+        causation_id: str | None = None,
+        timeout: Duration | None = None,
+    ) -> int:
+        """Publish an event; its cursor, once it is durable."""
+    def _publish_async(
+        self,
+        ring: _Ring,
+        type: str,
+        data: Any,
+        *,
+        subject: str | None = None,
+        id: str | None = None,
+        key: str | None = None,
+        source: str | None = None,
+        correlation_id: str | None = None,
+        causation_id: str | None = None,
+    ) -> None: ...
+    def _published(self, ring: _Ring) -> int: ...
+    def subscribe(
+        self,
+        pattern: str,
+        *,
+        from_: str | int = "now",
+        subject: str | None = None,
+        group: str | None = None,
+        queue_max: int | None = None,
+        ack_timeout: Duration | None = None,
+    ) -> Subscription: ...
+    def define_event(
+        self, type: str, *, schema: Any = True, lifecycle: str = "active", summary: str = ""
+    ) -> dict[str, Any]:
+        """Define a type: ``id, version, lifecycle, summary, schema, defined``."""
+    def set_event_lifecycle(self, type: str, lifecycle: str) -> dict[str, Any]: ...
+    def event_type(self, ref: str) -> dict[str, Any]: ...
+    def event_types(self) -> list[dict[str, Any]]: ...
 
     # inspection
 

@@ -11,7 +11,16 @@ from ._check import invalid
 
 INT_MAX = 2**31 - 1
 _DAY_MS = 86_400_000
-_LIMITS = ("lease_ttl", "idempotency_ttl", "queue_max", "relaxed_ms", "traces_age", "traces_max")
+_LIMITS = (
+    "events_age",
+    "events_max",
+    "idempotency_ttl",
+    "lease_ttl",
+    "queue_max",
+    "relaxed_ms",
+    "traces_age",
+    "traces_max",
+)
 
 
 def store_path(store: Any) -> str:
@@ -40,11 +49,11 @@ def of_limits(limits: Any) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for key, value in limits.items():
         path = f"limits.{key}"
-        if key in ("queue_max", "traces_max"):
+        if key in ("queue_max", "traces_max", "events_max"):
             options[key] = _check.integer(path, value, 1, INT_MAX)
         elif key == "relaxed_ms":
             options["relaxed_window"] = _check.number(path, value, 0, _DAY_MS) / 1000
-        elif key in ("traces_age", "lease_ttl", "idempotency_ttl"):
+        elif key in ("traces_age", "events_age", "lease_ttl", "idempotency_ttl"):
             options[key] = _core.parse_duration(value, path)
             if options[key] <= 0:
                 raise invalid(path, value, "a duration above zero")

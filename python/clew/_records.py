@@ -13,13 +13,14 @@ __all__ = [
     "Candidate",
     "CapabilityInfo",
     "Descriptor",
-    "Event",
+    "EventType",
     "Page",
     "Placement",
     "PlacementCandidate",
     "Problem",
     "Registration",
     "Retry",
+    "RunEvent",
     "RunInfo",
     "Step",
     "Trace",
@@ -310,7 +311,7 @@ class Step(_Shown):
 
 
 @dataclass(frozen=True, repr=False, slots=True)
-class Event(_Shown):
+class RunEvent(_Shown):
     """One event of a run; ``seq`` counts from 1 without gaps."""
 
     _facts = ("seq", "at", "type", "step", "item")
@@ -321,6 +322,23 @@ class Event(_Shown):
     step: str | None
     item: int | None
     data: Any = field(hash=False)
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class EventType(_Shown):
+    """One version of an event type, as the catalog has it."""
+
+    _facts = ("id", "version", "lifecycle", "summary")
+
+    id: str
+    version: str
+    lifecycle: str
+    summary: str
+    schema: Any = field(hash=False)
+    defined: datetime
+
+    def __str__(self) -> str:
+        return f"{self.id}@{self.version}"
 
 
 @dataclass(frozen=True, repr=False, slots=True)

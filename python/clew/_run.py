@@ -8,7 +8,7 @@ from typing import Any
 
 from . import _core
 from ._check import flag, integer, text
-from ._records import Event, RunInfo, Step
+from ._records import RunEvent, RunInfo, Step
 
 __all__ = ["Run"]
 
@@ -152,7 +152,7 @@ class Run:
         )
 
 
-class Events(Iterator[Event], AsyncIterator[Event]):
+class Events(Iterator[RunEvent], AsyncIterator[RunEvent]):
     """The events of a run, in their order. For one consumer at a time."""
 
     __slots__ = ("_after", "_core", "_follow", "_page")
@@ -166,7 +166,7 @@ class Events(Iterator[Event], AsyncIterator[Event]):
     def __iter__(self) -> Events:
         return self
 
-    def __next__(self) -> Event:
+    def __next__(self) -> RunEvent:
         while not self._page:
             if self._fetch():
                 break
@@ -176,7 +176,7 @@ class Events(Iterator[Event], AsyncIterator[Event]):
     def __aiter__(self) -> Events:
         return self
 
-    async def __anext__(self) -> Event:
+    async def __anext__(self) -> RunEvent:
         wait = _FIRST_LOOK
         while not self._page:
             try:
@@ -196,8 +196,8 @@ class Events(Iterator[Event], AsyncIterator[Event]):
             raise StopIteration
         return bool(self._page)
 
-    def _take(self) -> Event:
-        event = Event(**self._page.pop())
+    def _take(self) -> RunEvent:
+        event = RunEvent(**self._page.pop())
         self._after = event.seq
         return event
 

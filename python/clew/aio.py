@@ -20,8 +20,12 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from . import _core, _errors, _options, _runtime
 from ._call import Call
+from ._events import Event, Lifecycle, Types
+from ._events import Events as BlockingEvents
+from ._events import Subscription as BlockingSubscription
 from ._loop import ended
 from ._records import (
+    EventType,
     Page,
     Problem,
     Registration,
@@ -31,7 +35,7 @@ from ._records import (
     Violation,
 )
 from ._registry import Registering
-from ._run import Events
+from ._run import Events as RunEvents
 from ._run import Run as BlockingRun
 from ._workflow import Source, Workflow, definition_of
 
@@ -43,7 +47,7 @@ if TYPE_CHECKING:
     from ._durable import DurableCall
     from ._workspace import Workspace
 
-__all__ = ["Run", "Runtime"]
+__all__ = ["Events", "Run", "Runtime", "Subscription"]
 
 Duration = float | timedelta | str
 P = ParamSpec("P")
@@ -103,7 +107,7 @@ class Run:
         """Return its steps in the order of the definition."""
         return await _on_thread(self._run.steps)
 
-    def events(self, after: int = 0, follow: bool = False) -> Events:
+    def events(self, after: int = 0, follow: bool = False) -> RunEvents:
         """Iterate over its events with ``async for``; with ``follow`` until it has ended."""
         return self._run.events(after, follow)
 
@@ -129,6 +133,102 @@ class Run:
 
     def _repr_html_(self) -> str:
         return self._run._repr_html_()
+
+
+class Events:
+    """The twin of the catalog of event types: ``rt.events``."""
+
+    __slots__ = ("_events",)
+
+    def __init__(self, events: BlockingEvents) -> None:
+        self._events = events
+
+    async def define(
+        self,
+        type: str,  # noqa: A002 - the word of events
+        *,
+        schema: Any = True,
+        lifecycle: Lifecycle = "active",
+        summary: str = "",
+    ) -> EventType:
+        """Define a type of events; the same content again is fine."""
+        return await _on_thread(
+            self._events.define, type, schema=schema, lifecycle=lifecycle, summary=summary
+        )
+
+    async def set_lifecycle(self, type: str, lifecycle: Lifecycle) -> EventType:  # noqa: A002 - as above
+        """Move a type on."""
+        return await _on_thread(self._events.set_lifecycle, type, lifecycle)
+
+    async def get(self, ref: str) -> EventType:
+        """Return the type that a reference means."""
+        return await _on_thread(self._events.get, ref)
+
+    async def list(self) -> Types:
+        """Return all types."""
+        return await _on_thread(self._events.list)
+
+    def __repr__(self) -> str:
+        return repr(self._events)
+
+
+class Subscription:
+    """The twin of `clew.Subscription`; waiting occupies no thread."""
+
+    __slots__ = ("__weakref__", "_subscription")
+
+    def __init__(self, subscription: BlockingSubscription) -> None:
+        self._subscription = subscription
+
+    @property
+    def cursor(self) -> int:
+        """Everything up to here was read."""
+        return self._subscription.cursor
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self._subscription.cancelled
+
+    async def poll(self, max: int = 100, timeout: Duration | None = None) -> list[Event]:  # noqa: A002 - API
+        """Return the next events, waiting for the first one at most ``timeout`` (the loop's clock).
+
+        Cancelling the wait loses no event.
+        """
+        loop = asyncio.get_running_loop()
+        until = None
+        if timeout is not None:
+            until = loop.time() + _core.parse_duration(timeout, "timeout")
+        while True:
+            found = self._subscription.poll(max, 0)
+            left = None if until is None else until - loop.time()
+            if found or (left is not None and left <= 0):
+                return found
+            ready = ended(self._subscription._core.on_ready)
+            await asyncio.wait([ready], timeout=left)
+
+    async def ack(self, event: Event) -> None:
+        """Say that the group is done with an event. Durable when it returns."""
+        await _on_thread(self._subscription.ack, event)
+
+    async def cancel(self) -> None:
+        """End it, and every wait for it."""
+        await _on_thread(self._subscription.cancel)
+
+    def __aiter__(self) -> Subscription:
+        return self
+
+    async def __anext__(self) -> Event:
+        return await self._subscription.__anext__()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.cancel()
+
+    def __repr__(self) -> str:
+        return repr(self._subscription)
 
 
 class Runtime(Registering):
@@ -339,6 +439,74 @@ class Runtime(Registering):
 
     def _problems_of(self, definition: _core.Definition) -> list[Problem]:
         return self._runtime._problems_of(definition)
+
+    # --- events ---
+
+    @property
+    def events(self) -> Events:
+        """The catalog of event types."""
+        return Events(self._runtime.events)
+
+    async def publish(
+        self,
+        type: str,  # noqa: A002 - the word of events
+        data: Any,
+        *,
+        subject: str | None = None,
+        id: str | None = None,  # noqa: A002 - the word of events
+        key: str | None = None,
+        source: str | None = None,
+        correlation_id: str | None = None,
+        causation_id: str | None = None,
+        timeout: Duration | None = None,
+    ) -> int:
+        """Publish an event; return its cursor once it is durable.
+
+        Occupies no thread, unless it has a ``timeout``. An event whose wait is cancelled may be
+        stored: give it an ``id``.
+        """
+        options = {
+            "subject": subject,
+            "id": id,
+            "key": key,
+            "source": source,
+            "correlation_id": correlation_id,
+            "causation_id": causation_id,
+        }
+        if timeout is not None:
+            return await _on_thread(self._runtime.publish, type, data, timeout=timeout, **options)
+        core = self._runtime._core
+        rings: list[_core._Ring] = []
+
+        def begin(ring: _core._Ring) -> None:
+            rings.append(ring)
+            core._publish_async(ring, type, data, **options)
+
+        await ended(begin)
+        return core._published(rings[0])
+
+    async def subscribe(
+        self,
+        pattern: str,
+        *,
+        from_: Literal["now", "start"] | int = "now",
+        subject: str | None = None,
+        group: str | None = None,
+        queue_max: int | None = None,
+        ack_timeout: Duration = "30s",
+    ) -> Subscription:
+        """Read events, in the order in which they were committed."""
+        return Subscription(
+            await _on_thread(
+                self._runtime.subscribe,
+                pattern,
+                from_=from_,
+                subject=subject,
+                group=group,
+                queue_max=queue_max,
+                ack_timeout=ack_timeout,
+            )
+        )
 
     # --- looking ---
 

@@ -156,6 +156,96 @@ TEST_P(ThreadPoolIntegration, failed_execution_recorded_in_trace) {
   EXPECT_EQ(all_traces(*runtime_).size(), 2U);
 }
 
+// Seed: what a handler on a pool thread emits reaches whoever subscribed.
+TEST_P(ThreadPoolIntegration, event_published_by_pool_thread_reaches_broker) {
+  ASSERT_TRUE(runtime_->define_event({.type = "test.happened@1.0.0"}));
+  auto emitting = contract("test.emits");
+  emitting.emits = {"test.happened@1.0.0"};
+  std::thread::id ran_on;
+  add(*runtime_, emitting, [&](Invocation& call, const Value& input) -> Result<Value> {
+    ran_on = std::this_thread::get_id();
+    CLEW_TRY(call.emit({.type = "test.happened", .data = input}));
+    return Value();
+  });
+  const auto live = runtime_->subscribe({.pattern = "test.*"});
+  ASSERT_TRUE(live);
+  const auto call = runtime_->submit(request("test.emits", Value::object({{"i", 7}})));
+  const auto got = (*live)->poll(10, Timestamp::never());
+  runtime_->dispatcher().wait(call, Timestamp::never());
+  ASSERT_TRUE(got);
+  ASSERT_EQ(got->size(), 1U);
+  const Event& event = *got->front().event;
+  EXPECT_EQ(event.type, "test.happened");
+  EXPECT_EQ(event.data, Value::object({{"i", 7}}));
+  EXPECT_EQ(event.causation_id, call->id().to_string());
+  EXPECT_NE(ran_on, std::this_thread::get_id());
+  EXPECT_TRUE((*live)->take(10)->empty());  // once
+}
+
+TEST_P(ThreadPoolIntegration, concurrent_event_publishers_no_broker_corruption) {
+  ASSERT_TRUE(runtime_->define_event({.type = "test.happened@1.0.0"}));
+  auto emitting = contract("test.emits");
+  emitting.emits = {"test.happened"};
+  add(*runtime_, emitting, [](Invocation& call, const Value& input) -> Result<Value> {
+    for (int i = 0; i < 3; ++i) {
+      CLEW_TRY(call.emit({.type = "test.happened",
+                          .data = Value::object({{"who", *input.find("who")}, {"i", i}})}));
+    }
+    return Value();
+  });
+  std::vector<InvocationPtr> calls;
+  for (int who = 0; who < 4; ++who) {
+    calls.push_back(runtime_->submit(request("test.emits", Value::object({{"who", who}}))));
+  }
+  for (const auto& call : calls) {
+    runtime_->dispatcher().wait(call, Timestamp::never());
+    EXPECT_TRUE(call->outcome().result);
+  }
+  const auto all = runtime_->subscribe({.pattern = ">", .start = StartAt::start});
+  const auto got = (*all)->take(100);
+  ASSERT_TRUE(got);
+  ASSERT_EQ(got->size(), 12U);
+  std::set<std::string> ids;
+  std::set<std::string> contents;
+  for (std::size_t i = 0; i < got->size(); ++i) {
+    const Event& event = *(*got)[i].event;
+    EXPECT_EQ(event.cursor, static_cast<Cursor>(i + 1));
+    ids.insert(event.id);
+    contents.insert(to_json(event.data));
+  }
+  EXPECT_EQ(ids.size(), 12U);
+  EXPECT_EQ(contents.size(), 12U);
+  EXPECT_TRUE(runtime_->verify()->empty());
+}
+
+// A call that does not succeed has emitted nothing, whatever else ends it.
+TEST_P(ThreadPoolIntegration, what_a_failed_late_or_cancelled_call_emits_is_never_published) {
+  ASSERT_TRUE(runtime_->define_event({.type = "test.happened@1.0.0"}));
+  auto emitting = contract("test.emits");
+  emitting.emits = {"test.happened"};
+  Gate gate;
+  add(*runtime_, emitting, [&](Invocation& call, const Value& input) -> Result<Value> {
+    CLEW_TRY(call.emit({.type = "test.happened", .data = input}));
+    if (input.find("fails") != nullptr) return error(Code::execution_failed, "deliberate");
+    gate.wait();
+    if (call.cancelled()) return error(Code::cancelled, "told to");
+    return Value();
+  });
+  EXPECT_FALSE(runtime_->execute(request("test.emits", Value::object({{"fails", 1}}))).result);
+  auto late = request("test.emits");
+  late.timeout = std::chrono::milliseconds(5);
+  EXPECT_EQ(runtime_->execute(late).kind, CallOutcome::timeout);
+  const auto stopped = runtime_->submit(request("test.emits"));
+  gate.await_waiting(2);
+  stopped->cancel("enough");
+  gate.open();
+  runtime_->dispatcher().wait(stopped, Timestamp::never());
+  EXPECT_EQ(stopped->outcome().kind, CallOutcome::cancelled);
+  const auto all = runtime_->subscribe({.pattern = ">", .start = StartAt::start});
+  EXPECT_TRUE((*all)->take(10)->empty());
+  EXPECT_EQ(runtime_->broker().stats().published, 0);
+}
+
 constexpr std::string_view three_steps = R"yaml(
 workflow: test.three
 version: 1.0.0

@@ -10,8 +10,14 @@ from typing import Any
 import clew
 import clew.aio
 import pytest
+from clew._events import Events
 
-PAIRS = [(clew.Runtime, clew.aio.Runtime), (clew.Run, clew.aio.Run)]
+PAIRS = [
+    (clew.Runtime, clew.aio.Runtime),
+    (clew.Run, clew.aio.Run),
+    (clew.Subscription, clew.aio.Subscription),
+    (Events, clew.aio.Events),
+]
 # What has no twin: a context manager that would block, and what makes a twin of an open runtime.
 WITHOUT = {"__enter__", "__exit__"}
 

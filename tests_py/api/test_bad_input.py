@@ -351,14 +351,8 @@ def check_invalid(bad: Bad, error: clew.ClewError) -> None:
 
 
 TABLES = (
-    "owners",
-    "leases",
-    "events",
-    "traces",
-    "workflows",
-    "published",
-    "runs",
-    "contracts",
+    *("owners", "leases", "events", "traces", "workflows", "published", "runs"),
+    *("event_types", "event_head", "event_log", "event_groups", "event_claims", "contracts"),
     "idempotency",
     "wasm_modules",
 )

@@ -67,6 +67,8 @@ RUNTIME: dict[str, list[Given]] = {
     "call": [given("x"), given(3), given("")],
     "run": [given("x"), given(3), given("")],
     "runs": [given(), given(status="done"), given(limit=0), given(cursor=3)],
+    "publish": [given("a.b", {}), given(3, {1}), given("a b", {}), given("a.b", {}, timeout=-1)],
+    "subscribe": [given(">"), given(3), given(">", from_="then"), given(">", queue_max=0)],
     "traces": [given(), given(outcome="bad"), given(limit=0), given(since="now")],
     "trace": [given(NO_ID), given("x"), given(3)],
     "sql": [given("SELECT 1"), given(3), given("SELECT ?", 3), given("x", timeout=-1)],
@@ -76,7 +78,7 @@ RUNTIME: dict[str, list[Given]] = {
 }
 RUNTIME["submit"] = RUNTIME["execute"]
 # What tells of the end, or brings it about.
-OPEN = {"close", "closed", "name", "store", "workers", "of"}
+OPEN = {"close", "closed", "events", "name", "store", "workers", "of"}
 # What waits for a run, reads the store or changes it.
 RUN: dict[str, list[Given]] = {
     "result": [given(), given(0), given(timeout=1)],
@@ -134,6 +136,18 @@ def test_so_does_its_twin(clew_no_leaks: None, case: tuple[str, Given]) -> None:
 
     with pytest.raises(clew.Closed):
         asyncio.run(call())
+
+
+@pytest.mark.parametrize(
+    ("method", "args"),
+    [("define", (3,)), ("get", (3,)), ("list", ()), ("set_lifecycle", ("a.b", "soon"))],
+)
+def test_so_does_the_catalog_of_events(method: str, args: tuple[Any, ...]) -> None:
+    rt = closed_runtime()
+    with pytest.raises(clew.Closed):
+        getattr(rt.events, method)(*args)
+    with pytest.raises(clew.Closed):
+        asyncio.run(getattr(clew.aio.Runtime.of(rt).events, method)(*args))
 
 
 def test_it_cannot_be_entered_again() -> None:

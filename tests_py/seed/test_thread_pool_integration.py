@@ -202,3 +202,43 @@ def test_workflow_step_failure_halts_traversal(rt: clew.Runtime) -> None:
     assert not [
         event for event in run.events() if event.step == "step2" and "started" in event.type
     ]
+
+
+def test_event_published_by_pool_thread_reaches_broker(rt: clew.Runtime) -> None:
+    ran_on: list[int] = []
+
+    @clew.capability("test.emits", version="1.0.0", emits=("test.happened@1.0.0",))
+    def emits(n: int, ctx: clew.Context) -> None:
+        ran_on.append(threading.get_ident())
+        ctx.emit("test.happened", {"n": n})
+
+    rt.register(emits)
+    rt.events.define("test.happened@1.0.0")
+    sub = rt.subscribe("test.*")
+    call = rt.submit(emits, {"n": 7})
+    (event,) = sub.poll(timeout=30)
+    assert (event.type, event.data) == ("test.happened", {"n": 7})
+    assert call.result() is None
+    assert event.causation_id == call.trace.id
+    assert ran_on != [threading.get_ident()]
+    assert sub.poll(timeout=0) == []
+
+
+def test_concurrent_event_publishers_no_broker_corruption(rt: clew.Runtime) -> None:
+    meeting = Meeting(4)
+
+    @clew.capability("test.emits", version="1.0.0", emits=("test.happened",))
+    def emits(who: int, ctx: clew.Context) -> None:
+        meeting.join()
+        for n in range(3):
+            ctx.emit("test.happened", {"who": who, "n": n})
+
+    rt.register(emits)
+    rt.events.define("test.happened@1.0.0")
+    for call in [rt.submit(emits, {"who": who}) for who in range(4)]:
+        call.result()
+    events = rt.subscribe(">", from_="start").poll()
+    assert [event.cursor for event in events] == list(range(1, 13))
+    assert len({event.id for event in events}) == 12
+    for who in range(4):
+        assert [e.data["n"] for e in events if e.data["who"] == who] == [0, 1, 2]

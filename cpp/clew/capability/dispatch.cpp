@@ -23,7 +23,8 @@ class DispatcherImpl final : public Dispatcher {
  public:
   explicit DispatcherImpl(DispatcherParts parts)
       : parts_(parts),
-        core_(std::make_shared<DispatchCore>(parts.env, parts.traces, parts.timers, parts.keys)) {
+        core_(std::make_shared<DispatchCore>(parts.env, parts.traces, parts.timers, parts.keys,
+                                             parts.broker)) {
     core_->connectors = &connectors_;
   }
 

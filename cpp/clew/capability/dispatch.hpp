@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "clew/capability/broker.hpp"
 #include "clew/capability/connectors.hpp"
 #include "clew/capability/executor.hpp"
 #include "clew/capability/idempotency.hpp"
@@ -103,6 +104,7 @@ struct DispatcherParts {  // all borrowed, all outlive the dispatcher
   Timers& timers;
   TraceStore& traces;
   IdempotencyKeys* keys = nullptr;  // null: a key is only told to the handler
+  Broker* broker = nullptr;         // of the events that calls emit; null: they cannot
 };
 std::unique_ptr<Dispatcher> make_dispatcher(DispatcherParts parts);
 

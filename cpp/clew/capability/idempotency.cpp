@@ -152,10 +152,10 @@ class StoredKeys final : public IdempotencyKeys {
     return false;
   }
 
-  Result<void> settle(Invocation& call, const Result<Value>& result) override {
+  Result<void> settle(Invocation& call, const Result<Value>& result, store::Apply also) override {
     const auto key = key_of(call);
     if (!is_leader(key, call)) return {};
-    const auto kept = result ? keep_row(call, key, *result) : Result<void>();
+    const auto kept = result ? keep_row(call, key, *result, also) : Result<void>();
     const auto outcome = result && !kept ? Result<Value>(kept.error()) : result;
     if (!outcome) free_row(key);
     conclude(key, call, outcome);
@@ -267,7 +267,8 @@ class StoredKeys final : public IdempotencyKeys {
     return row.state == State::running && !answer && answer.error().code() == Code::unknown_outcome;
   }
 
-  Result<void> keep_row(const Invocation& call, const Key& key, const Value& output) {
+  Result<void> keep_row(const Invocation& call, const Key& key, const Value& output,
+                        store::Apply& also) {
     const auto& [workspace, capability, word] = key;
     const auto expires = (env_.clock().now() + options_.ttl).us;
     const auto input = to_json(call.input());
@@ -277,7 +278,7 @@ class StoredKeys final : public IdempotencyKeys {
         [&](store::Transaction& tx) -> Result<void> {
           CLEW_TRY(
               tx.run(put_sql, workspace, capability, word, "done", owner, input, text, expires));
-          return {};
+          return also ? also(tx) : Result<void>();
         },
         options_.durability));
     return {};

@@ -38,8 +38,9 @@ class IdempotencyKeys {
   // or ends together with the one that runs.
   virtual bool claim(const InvocationPtr& call) = 0;
   // The handler of a call that was claimed has ended so: keeps a success, and answers who waits.
-  // The error of a success that could not be kept.
-  virtual Result<void> settle(Invocation& call, const Result<Value>& result) = 0;
+  // `also` joins the transaction that keeps it. The error of a success that could not be kept.
+  virtual Result<void> settle(Invocation& call, const Result<Value>& result,
+                              store::Apply also = nullptr) = 0;
   // A call that was claimed will never run.
   virtual void let_go(Invocation& call, const Error& why) = 0;
 };

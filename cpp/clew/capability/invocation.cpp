@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "clew/capability/detail/dispatch_core.hpp"
+#include "clew/capability/detail/rare.hpp"
 #include "clew/capability/executor.hpp"
 
 namespace clew {
@@ -24,15 +25,6 @@ ParkingPlace& place_of(const Invocation* invocation) {
 }
 
 }  // namespace
-
-struct Invocation::Rare {
-  std::vector<Function<void()>> callbacks;
-  std::optional<CancelSource> cancel;
-  CancelSubscription follows;  // the caller's token
-  CancelSubscription obeys;    // the parent's token
-  TimerId timer = 0;
-  std::string reason;
-};
 
 Invocation::Invocation(std::shared_ptr<DispatchCore> core) : core_(std::move(core)) {}
 Invocation::~Invocation() = default;
@@ -87,7 +79,7 @@ bool Invocation::finish(Result<Value> result) {
   }
   if (claimed_.load(std::memory_order_relaxed)) {
     // Also what comes after the deadline counts for the key.
-    if (auto kept = core_->keys->settle(*this, result); !kept) result = kept.error();
+    if (auto kept = settle_key(result); !kept) result = kept.error();
   }
   return finish_checked(std::move(result));
 }
@@ -97,14 +89,21 @@ bool Invocation::finish_checked(Result<Value> result) {
     expire();  // in the instant of the deadline the deadline wins, however late its timer is
     return false;
   }
+  if (result && has_emitted_.load(std::memory_order_acquire)) {
+    return finish_with_events(*std::move(result));
+  }
   if (result) return end(CallOutcome::success, std::move(result));
   const bool heeded = result.error().code() == Code::cancelled && cancelled();
   return end(heeded ? CallOutcome::cancelled : CallOutcome::failure, result.error().shortened());
 }
 
 bool Invocation::end(CallOutcome kind, Result<Value> result) {
-  if (ending_.exchange(Ending::taken, std::memory_order_acq_rel) == Ending::taken) return false;
+  if (!claim_end()) return false;
+  complete(kind, std::move(result));
+  return true;
+}
 
+void Invocation::complete(CallOutcome kind, Result<Value> result) {
   const auto now_ns = core_->env.clock().ticks_ns();
   const auto begun_ns = begun_ns_.load(std::memory_order_relaxed);
   record_.queue_ns = (begun_ns != 0 ? begun_ns : now_ns) - admitted_ns_;
@@ -118,7 +117,8 @@ bool Invocation::end(CallOutcome kind, Result<Value> result) {
   } else {
     record_.code = result.error().code();
   }
-  outcome_ = Outcome{kind, std::move(result)};
+  outcome_.kind = kind;
+  outcome_.result = std::move(result);
   core_->count(kind);
   if (traced_) core_->traces.record(record_);
   // Published here: whoever sees `ended` may read outcome and record.
@@ -128,7 +128,6 @@ bool Invocation::end(CallOutcome kind, Result<Value> result) {
   }
   announce();
   if (counted_) core_->leave();
-  return true;
 }
 
 bool Invocation::answer(CallOutcome kind, Result<Value> result) {

@@ -6,11 +6,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "clew/base/cancel.hpp"
 #include "clew/base/env.hpp"
 #include "clew/base/function.hpp"
 #include "clew/base/mutex.hpp"
+#include "clew/capability/event.hpp"
 #include "clew/capability/trace.hpp"
 #include "clew/exec/exec.hpp"
 #include "clew/exec/timers.hpp"
@@ -99,8 +101,19 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   // Whether its success is committed by finish(), or by the run that it is a step of: neither may
   // happen where nothing may block.
   bool commits_at_end() const {
-    return record_.tag != nullptr || claimed_.load(std::memory_order_relaxed);
+    return record_.tag != nullptr || claimed_.load(std::memory_order_relaxed) ||
+           has_emitted_.load(std::memory_order_acquire);
   }
+
+  // Keeps an event for the moment of success: a bare call publishes its events in one commit before
+  // its caller hears of it, a step's go into the transaction of its result. A call that ends in any
+  // other way publishes nothing. Within a step, the events of inner calls join those of the step.
+  // With an idempotency key they go into the commit that keeps the key's result, whatever is above.
+  // The trace's id becomes the causation; the correlation is inherited (of a step: its run).
+  // Errors: `invalid_input` for an event that the contract's `emits` does not name or data that
+  // does not fit; `not_found`, `rejected` as EventCatalog::admit; `conflict` once the call has
+  // ended; `resource_exhausted` beyond 10,000.
+  Result<void> emit(EventDraft draft);
 
   // --- for callers ---
   State state() const { return state_.load(std::memory_order_acquire); }
@@ -112,6 +125,8 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   // Valid once ended.
   const Outcome& outcome() const { return outcome_; }
   const TraceRecord& trace() const { return record_; }
+  // Of a step that has succeeded: the events to commit with its result. Once.
+  std::vector<std::shared_ptr<Event>> take_emitted();
   // Asks the call to stop. One that has not begun ends as cancelled at once: true. One that runs
   // is told and goes on until it heeds it: false; also false when ended.
   bool cancel(std::string reason);
@@ -133,8 +148,17 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   friend class DispatcherImpl;
   enum class Ending : std::uint8_t { open, taken };
   bool end(CallOutcome kind, Result<Value> result);  // false: somebody else did
-  bool finish_checked(Result<Value> result);         // with what the contract allows
-  void announce();                                   // tells everybody who waits
+  bool claim_end() {
+    return ending_.exchange(Ending::taken, std::memory_order_acq_rel) != Ending::taken;
+  }
+  void complete(CallOutcome kind, Result<Value> result);  // after claim_end()
+  bool finish_with_events(Value output);
+  bool is_within_step() const;
+  // Takes events over; on an error, those of emit(), they are left alone.
+  Result<void> adopt(std::vector<std::shared_ptr<Event>>& events);
+  Result<void> settle_key(const Result<Value>& result);  // of a call that was claimed
+  bool finish_checked(Result<Value> result);             // with what the contract allows
+  void announce();                                       // tells everybody who waits
   bool park(Timestamp until);
   void signal_cancel();
   void keep_timer(TimerId timer);  // cancelled when the call ends
@@ -147,6 +171,7 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   std::atomic<bool> begun_{false};
   std::atomic<Ending> ending_{Ending::open};
   std::atomic<bool> cancel_requested_{false};
+  std::atomic<bool> has_emitted_{false};
   std::atomic<int> parked_{0};
   Outcome outcome_;
   std::atomic<std::int64_t> begun_ns_{0};  // 0: it never began

@@ -133,10 +133,11 @@ store::GoOn patience_for(std::optional<Duration> timeout, Function<Result<void>(
 
 Value stats_of(const store::Database& database, const ThreadPool& pool,
                const Dispatcher& dispatcher, const TraceStore& traces, workflow::Engine& engine,
-               Value wasm) {
+               const Broker& broker, Value wasm) {
   const auto calls = dispatcher.stats();
   const auto slots = pool.stats();
   const auto trace = traces.stats();
+  const auto events = broker.stats();
   std::vector<Member> stored;
   for (const auto& [key, count] : database.stats().to_map()) stored.push_back({key, Value(count)});
   using Entry = std::pair<std::string_view, Value>;
@@ -157,6 +158,13 @@ Value stats_of(const store::Database& database, const ThreadPool& pool,
       Entry{"traces", Value::object({Entry{"recorded", trace.recorded},
                                      Entry{"dropped", trace.dropped_by_retention},
                                      Entry{"pending", trace.pending}})},
+      Entry{"events",
+            Value::object(
+                {Entry{"published", events.published}, Entry{"duplicates", events.duplicates},
+                 Entry{"delivered", events.delivered}, Entry{"redelivered", events.redelivered},
+                 Entry{"dropped", events.dropped}, Entry{"warnings", events.warnings},
+                 Entry{"withdrawn", events.withdrawn}, Entry{"subscriptions", events.subscriptions},
+                 Entry{"last_cursor", events.last}})},
       Entry{"store", Value::object(std::move(stored))},
       Entry{"runs", engine.stats()},
       Entry{"wasm", std::move(wasm)},

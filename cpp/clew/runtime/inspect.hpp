@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "clew/capability/broker.hpp"
 #include "clew/capability/dispatch.hpp"
 #include "clew/capability/trace.hpp"
 #include "clew/exec/thread_pool.hpp"
@@ -26,6 +27,6 @@ store::GoOn patience_for(std::optional<Duration> timeout, Function<Result<void>(
 // One object: {calls: …, pool: …, traces: …, store: …, runs: …, wasm: …}.
 Value stats_of(const store::Database& database, const ThreadPool& pool,
                const Dispatcher& dispatcher, const TraceStore& traces, workflow::Engine& engine,
-               Value wasm);
+               const Broker& broker, Value wasm);
 
 }  // namespace clew

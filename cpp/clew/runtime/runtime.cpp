@@ -23,6 +23,7 @@ std::vector<store::Migration> all_migrations() {
   migrations.push_back(contract_migration(static_cast<int>(migrations.size()) + 1));
   migrations.push_back(idempotency_migration(static_cast<int>(migrations.size()) + 1));
   migrations.push_back(wasm::module_migration(static_cast<int>(migrations.size()) + 1));
+  migrations.push_back(event_migration(static_cast<int>(migrations.size()) + 1));
   return migrations;
 }
 
@@ -53,6 +54,7 @@ struct Parts {
   std::unique_ptr<Timers> timers;
   std::unique_ptr<ThreadPool> pool;
   std::unique_ptr<TraceStore> traces;
+  std::unique_ptr<Broker> broker;
   std::unique_ptr<IdempotencyKeys> keys;
   Mutex wasm_mutex;
   std::unique_ptr<wasm::Host> wasm CLEW_GUARDED_BY(wasm_mutex);  // made when first used
@@ -91,20 +93,25 @@ class RuntimeImpl final : public Runtime {
     CLEW_TRY(parts_->timers->start());
     CLEW_TRY(parts_->pool->start());
     parts_->traces = make_trace_store(*parts_->database, *parts_->env, options_.traces);
+    const auto name = options_.name.empty() ? fmt::format("clew-{}", ::getpid()) : options_.name;
+    CLEW_TRY(parts_->broker, open_broker(*parts_->database, *parts_->env,
+                                         {options_.events, options_.durability, name}));
     parts_->keys = make_idempotency_keys(*parts_->database, *parts_->env,
                                          {options_.idempotency_ttl, options_.durability},
                                          [parts = parts_.get()] { return parts->engine->owner(); });
-    parts_->dispatcher = make_dispatcher({*parts_->env, parts_->registry, *parts_->pool,
-                                          *parts_->timers, *parts_->traces, parts_->keys.get()});
+    parts_->dispatcher =
+        make_dispatcher({*parts_->env, parts_->registry, *parts_->pool, *parts_->timers,
+                         *parts_->traces, parts_->keys.get(), parts_->broker.get()});
     CLEW_TRY(parts_->dispatcher->add_executor(make_native_executor(*parts_->pool)));
     workflow::EngineOptions engine;
-    engine.owner_name = options_.name.empty() ? fmt::format("clew-{}", ::getpid()) : options_.name;
+    engine.owner_name = name;
     engine.lease_ttl = options_.lease_ttl;
     engine.durability = options_.durability;
     CLEW_TRY(parts_->engine,
-             workflow::Engine::open({*parts_->env, *parts_->database, *parts_->dispatcher,
-                                     parts_->registry, *parts_->traces, *parts_->timers},
-                                    engine));
+             workflow::Engine::open(
+                 {*parts_->env, *parts_->database, *parts_->dispatcher, parts_->registry,
+                  *parts_->traces, *parts_->timers, *parts_->broker},
+                 engine));
     open_.store(true);
     if (options_.start) parts_->engine->begin_recovery();
     return {};
@@ -201,6 +208,41 @@ class RuntimeImpl final : public Runtime {
     return parts_->engine->check(definition);
   }
 
+  Result<EventTypePtr> define_event(const EventDefinition& definition) override {
+    CLEW_TRY(check_open());
+    return parts_->broker->catalog().define(definition);
+  }
+  Result<EventTypePtr> set_event_lifecycle(const std::string& type,
+                                           EventLifecycle lifecycle) override {
+    CLEW_TRY(check_open());
+    return parts_->broker->catalog().set_lifecycle(type, lifecycle);
+  }
+  Result<EventTypePtr> event_type(const std::string& reference) override {
+    CLEW_TRY(check_open());
+    return parts_->broker->catalog().find(reference);
+  }
+  Result<std::vector<EventTypePtr>> event_types() override {
+    CLEW_TRY(check_open());
+    CLEW_TRY(parts_->broker->catalog().load());  // other processes' too
+    std::vector<EventTypePtr> types;
+    for (const auto& [id, versions] : parts_->broker->catalog().snapshot()->by_id) {
+      types.insert(types.end(), versions.begin(), versions.end());
+    }
+    return types;
+  }
+  Result<Cursor> publish(EventDraft draft, std::optional<Duration> timeout) override {
+    CLEW_TRY(check_open());
+    return parts_->broker->publish(with_call(std::move(draft)), timeout);
+  }
+  void publish_async(EventDraft draft, Function<void(Result<Cursor>)> done) override {
+    if (auto open = check_open(); !open) return done(open.error());
+    parts_->broker->publish_async(with_call(std::move(draft)), std::move(done));
+  }
+  Result<SubscriptionPtr> subscribe(SubscribeOptions options) override {
+    CLEW_TRY(check_open());
+    return parts_->broker->subscribe(std::move(options));
+  }
+
   Result<TracePage> traces(const TraceQuery& query) override {
     CLEW_TRY(check_open());
     return parts_->traces->query(query);
@@ -213,6 +255,7 @@ class RuntimeImpl final : public Runtime {
                                  SqlOptions options) override {
     CLEW_TRY(check_open());
     CLEW_TRY(parts_->traces->flush());
+    CLEW_TRY(parts_->broker->flush());
     auto go_on =
         patience_for(options.timeout, [this] { return check_open(); }, std::move(options.heed));
     return read_sql(*parts_->database, query, parameters, std::move(go_on));
@@ -220,7 +263,7 @@ class RuntimeImpl final : public Runtime {
 
   Value stats() override {
     return stats_of(*parts_->database, *parts_->pool, *parts_->dispatcher, *parts_->traces,
-                    *parts_->engine, wasm_stats());
+                    *parts_->engine, *parts_->broker, wasm_stats());
   }
 
   Value health() override {
@@ -259,6 +302,10 @@ class RuntimeImpl final : public Runtime {
     };
     CLEW_TRY(parts_->database->read(
         [&damaged_keys](store::Transaction& tx) { return check_idempotency(tx, damaged_keys); }));
+    const store::ReportRow report_event = [&violations](const Error& why) {
+      violations.push_back({"events.readable", why.to_string()});
+    };
+    CLEW_TRY(parts_->broker->check(report_event));
     CLEW_TRY(auto runs, parts_->engine->verify());
     for (auto& [invariant, detail] : runs) violations.push_back({invariant, detail});
     return violations;
@@ -277,6 +324,7 @@ class RuntimeImpl final : public Runtime {
     if (finished_) return true;
     finished_ = true;
     const auto deadline = parts_->env->clock().now() + timeout;
+    parts_->broker->stop_reading();  // calls that wait for events end; those in flight may emit
     bool kept = parts_->engine->stop(drain, deadline);
     kept = parts_->dispatcher->stop(drain, deadline) && kept;
     const bool drains = drain && !draining_stopped_.load();
@@ -285,6 +333,7 @@ class RuntimeImpl final : public Runtime {
     parts_->registry.clear();
     parts_->dispatcher->connectors().clear();
     parts_->traces->close();
+    parts_->broker->close();
     return parts_->database->close(deadline) && kept;
   }
   void stop_draining() override {
@@ -298,6 +347,7 @@ class RuntimeImpl final : public Runtime {
   Env& env() override { return *parts_->env; }
   Registry& registry() override { return parts_->registry; }
   Dispatcher& dispatcher() override { return *parts_->dispatcher; }
+  Broker& broker() override { return *parts_->broker; }
   store::Database& database() override { return *parts_->database; }
 
  private:
@@ -327,6 +377,9 @@ class RuntimeImpl final : public Runtime {
     options.services.connect = [](Invocation& call, const std::string& name, Value request,
                                   Timestamp deadline) {
       return call.connect(name, std::move(request), deadline);
+    };
+    options.services.emit = [](Invocation& call, const std::string& type, Value data) {
+      return call.emit({.type = type, .data = std::move(data)});
     };
     options.on_thread_start = options_.on_thread_start;
     options.on_thread_stop = options_.on_thread_stop;
@@ -372,6 +425,15 @@ class RuntimeImpl final : public Runtime {
   static Request with_parent(Request request) {
     if (!request.parent) request.parent = Dispatcher::current();
     return request;
+  }
+
+  // What a handler publishes belongs to what its call belongs to.
+  static EventDraft with_call(EventDraft draft) {
+    const auto call = Dispatcher::current();
+    if (!call) return draft;
+    if (draft.correlation_id.empty()) draft.correlation_id = call->correlation_id();
+    if (draft.causation_id.empty()) draft.causation_id = call->id().to_string();
+    return draft;
   }
 
   RuntimeOptions options_;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "clew/base/env.hpp"
+#include "clew/capability/broker.hpp"
 #include "clew/capability/dispatch.hpp"
 #include "clew/capability/registry.hpp"
 #include "clew/capability/trace.hpp"
@@ -31,6 +32,7 @@ struct RuntimeOptions {
   bool start = true;                    // adopt and go on with runs whose owner is gone
   int queue_max = 65536;
   TraceRetention traces;
+  EventRetention events;
   Duration lease_ttl = std::chrono::seconds(10);
   Duration idempotency_ttl = std::chrono::hours(24);  // how long a key answers with its result
   Clock* clock = nullptr;                             // borrowed; null: real time
@@ -99,6 +101,18 @@ class Runtime {
   // What is wrong with a definition in this runtime: unknown capabilities, with suggestions.
   virtual std::vector<workflow::Problem> check(const workflow::Definition& definition) = 0;
 
+  // Events: see EventCatalog and Broker, which have the contracts. All block for the disk but
+  // publish_async(). What a handler publishes inherits its call's correlation and names the call as
+  // its cause; to publish only if the call succeeds, use Invocation::emit().
+  virtual Result<EventTypePtr> define_event(const EventDefinition& definition) = 0;
+  virtual Result<EventTypePtr> set_event_lifecycle(const std::string& type,
+                                                   EventLifecycle lifecycle) = 0;
+  virtual Result<EventTypePtr> event_type(const std::string& reference) = 0;
+  virtual Result<std::vector<EventTypePtr>> event_types() = 0;  // by id, highest version first
+  virtual Result<Cursor> publish(EventDraft draft, std::optional<Duration> timeout = {}) = 0;
+  virtual void publish_async(EventDraft draft, Function<void(Result<Cursor>)> done) = 0;
+  virtual Result<SubscriptionPtr> subscribe(SubscribeOptions options) = 0;
+
   virtual Result<TracePage> traces(const TraceQuery& query) = 0;
   virtual Result<Trace> trace(const Id& id) = 0;
 
@@ -128,6 +142,7 @@ class Runtime {
   virtual Env& env() = 0;
   virtual Registry& registry() = 0;
   virtual Dispatcher& dispatcher() = 0;
+  virtual Broker& broker() = 0;
   virtual store::Database& database() = 0;
 };
 

@@ -36,6 +36,7 @@ Result<void> write_batch(store::Transaction& tx, const EngineParts& parts, std::
                            batch.events.front().seq);
   }
   for (const auto& trace : batch.traces) CLEW_TRY(parts.traces.insert(tx, trace));
+  for (const auto& events : batch.published) CLEW_TRY(parts.broker.append(tx, *events));
   if (batch.end) {
     CLEW_TRY(end_run(tx, number, *batch.end));
     CLEW_TRY(store::close_lease(tx, resource, lease));
@@ -261,7 +262,8 @@ store::Durability EngineImpl::durability_of(const LiveRun& run, const Batch& bat
 }
 
 void EngineImpl::stimulate(const LiveRunPtr& run, const Stimulus& stimulus,
-                           const TraceRecord* trace, Acknowledge acknowledge) {
+                           const TraceRecord* trace, Acknowledge acknowledge,
+                           EventBatchPtr emitted) {
   const auto now = parts_.env.clock().now();
   const auto* finished = std::get_if<AttemptFinished>(&stimulus);
   const bool failed = finished != nullptr && !finished->result;
@@ -276,8 +278,13 @@ void EngineImpl::stimulate(const LiveRunPtr& run, const Stimulus& stimulus,
           error(Code::conflict, "run \"{}\" has ended as {}", run->id(), name(run->state_.status))
               .with("status", name(run->state_.status));
     } else {
-      gather(*run, decide(*run->definition_, run->state_, run->traits_, stimulus, now, unit),
-             run->next_);
+      auto decision = decide(*run->definition_, run->state_, run->traits_, stimulus, now, unit);
+      // An attempt whose end is no news any more has emitted nothing.
+      const bool counts = emitted && std::ranges::any_of(decision.events, [](const auto& event) {
+                            return event.type == "step.completed" || event.type == "item.completed";
+                          });
+      gather(*run, std::move(decision), run->next_);
+      if (counts) run->next_.published.push_back(std::move(emitted));
       if (failed && is_terminal(run->state_.status)) {
         run->cause_ = finished->result.error().cause();
       }
@@ -340,6 +347,7 @@ void EngineImpl::committed(const LiveRunPtr& run, const std::shared_ptr<Batch>& 
         callbacks = std::move(run->callbacks_);
       }
     }
+    for (const auto& events : batch->published) parts_.broker.committed(*events);
     run->changed_.notify_all();
     if (batch->end) run->over_.notify_all();
     for (auto& acknowledge : batch->acknowledge) acknowledge({});
@@ -462,8 +470,12 @@ void EngineImpl::call_ended(const LiveRunPtr& run, const CallCommand& command,
   } else {
     TraceRecord trace = call->trace();
     take_digests(trace);  // here, so that the writer's thread has only rows to write
+    EventBatchPtr emitted;
+    if (auto events = call->take_emitted(); outcome.result && !events.empty()) {
+      emitted = parts_.broker.make_batch(std::move(events));
+    }
     stimulate(run, AttemptFinished{command.step, command.item, command.attempt, outcome.result},
-              &trace);
+              &trace, nullptr, std::move(emitted));
   }
   commit_over();
   launch_ready();

@@ -131,6 +131,7 @@ struct EngineParts {  // all borrowed, all outlive the engine
   Registry& registry;
   TraceStore& traces;
   Timers& timers;
+  Broker& broker;
 };
 
 // Thread-safe.

@@ -8,6 +8,7 @@
 #include "clew/base/cancel.hpp"
 #include "clew/base/env.hpp"
 #include "clew/base/mutex.hpp"
+#include "clew/capability/broker.hpp"
 #include "clew/capability/idempotency.hpp"
 #include "clew/capability/trace.hpp"
 #include "clew/exec/timers.hpp"
@@ -18,13 +19,15 @@ class Connectors;
 
 // Thread-safe. Its borrowed parts outlive every call in flight: stop() waits for those.
 struct DispatchCore {
-  DispatchCore(Env& env_, TraceStore& traces_, Timers& timers_, IdempotencyKeys* keys_)
-      : env(env_), traces(traces_), timers(timers_), keys(keys_) {}
+  DispatchCore(Env& env_, TraceStore& traces_, Timers& timers_, IdempotencyKeys* keys_,
+               Broker* broker_)
+      : env(env_), traces(traces_), timers(timers_), keys(keys_), broker(broker_) {}
 
   Env& env;
   TraceStore& traces;
   Timers& timers;
   IdempotencyKeys* const keys;          // null: keys are only told to handlers
+  Broker* const broker;                 // null: calls cannot emit
   Connectors* connectors = nullptr;     // the dispatcher's, while it lives
   std::atomic<bool> closing{false};     // nothing from outside enters
   std::atomic<bool> closed{false};      // nothing enters

@@ -62,7 +62,8 @@ class EngineImpl final : public Engine {
   // Takes what has happened to a run into account: decides, applies, commits, and then does what
   // follows. `acknowledge` is called once that is committed.
   void stimulate(const LiveRunPtr& run, const Stimulus& stimulus,
-                 const TraceRecord* trace = nullptr, Acknowledge acknowledge = nullptr);
+                 const TraceRecord* trace = nullptr, Acknowledge acknowledge = nullptr,
+                 EventBatchPtr emitted = nullptr);
 
  private:
   // A run whose lease is ours although nobody works on it: its commit failed, or it could not be

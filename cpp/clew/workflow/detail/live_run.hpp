@@ -27,6 +27,7 @@ using Acknowledge = Function<void(Result<void>)>;
 struct Batch {
   std::vector<store::StreamEvent> events;
   std::vector<TraceRecord> traces;
+  std::vector<EventBatchPtr> published;  // what completed steps have emitted
   std::vector<CallCommand> calls;
   std::vector<WakeCommand> wakes;
   std::vector<Acknowledge> acknowledge;
