@@ -88,9 +88,9 @@ void register_context(py::module_& m) {
             return to_object(submit(self.core(), nested(self, ref, input, options)));
           },
           "ref"_a, "input"_a = py::ellipsis())
+      .def("_connect", connect, "name"_a, "request"_a)
       .def("emit", emit, "event"_a, "data"_a = py::none(), py::kw_only(), "subject"_a = py::none(),
            "key"_a = py::none())
-      .def("_connect", connect, "name"_a, "request"_a)
       .def_property_readonly(
           "deadline", [](const Context& self) { return to_datetime(self.invocation().deadline()); })
       .def_property_readonly("remaining", remaining)

@@ -201,6 +201,9 @@ class Context:
         """
     def submit(self, ref: Reference, input: Any = ..., **options: Any) -> _call.Call:
         """Start a call within this one."""
+    def _connect(self, name: str, request: Any) -> Any:
+        """Send a request to a connector; its response. Blocks."""
+
     def emit(
         self, event: str, data: Any = None, *, subject: str | None = None, key: str | None = None
     ) -> None:
@@ -209,9 +212,6 @@ class Context:
         The contract's ``emits`` must name it; the data are checked now. The trace is its cause. A
         step's events are committed with its result: neither lost nor doubled by a crash.
         """
-    def _connect(self, name: str, request: Any) -> Any:
-        """Send a request to a connector; its response. Blocks."""
-
     @property
     def deadline(self) -> datetime | None: ...
     @property
@@ -368,9 +368,9 @@ class Runtime:
         traces_age: Duration | None = None,
         lease_ttl: Duration | None = None,
         idempotency_ttl: Duration | None = None,
+        trusted_keys: Sequence[bytes] | None = None,
         events_max: int | None = None,
         events_age: Duration | None = None,
-        trusted_keys: Sequence[bytes] | None = None,
     ) -> None:
         """Open the store and start. Blocks for the disk. None means the default."""
 
