@@ -61,6 +61,7 @@ def naive(folder: Path) -> Iterator[Run]:
         database.close()
 
 
+# Parity: throughput
 ROWS = (
     Row("durable events, 64 publishers", "events", 6400, 64, clew_events,
         (Peer("sqlite3, a commit an event", naive, 8, 20),)),

@@ -525,6 +525,7 @@ class Runtime:
         correlation_id: str | None = None,
         priority: int = 0,
         workspace: str | None = None,
+        durable: bool = False,
     ) -> _call.Call:
         """As `submit`, but what it returns is a future of the standard library too."""
 
@@ -538,11 +539,7 @@ class Runtime:
         return_exceptions: bool = False,
         workspace: str = "",
     ) -> Map:
-        """Run a call for each input. Consumes ``inputs`` lazily on the thread that iterates.
-
-        At most ``concurrency`` calls are in flight (None: as many as there are workers), and at most
-        1024 inputs (``concurrency``, when given) are taken ahead of the consumer.
-        """
+        """Run a call for each input, taken lazily on the thread that iterates."""
 
     # runs
 
@@ -689,11 +686,7 @@ def sign_digest(digest: bytes, secret: bytes) -> bytes:
     """Sign a SHA-256 digest: the public key, then the Ed25519 signature; 96 bytes."""
 
 def native_functions() -> list[str]:
-    """Return the names of the functions that `Runtime.register_native` knows.
-
-    ``echo`` returns its input, ``nothing`` returns null, ``sleep`` waits for ``{"for": duration}``
-    on the runtime's clock and heeds cancellation, ``fail`` fails with ``{"code", "message"}``.
-    """
+    """``echo`` (its input), ``nothing``, ``sleep`` (``{"for"}``), ``fail`` (``{"code", "message"}``)."""
 
 def live_runtimes() -> int:
     """Return how many runtimes of this process are open."""

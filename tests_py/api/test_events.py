@@ -238,7 +238,7 @@ def test_a_step_publishes_with_its_result_and_a_failed_attempt_publishes_nothing
     assert rt.verify() == []
 
 
-# Parity: overflow
+# Parity: overflow; retention
 def test_what_was_dropped_stands_in_the_stream_and_in_the_counters() -> None:
     with clew.Runtime(limits={"events_max": 4}) as rt:
         rt.events.define("text.counted@1.0.0")

@@ -249,10 +249,16 @@ class DispatcherImpl final : public Dispatcher {
             invocation->priority_, KeyLimit{}, invocation->unbounded_, false};
   }
   void claim(const InvocationPtr& invocation) {
-    if (invocation->ended() || !core_->keys->claim(invocation)) return;
+    const auto again = [this, invocation] {
+      if (invocation->ended()) return;
+      if (auto taken = parts_.pool.submit(claim_task(invocation)); !taken) {
+        refuse(*invocation, std::move(taken).error());
+      }
+    };
+    if (invocation->ended() || !core_->keys->claim(invocation, again)) return;
     invocation->claimed_.store(true, std::memory_order_seq_cst);
     if (invocation->ended()) {  // meanwhile; then it never begins
-      core_->keys->let_go(*invocation, error(Code::cancelled, "the call under this key never ran"));
+      core_->keys->let_go(*invocation);
       return;
     }
     auto taken = invocation->executor_->start(invocation);

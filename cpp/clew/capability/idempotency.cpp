@@ -122,18 +122,24 @@ class StoredKeys final : public IdempotencyKeys {
              Function<store::OwnerId()> owner)
       : database_(database), env_(env), options_(options), owner_(std::move(owner)) {}
 
-  bool claim(const InvocationPtr& call) override {
+  bool claim(const InvocationPtr& call, Function<void()> again) override {
     const auto key = key_of(*call);
     std::optional<Error> refusal;
     {
-      const Lock lock(mutex_);
+      Lock lock(mutex_);
+      // One that ended before it began is about to let go of its key, on another thread.
+      for (auto found = running_.find(key);
+           found != running_.end() && found->second.leader->never_ran();
+           found = running_.find(key)) {
+        let_go_.wait(lock);
+      }
       const auto [place, is_first] = running_.try_emplace(key);
       Running& running = place->second;
       if (is_first) {
-        running.leader = call.get();
+        running.leader = call;
         running.input = call->input();
       } else if (running.input == call->input()) {
-        running.followers.push_back(call);
+        running.followers.push_back({call, std::move(again)});
         return false;
       } else {
         refusal = other_input(*call, running.input);
@@ -162,39 +168,48 @@ class StoredKeys final : public IdempotencyKeys {
     return kept;
   }
 
-  void let_go(Invocation& call, const Error& why) override {
+  void let_go(Invocation& call) override {
     const auto key = key_of(call);
     if (!is_leader(key, call)) return;
     free_row(key);
-    conclude(key, call, why);
+    for (auto& each : take_followers(key, call)) each.again();
   }
 
  private:
+  struct Follower {
+    InvocationPtr call;
+    Function<void()> again;
+  };
   // A key whose first call is under way in this process.
   struct Running {
-    const Invocation* leader = nullptr;
+    InvocationPtr leader;
     Value input;
-    std::vector<InvocationPtr> followers;  // with the same input; they end with it
+    std::vector<Follower> followers;  // with the same input; they end with it
   };
 
   bool is_leader(const Key& key, const Invocation& call) {
     const Lock lock(mutex_);
     const auto found = running_.find(key);
-    return found != running_.end() && found->second.leader == &call;
+    return found != running_.end() && found->second.leader.get() == &call;
   }
 
-  // The key is free for the next call, and whoever waited for this one has its answer.
-  void conclude(const Key& key, const Invocation& call, const Result<Value>& answer) {
-    std::vector<InvocationPtr> followers;
+  // The key is free for the next call. Empty when it was already.
+  std::vector<Follower> take_followers(const Key& key, const Invocation& call) {
+    std::vector<Follower> followers;
     {
       const Lock lock(mutex_);
       const auto found = running_.find(key);
-      if (found == running_.end() || found->second.leader != &call) return;
+      if (found == running_.end() || found->second.leader.get() != &call) return {};
       followers = std::move(found->second.followers);
       running_.erase(found);
     }
-    for (const auto& each : followers) {
-      each->answer(answer ? CallOutcome::success : CallOutcome::failure, answer);
+    let_go_.notify_all();
+    return followers;
+  }
+  // The same, and whoever waited for this call has its answer.
+  void conclude(const Key& key, const Invocation& call, const Result<Value>& answer) {
+    for (const auto& each : take_followers(key, call)) {
+      each.call->answer(answer ? CallOutcome::success : CallOutcome::failure, answer);
     }
   }
 
@@ -300,6 +315,7 @@ class StoredKeys final : public IdempotencyKeys {
   const IdempotencyOptions options_;
   Function<store::OwnerId()> owner_;
   Mutex mutex_;
+  Condition let_go_;
   std::map<Key, Running> running_ CLEW_GUARDED_BY(mutex_);
 };
 

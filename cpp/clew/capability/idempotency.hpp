@@ -35,14 +35,14 @@ class IdempotencyKeys {
  public:
   virtual ~IdempotencyKeys() = default;
   // True when `call` is to run now, and settle() or let_go() will follow. Otherwise it has ended,
-  // or ends together with the one that runs.
-  virtual bool claim(const InvocationPtr& call) = 0;
+  // or ends together with the one that runs; should that never run, `again` is called: claim anew.
+  virtual bool claim(const InvocationPtr& call, Function<void()> again) = 0;
   // The handler of a call that was claimed has ended so: keeps a success, and answers who waits.
   // `also` joins the transaction that keeps it. The error of a success that could not be kept.
   virtual Result<void> settle(Invocation& call, const Result<Value>& result,
                               store::Apply also = nullptr) = 0;
-  // A call that was claimed will never run.
-  virtual void let_go(Invocation& call, const Error& why) = 0;
+  // A call that was claimed will never run: who waits for it claims anew.
+  virtual void let_go(Invocation& call) = 0;
 };
 
 // All borrowed. `owner` tells who this process is.

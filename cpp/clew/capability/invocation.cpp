@@ -124,7 +124,7 @@ void Invocation::complete(CallOutcome kind, Result<Value> result) {
   // Published here: whoever sees `ended` may read outcome and record.
   const auto before = state_.exchange(State::ended, std::memory_order_seq_cst);
   if (claimed_.load(std::memory_order_seq_cst) && before == State::queued) {
-    core_->keys->let_go(*this, error(Code::cancelled, "the call under this key never ran"));
+    core_->keys->let_go(*this);
   }
   announce();
   if (counted_) core_->leave();

@@ -120,6 +120,7 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   bool ended() const { return state() == State::ended; }
   // Whether its handler was entered.
   bool entered() const { return begun_ns_.load(std::memory_order_relaxed) != 0; }
+  bool never_ran() const { return ended() && !entered(); }
   // Whether nothing about the call asks for another thread: no timeout or cancel token of its own.
   bool may_run_here() const { return may_run_here_; }
   // Valid once ended.
