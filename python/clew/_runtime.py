@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from . import _check, _connectors, _core, _errors, _options, _wasm
 from ._call import Call
 from ._check import invalid
-from ._events import Events, Subscription
+from ._events import Publishing
 from ._records import (
     Page,
     Problem,
@@ -39,7 +39,7 @@ _OUTCOMES = ("success", "failure", "timeout", "cancelled", "rejected")
 _STATUSES = ("pending", "running", "waiting", "completed", "failed", "cancelled", "unknown")
 
 
-class Runtime(Registering):
+class Runtime(Registering, Publishing):
     """One runtime over one store. Thread-safe. A context manager, also an asynchronous one.
 
     Args:
@@ -431,114 +431,6 @@ class Runtime(Registering):
 
     def _problems_of(self, definition: _core.Definition) -> list[Problem]:
         return [Problem(**one) for one in self._core.check(definition)]
-
-    # --- events ---
-
-    @property
-    def events(self) -> Events:
-        """The catalog of event types: ``define``, ``get``, ``list``, ``set_lifecycle``."""
-        return Events(self._core)
-
-    def publish(
-        self,
-        type: str,  # noqa: A002 - the word of events
-        data: Any,
-        *,
-        subject: str | None = None,
-        id: str | None = None,  # noqa: A002 - the word of events
-        key: str | None = None,
-        source: str | None = None,
-        correlation_id: str | None = None,
-        causation_id: str | None = None,
-        timeout: Duration | None = None,
-    ) -> int:
-        """Publish an event; return its cursor once it is durable. Blocks for the disk.
-
-        In a handler it is published whatever becomes of the call: ``ctx.emit`` waits for success.
-
-        Args:
-            type: ``"text.counted@1.0.0"``, a range, or the id alone when one version is active.
-            data: JSON that fits the type's schema.
-            subject: What it is about; subscribers can ask for one subject.
-            id: Its id. The same again, while it is retained, publishes nothing and returns the
-                first cursor. Default: a new one.
-            key: Events of one key belong in one order.
-            source: Who says so. Default: the runtime's name.
-            correlation_id: What it belongs to. Default: that of the call around this one.
-            causation_id: What made it. Default: the trace of the call around this one.
-            timeout: After it an event that still waits for its turn is withdrawn.
-
-        Raises:
-            NotFound: No such type is defined.
-            Rejected: It is not active; ``context["lifecycle"]`` says what it is.
-            InvalidInput: The data do not fit; the context names the path.
-            Conflict: That id stands for an event with other content.
-            Timeout: It was withdrawn and will never be stored.
-            UnknownOutcome: The timeout came while it was being written.
-
-        Example:
-            >>> _ = rt.events.define("text.counted@1.0.0", schema={"type": "object"})
-            >>> rt.publish("text.counted", {"words": 3}, subject="a.txt")
-            1
-        """
-        return self._core.publish(
-            type,
-            data,
-            subject=subject,
-            id=id,
-            key=key,
-            source=source,
-            correlation_id=correlation_id,
-            causation_id=causation_id,
-            timeout=timeout,
-        )
-
-    def subscribe(
-        self,
-        pattern: str,
-        *,
-        from_: Literal["now", "start"] | int = "now",
-        subject: str | None = None,
-        group: str | None = None,
-        queue_max: int | None = None,
-        ack_timeout: Duration = "30s",
-    ) -> Subscription:
-        """Read events, in the order in which they were committed.
-
-        Args:
-            pattern: A type; ``*`` is one segment, ``>`` or ``**`` the rest; a version or range may
-                follow: ``"text.counted@^1"``, ``"text.*"``, ``">"``.
-            from_: ``"now"``: what comes after this; ``"start"``: all that is retained; a cursor:
-                what comes after it.
-            subject: Only events of exactly this subject.
-            group: Share the work with the other members of that group: each event goes to one of
-                them, again after ``ack_timeout`` unless it was acknowledged. A group keeps its
-                position in the store; ``from_`` is for its first member.
-            queue_max: Most events it may be behind; the oldest beyond that are dropped, and the
-                stream says so. Default: as many as are retained.
-            ack_timeout: See ``group``.
-
-        Raises:
-            InvalidInput: The pattern is none, or the cursor lies above the newest.
-            Conflict: The group reads another pattern or subject.
-
-        Example:
-            >>> _ = rt.events.define("text.counted@1.0.0")
-            >>> sub = rt.subscribe("text.*")
-            >>> _ = rt.publish("text.counted", {"words": 3})
-            >>> [(event.cursor, event.data) for event in sub.poll(timeout=5)]
-            [(1, {'words': 3})]
-        """
-        self._require_open()
-        core = self._core.subscribe(
-            pattern,
-            from_=from_,
-            subject=subject,
-            group=group,
-            queue_max=queue_max,
-            ack_timeout=ack_timeout,
-        )
-        return Subscription(core, group is not None)
 
     # --- looking ---
 
