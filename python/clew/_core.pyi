@@ -519,8 +519,8 @@ class Runtime:
         target: str | None = None,
         correlation_id: str | None = None,
         priority: int = 0,
-        durable: bool = False,
         workspace: str | None = None,
+        durable: bool = False,
     ) -> _call.Call:
         """As `submit`, but what it returns is a future of the standard library too."""
 
