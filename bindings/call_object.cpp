@@ -197,18 +197,17 @@ PyObject* runtime_submit(PyObject* self, PyObject* const* values, Py_ssize_t cou
   });
 }
 
-#define CLEW_CALL_PARAMETERS                                                                       \
+#define CLEW_CALL_SIGNATURE(more)                                                                  \
   "($self, /, ref, input=..., *, timeout=None, deadline=None, idempotency_key=None, target=None, " \
-  "correlation_id=None, priority=0, workspace=None"
-#define CLEW_CALL_SIGNATURE CLEW_CALL_PARAMETERS ")\n--\n\n"
+  "correlation_id=None, priority=0, workspace=None" more ")\n--\n\n"
 
 PyMethodDef entry_methods[] = {
     {"execute", as_method(runtime_execute), METH_FASTCALL | METH_KEYWORDS,
-     "execute" CLEW_CALL_SIGNATURE "Run a call and return its output, or raise its error."},
+     "execute" CLEW_CALL_SIGNATURE("") "Run a call and return its output, or raise its error."},
     {"submit", as_method(runtime_submit<true>), METH_FASTCALL | METH_KEYWORDS,
-     "submit" CLEW_CALL_SIGNATURE "Start a call. A refusal is the call's outcome."},
+     "submit" CLEW_CALL_SIGNATURE("") "Start a call. A refusal is the call's outcome."},
     {"submit_future", as_method(runtime_submit<false>), METH_FASTCALL | METH_KEYWORDS,
-     "submit_future" CLEW_CALL_PARAMETERS ", durable=False)\n--\n\nThe same, as a clew.Call."},
+     "submit_future" CLEW_CALL_SIGNATURE(", durable=False") "The same, as a clew.Call."},
 };
 
 }  // namespace

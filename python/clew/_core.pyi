@@ -207,11 +207,7 @@ class Context:
     def emit(
         self, event: str, data: Any = None, *, subject: str | None = None, key: str | None = None
     ) -> None:
-        """Publish an event if the call succeeds, and before its caller hears of it.
-
-        The contract's ``emits`` must name it; the data are checked now. The trace is its cause. A
-        step's events are committed with its result: neither lost nor doubled by a crash.
-        """
+        """Publish an event that ``emits`` names if the call succeeds, before its caller hears of it."""
     @property
     def deadline(self) -> datetime | None: ...
     @property
@@ -337,8 +333,7 @@ class Subscription:
     def poll(self, max: int = 100, timeout: Duration | None = None) -> list[dict[str, Any]]:
         """Return the next events: ``cursor, id, source, type, version, time, subject, key,
         correlation_id, causation_id, data, delivery``. Waits for the first one."""
-    def on_ready(self, callback: Callable[[], Any] | _Ring) -> None:
-        """Call ``callback`` once, when there may be something or it is over."""
+    def on_ready(self, callback: Callable[[], Any] | _Ring) -> None: ...
     def ack(self, cursor: int, delivery: int) -> None: ...
     def cancel(self) -> None: ...
     @property
@@ -605,8 +600,7 @@ class Runtime:
         correlation_id: str | None = None,
         causation_id: str | None = None,
         timeout: Duration | None = None,
-    ) -> int:
-        """Publish an event; its cursor, once it is durable."""
+    ) -> int: ...
     def _publish_async(
         self,
         ring: _Ring,

@@ -241,7 +241,7 @@ class Subscription(Iterator[Event], AsyncIterator[Event]):
 
 
 class Publishing:
-    """What publishes events and reads them: a part of `Runtime`."""
+    """What a runtime does with events: a part of `clew.Runtime`."""
 
     _core: _core.Runtime
 
@@ -340,8 +340,7 @@ class Publishing:
             >>> [(event.cursor, event.data) for event in sub.poll(timeout=5)]
             [(1, {'words': 3})]
         """
-        if self._core.closed:
-            raise _errors.Closed("the runtime is closed")
+        _require_open(self._core)
         core = self._core.subscribe(
             pattern,
             from_=from_,
