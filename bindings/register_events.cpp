@@ -1,5 +1,7 @@
 #include <pybind11/stl.h>
 
+#include <new>
+
 #include "bindings/bell.hpp"
 #include "bindings/convert.hpp"
 #include "bindings/events.hpp"
@@ -115,7 +117,7 @@ EventReader::~EventReader() {
     core_->runtime_unless_forked();
     without_gil([&] { subscription_->cancel(); });
   } catch (const Raised&) {
-    (void)new SubscriptionPtr(std::move(subscription_));  // never destroyed
+    (void)new (std::nothrow) SubscriptionPtr(std::move(subscription_));  // never destroyed
   }
 }
 

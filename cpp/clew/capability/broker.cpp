@@ -110,7 +110,7 @@ class BrokerImpl final : public Broker {
         draft.id.empty() ? core_->env.ids().next_at(event->time).to_string() : std::move(draft.id);
     event->type = type->id;
     event->version = type->version_text;
-    event->source = draft.source.empty() ? core_->options.source : std::move(draft.source);
+    event->source = draft.source.empty() ? core_->options.source : draft.source;
     event->subject = std::move(draft.subject);
     event->key = std::move(draft.key);
     event->correlation_id = std::move(draft.correlation_id);
