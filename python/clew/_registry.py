@@ -34,10 +34,10 @@ class Registering:
     ) -> Registration:
         """Register a decorated function. The same one again is fine.
 
-        Its contract is kept in the store, and holds there: other content under the same version is
-        refused, also after a restart. A changed function under a registered version takes its
-        place, except in production: then ``replaced`` is True and the logger ``clew`` says so at
-        the level INFO.
+        Its contract is kept in the store: other content under the same version is refused. Except
+        in production, a changed function under a registered version takes its place, and so does a
+        contract that was changed since an earlier process has registered it: then ``replaced`` is
+        True and the logger ``clew`` says so at the level INFO.
 
         Args:
             capability: What `clew.capability` returned.

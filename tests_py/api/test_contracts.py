@@ -468,6 +468,28 @@ def test_workspaces_do_not_see_each_other(clew_runtime: clew.Runtime) -> None:
     assert [found.workspace for found in one.capabilities()] == ["one", "one"]
 
 
+@pytest.mark.parametrize("environment", ["development", "production"])
+def test_a_program_that_changed_since_its_last_run_replaces_only_in_development(
+    tmp_path: Path, environment: str
+) -> None:
+    path = tmp_path / "a.db"
+    with clew.Runtime(path) as rt:
+        add(rt, summary="one")
+    with clew.Runtime(path, environment=environment) as rt:
+        if environment == "production":
+            with pytest.raises(clew.Conflict) as refused:
+                add(rt, summary="two")
+            assert refused.value.context["path"] == "summary"
+            assert add(rt, summary="one").already_registered
+        else:
+            assert add(rt, summary="two").replaced
+            with pytest.raises(clew.Conflict):
+                add(rt, summary="three")
+    with clew.Runtime(path) as rt:
+        kept = rt.capabilities()[0].contract["summary"]
+        assert kept == ("one" if environment == "production" else "two")
+
+
 def test_contracts_survive_a_restart_and_wait_for_their_handlers(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     with clew.Runtime(path) as rt:
@@ -479,9 +501,6 @@ def test_contracts_survive_a_restart_and_wait_for_their_handlers(tmp_path: Path)
             rt.execute("a.b", {})
         assert caught.value.retryable
         assert rt.traces()[0].outcome == "rejected"
-        with pytest.raises(clew.Conflict) as changed:
-            add(rt, summary="changed")
-        assert changed.value.context["path"] == "summary"
         assert add(rt, summary="kept").already_registered
         assert rt.execute("a.b", {"x": 1}) == {"x": 1}
         assert [one.id for one in rt.workspace("w").capabilities()] == ["w.x"]

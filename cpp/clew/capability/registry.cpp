@@ -182,9 +182,11 @@ Result<Registration> replace(const Capability& old, Capability& made, Replace al
   const bool same_contract = old.digest == made.digest;
   const bool same_function = old.handler == nullptr || made.handler == nullptr ||
                              old.handler->fingerprint() == made.handler->fingerprint();
-  const auto needed = !same_contract  ? Replace::everything
-                      : same_function ? Replace::nothing
-                                      : Replace::function;
+  // A program that was changed since its last run is no other author.
+  const auto needed = !same_contract && old.is_restored ? Replace::function
+                      : !same_contract                  ? Replace::everything
+                      : same_function                   ? Replace::nothing
+                                                        : Replace::function;
   if (needed > allowed) return conflict(old, made);
   if (!made.contract.lifecycle) {
     made.lifecycle = old.lifecycle;
@@ -467,6 +469,7 @@ void Registry::restore(std::vector<Capability> stored) {
   const Lock lock(writers_);
   for (auto& each : stored) {
     each.key = ++last_key_;
+    each.is_restored = true;
     put(std::make_shared<Capability>(std::move(each)));
   }
 }

@@ -26,8 +26,9 @@ struct Registration {
   std::string warning{};            // what its author should know; empty: nothing
 };
 
-// What a registration may take the place of. Never another contract under one version, unless its
-// author is at a prompt, changing the function again and again.
+// What a registration may take the place of: nothing (production); another function, and what
+// only an earlier process has registered (development); or also another contract under one version
+// (at a prompt, where functions are written again and again).
 enum class Replace : std::uint8_t { nothing, function, everything };
 
 // Through whose eyes a reference is read.

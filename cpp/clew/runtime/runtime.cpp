@@ -408,7 +408,7 @@ class RuntimeImpl final : public Runtime {
   // A contract comes back by itself when its code registers it again: it need not be synced.
   Persist persist() {
     return [this](const Capability& changed) -> Result<void> {
-      const bool may_replace = options_.replace == Replace::everything;
+      const bool may_replace = options_.replace != Replace::nothing;
       const auto now = parts_->env->clock().now();
       CLEW_TRY(parts_->database->write(
           [&](store::Transaction& tx) { return store_contract(tx, changed, may_replace, now); },
