@@ -85,7 +85,8 @@ def capability(
         lifecycle: Default: ``"active"``. Only active and deprecated versions run.
         service_type: Default: ``"stateless"``. A ``"subscribable"`` one names its `event_trigger`,
             a ``"stateful"`` one never runs in a browser.
-        event_trigger: The event that a subscribable capability waits for.
+        event_trigger: The event that a subscribable capability is meant for. A declaration: events
+            start no calls by themselves.
         consumes: Events that it reads.
         permissions: Words for what it may do.
         preferred_targets: Hints among the permitted targets, best first.

@@ -35,10 +35,9 @@ class DurableCall(Future[Any]):
     def _settle(self, run: _core.Run) -> None:
         try:
             result = run.result(0)
-        except _errors.Cancelled as error:
+        except _errors.Cancelled:
             super().cancel()
             self.set_running_or_notify_cancel()
-            self._error: BaseException = error
         except BaseException as error:  # noqa: BLE001 - the future has it
             self.set_exception(error)
         else:

@@ -441,3 +441,46 @@ async def test_the_twin_compiles_on_a_thread() -> None:
         await rt.register_wasm(ECHO.encode(), contract("echo"))
         values = await asyncio.gather(*(rt.execute("test.echo", {"n": n}) for n in range(20)))
         assert values == [{"n": n} for n in range(20)]
+
+
+def emitter(event: str, end: str) -> str:
+    """Return a guest that emits once, answers what it was told, and goes on to ``end``."""
+    text = event.replace('"', '\\"')
+    return f"""(module
+      (import "wasi_snapshot_preview1" "fd_write"
+        (func $fd_write (param i32 i32 i32 i32) (result i32)))
+      (import "clew_host" "emit_event" (func $emit (param i32 i32) (result i32)))
+      (memory (export "memory") 1)
+      (data (i32.const 64) "{text}")
+      (data (i32.const 600) "0")
+      (func (export "_start")
+        (i32.store8 (i32.const 600)
+          (i32.add (i32.const 48)
+            (i32.sub (i32.const 0) (call $emit (i32.const 64) (i32.const {len(event)})))))
+        (i32.store (i32.const 0) (i32.const 600))
+        (i32.store (i32.const 4) (i32.const 1))
+        (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+        {end}))"""
+
+
+# Parity: emit_event
+def test_what_a_guest_emits_is_published_when_its_call_succeeds_and_only_then(
+    clew_runtime: clew.Runtime,
+) -> None:
+    rt = clew_runtime
+    rt.events.define("t.made@1.0.0", schema={"type": "object", "required": ["n"]})
+    sub = rt.subscribe("t.made")
+    made = '{"type":"t.made@1.0.0","data":{"n":1}}'
+    bad = '{"type":"t.made@1.0.0","data":{}}'
+    for name, event, end in (("ok", made, ""), ("trap", made, "unreachable"), ("bad", bad, "")):
+        rt.register_wasm(emitter(event, end).encode(), contract(name, emits=["t.made@1.0.0"]))
+    rt.register_wasm(emitter(made, "").encode(), contract("undeclared"))
+    with pytest.raises(clew.ExecutionFailed):
+        rt.execute("test.trap")
+    assert rt.execute("test.bad") == 1  # the digit is the code without its sign
+    assert rt.execute("test.undeclared") == 2
+    assert sub.poll(timeout=0) == []
+    assert rt.execute("test.ok") == 0
+    (event,) = sub.poll(timeout=0)
+    assert (event.type, event.data) == ("t.made", {"n": 1})
+    assert event.causation_id == rt.traces("test.ok")[0].id
