@@ -88,7 +88,7 @@ TEST(BadDefinition, documents) {
        "expected a JSON Schema", ""},
       {"workflow: w\nversion: 1.0.0\ninput:\n  type: objct\nsteps: {a: {call: x}}", "input.type", 4,
        "objct", ""},
-      {"workflow: w\nversion: 1.0.0\nsteps: {a: {call: x}}\noutput:\n  x: \"{{ 1 }}\"", "output.x",
+      {"workflow: w\nversion: 1.0.0\nsteps: {a: {call: x}}\noutput:\n  x: \"{{ + }}\"", "output.x",
        5, "column 4: expected a name", ""},
   };
   for (const auto& bad : cases) expect_only_problem(bad);
