@@ -598,6 +598,22 @@ TEST(PlannerFold, every_row_of_the_tables_is_taken) {
   run("steps:\n  a: {call: x, for_each: [1], with: {v: \"{{ item.k }}\"}}\n", Effect::idempotent,
       [&](World& world) { world.start(); });
 
+  const auto event = [](Cursor cursor) {
+    auto made = std::make_shared<Event>();
+    made->cursor = cursor;
+    return made;
+  };
+  run("steps:\n  a: {on_event: x}\n", Effect::idempotent, [&](World& world) {
+    world.start();
+    world.give(EventsPassed{0, 1});
+    world.give(EventArrived{0, event(2)});
+  });
+  run("steps:\n  a: {on_event: {type: x, timeout: 1s}, call: x}\n", Effect::idempotent,
+      [&](World& world) {
+        world.start();
+        wake(world, -1);
+      });
+
   std::set<Row> rows;
   for (const auto& row : detail::run_transitions()) {
     rows.emplace("run", name(row.from), row.type.substr(4), name(row.to));

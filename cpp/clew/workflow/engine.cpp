@@ -50,7 +50,11 @@ EngineImpl::EngineImpl(EngineParts parts, EngineOptions options, store::OwnerId 
     : parts_(parts),
       options_(std::move(options)),
       jitter_(parts.env.random("workflow.jitter")),
-      owner_(owner) {}
+      owner_(owner),
+      waits_(parts.broker, parts.env.clock(), !parts.database.is_memory(),
+             [this](const LiveRunPtr& run, int step, const Stimulus& stimulus) {
+               return tell(run, step, stimulus);
+             }) {}
 
 EngineImpl::~EngineImpl() { stop(false, parts_.env.clock().now()); }
 
@@ -97,6 +101,7 @@ Result<void> EngineImpl::prepare(StartRequest& request) {
     const auto registry = parts_.registry.snapshot();
     auto code = Code::not_found;
     for (const auto& step : request.definition->steps) {
+      if (!step.has_call()) continue;
       const auto found = registry->resolve(step.call);
       if (found) continue;
       code = found.error().code();
@@ -128,6 +133,11 @@ Result<LiveRunPtr> EngineImpl::plan_start(StartRequest& request) {
   std::vector<Member> pins;
   const auto registry = parts_.registry.snapshot();
   for (const auto& step : request.definition->steps) {
+    if (!step.has_call()) {
+      run->traits_.emplace_back();
+      run->capabilities_.emplace_back();
+      continue;
+    }
     CLEW_TRY(auto capability, registry->resolve(step.call));
     pins.push_back({step.name, Value(fmt::format("{}@{}", capability->contract.id,
                                                  capability->version_text))});
@@ -135,9 +145,12 @@ Result<LiveRunPtr> EngineImpl::plan_start(StartRequest& request) {
         {capability->contract.effect, step.retry.value_or(capability->contract.retry)});
     run->capabilities_.push_back(std::move(capability));
   }
+  Start start{request.input, Value::object(std::move(pins))};
+  if (run->definition_->awaits_events) {
+    CLEW_TRY(start.events_after, parts_.broker.newest());
+  }
   const Lock lock(run->mutex_);
-  auto decision = decide(*run->definition_, run->state_, run->traits_,
-                         Start{request.input, Value::object(std::move(pins))}, now);
+  auto decision = decide(*run->definition_, run->state_, run->traits_, start, now);
   gather(*run, std::move(decision), run->next_);
   return run;
 }
@@ -249,6 +262,7 @@ void EngineImpl::gather(LiveRun& run, Decision decision, Batch& into) {
   }
   std::ranges::move(decision.calls, std::back_inserter(into.calls));
   std::ranges::move(decision.wakes, std::back_inserter(into.wakes));
+  std::ranges::move(decision.waits, std::back_inserter(into.waits));
   into.cancel_calls = into.cancel_calls || decision.cancel_calls;
   if (decision.ended) into.end = without_steps(run.state_);
 }
@@ -322,7 +336,8 @@ void EngineImpl::pump(const LiveRunPtr& run) {
                      durability_of(*run, *batch)};
   // With nothing else in flight nobody is coming to share the sync, so this thread does it, unless
   // others' timers wait for it.
-  if (active_calls_.load(std::memory_order_relaxed) == 0 && !parts_.timers.on_timer_thread()) {
+  const bool may_block = !parts_.timers.on_timer_thread() && !EventWaits::on_own_thread();
+  if (active_calls_.load(std::memory_order_relaxed) == 0 && may_block) {
     parts_.database.submit_or_commit(std::move(write));
   } else {
     parts_.database.submit(std::move(write));
@@ -382,6 +397,7 @@ void EngineImpl::carry_out(const LiveRunPtr& run, Batch& batch) {
     }
     for (const auto& call : calls) call->cancel("its run has ended");
   }
+  for (const auto& wait : batch.waits) await_event(run, wait);
   for (const auto& wake : batch.wakes) wake_at(run, wake);
   if (batch.calls.empty()) return;
   {
@@ -484,8 +500,28 @@ void EngineImpl::call_ended(const LiveRunPtr& run, const CallCommand& command,
 void EngineImpl::wake_at(const LiveRunPtr& run, const WakeCommand& wake) {
   parts_.timers.at(wake.due, [this, weak = std::weak_ptr(run), wake] {
     const auto waiting = weak.lock();
-    if (waiting && !stopping_.load()) stimulate(waiting, RetryDue{wake.step, wake.item});
+    if (!waiting || stopping_.load()) return;
+    const auto& step = waiting->definition_->steps[static_cast<std::size_t>(wake.step)];
+    if (step.on_event && wake.item < 0) {
+      waits_.expire(waiting, wake.step);  // events that came in time are told first
+    } else {
+      stimulate(waiting, RetryDue{wake.step, wake.item});
+    }
   });
+}
+
+void EngineImpl::await_event(const LiveRunPtr& run, const WaitCommand& wait) {
+  const EventEdge& edge = *run->definition_->steps[static_cast<std::size_t>(wait.step)].on_event;
+  const bool is_own = edge.correlated == EventEdge::Correlation::run;
+  waits_.add(
+      {run, wait.step, edge.type, edge.type_id, is_own ? run->id() : wait.correlation, wait.after});
+}
+
+// Whether the step still waits for an event afterwards.
+bool EngineImpl::tell(const LiveRunPtr& run, int step, const Stimulus& stimulus) {
+  stimulate(run, stimulus);
+  const Lock lock(run->mutex_);
+  return !run->gone_ && run->state_.steps[static_cast<std::size_t>(step)].awaits_event;
 }
 
 // This process cannot go on with the run: another owner has it, or it could not be committed.
@@ -528,6 +564,7 @@ void EngineImpl::lose(const LiveRunPtr& run, Error why) {
 }
 
 void EngineImpl::forget(const LiveRunPtr& run) {
+  if (run->definition_->awaits_events) waits_.drop(run);
   const Lock lock(mutex_);
   if (const auto live = live_.find(run->id()); live != live_.end() && live->second == run) {
     live_.erase(live);

@@ -51,7 +51,7 @@ struct StepInfo {
   std::optional<Timestamp> ended;
   int items = -1;  // of a for_each, once started; else -1
   int items_done = 0;
-  std::string reason;  // why skipped or cancelled
+  std::string reason;  // why skipped or cancelled, or what it waits for
 };
 
 // A run's row: what lists show. A value.
@@ -67,7 +67,7 @@ struct RunInfo {
   std::vector<std::string> tags;
   std::string key;  // that it was started with
   int priority = 0;
-  std::string waiting_for;  // why it does not go on, such as a handler that is not bound
+  std::string waiting_for;  // why it does not go on: a handler that is not bound, an event
   Timestamp created;
   std::optional<Timestamp> ended;
   int steps_done = 0;   // calls completed, elements of a for_each counted each

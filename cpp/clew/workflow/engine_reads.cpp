@@ -139,13 +139,21 @@ Result<DefinitionPtr> EngineImpl::find_definition(const std::string& text) {
 std::vector<Problem> EngineImpl::check(const Definition& definition) {
   const auto registry = parts_.registry.snapshot();
   std::vector<Problem> problems;
+  const auto note = [&problems](const Step& step, std::string_view key, const Error& why) {
+    const Value* suggestion = why.find("suggestion");
+    problems.push_back({fmt::format("steps.{}.{}", step.name, key), step.line, why.message(),
+                        suggestion != nullptr ? std::string(suggestion->as_string()) : ""});
+  };
   for (const auto& step : definition.steps) {
-    if (const auto found = registry->resolve(step.call); !found) {
-      const Value* suggestion = found.error().find("suggestion");
-      problems.push_back({fmt::format("steps.{}.call", step.name), step.line,
-                          found.error().message(),
-                          suggestion != nullptr ? std::string(suggestion->as_string()) : ""});
+    if (step.on_event) {
+      const auto type = parts_.broker.catalog().find(step.on_event->type_text);
+      const bool is_named = type || type.error().code() == Code::ambiguous;  // any version will do
+      const Value* declared = definition.document.find("steps")->find(step.name)->find("on_event");
+      const auto* key = declared->is_string() ? "on_event" : "on_event.type";
+      if (!is_named) note(step, key, type.error());
     }
+    if (!step.has_call()) continue;
+    if (const auto found = registry->resolve(step.call); !found) note(step, "call", found.error());
   }
   return problems;
 }

@@ -46,8 +46,8 @@ Result<RunInfo> LiveRun::info() {
     info.failed_step = state_.failed_step;
     info.ended = state_.ended;
   } else {
-    info.status = waiting_for_.empty() ? RunStatus::running : RunStatus::waiting;
-    info.waiting_for = waiting_for_;
+    info.waiting_for = waiting_for_.empty() ? describe_waits(*definition_, state_) : waiting_for_;
+    info.status = info.waiting_for.empty() ? RunStatus::running : RunStatus::waiting;
   }
   count_steps(*definition_, state_, info);
   return info;

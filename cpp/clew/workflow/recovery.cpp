@@ -355,6 +355,11 @@ bool EngineImpl::bind(LiveRun& run, const Value& pins, std::string& missing) {
   std::vector<CapabilityPtr> capabilities;
   std::vector<StepTraits> traits;
   for (const auto& step : run.definition_->steps) {
+    if (!step.has_call()) {
+      traits.emplace_back();
+      capabilities.emplace_back();
+      continue;
+    }
     // What a run has begun with it ends with, even when that version was retired since.
     const Value* pin = pins.find(step.name);
     const auto reference =
@@ -392,6 +397,7 @@ bool EngineImpl::stop(bool drain, Timestamp deadline) {
   }
   keeper_wake_.notify_all();
   keeper_.join();
+  waits_.stop();
 
   bool idle = !drain || await_quiet(true, deadline);
   withdraw_all();

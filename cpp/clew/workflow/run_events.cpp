@@ -14,10 +14,11 @@ using store::Transaction;
 
 // Every type that an event of a run may have; a RunEvent's type points into this list.
 constexpr auto types = std::to_array<std::string_view>(
-    {"run.started",    "run.completed",    "run.failed",     "run.cancelled", "run.unknown",
-     "step.started",   "step.completed",   "step.retrying",  "step.failed",   "step.interrupted",
-     "step.withdrawn", "step.skipped",     "step.cancelled", "item.started",  "item.completed",
-     "item.retrying",  "item.interrupted", "item.withdrawn", "item.failed",   "item.cancelled"});
+    {"run.started",    "run.completed",  "run.failed",     "run.cancelled",    "run.unknown",
+     "step.started",   "step.completed", "step.retrying",  "step.failed",      "step.interrupted",
+     "step.withdrawn", "step.skipped",   "step.cancelled", "step.waiting",     "step.event",
+     "item.started",   "item.completed", "item.retrying",  "item.interrupted", "item.withdrawn",
+     "item.failed",    "item.cancelled"});
 
 Error corrupt_event(const store::StreamEvent& event, std::string_view what) {
   return error(Code::corrupt, "event {} ({}) of a run {}", event.seq, event.type, what);

@@ -3,6 +3,7 @@
 //   engine.cpp     starting, deciding, committing, calling: the life of a live run
 //   engine_reads.cpp  finding runs and definitions, lists, checks, counters
 //   recovery.cpp   leases: staying alive, adopting runs, handing them back
+//   event_waits.cpp  showing events to the steps that wait for them
 //   live_run.cpp   how users see a run that this process owns
 //   stored_run.cpp how they see one that it does not own
 #pragma once
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "clew/base/threads.hpp"
+#include "clew/workflow/detail/event_waits.hpp"
 #include "clew/workflow/detail/live_run.hpp"
 
 namespace clew::workflow {
@@ -95,6 +97,8 @@ class EngineImpl final : public Engine {
   void withdraw(const LiveRunPtr& run, const CallCommand& command);
   void call_ended(const LiveRunPtr& run, const CallCommand& command, const InvocationPtr& call);
   void wake_at(const LiveRunPtr& run, const WakeCommand& wake);
+  void await_event(const LiveRunPtr& run, const WaitCommand& wait);
+  bool tell(const LiveRunPtr& run, int step, const Stimulus& stimulus);
   void lose(const LiveRunPtr& run, Error why);
   void forget(const LiveRunPtr& run);
   // --- engine_reads.cpp ---
@@ -148,6 +152,8 @@ class EngineImpl final : public Engine {
   std::map<std::int64_t, Error> unreadable_ CLEW_GUARDED_BY(mutex_);  // by number
   std::uint64_t adoptions_ CLEW_GUARDED_BY(mutex_) = 1;
   Condition adopted_here_;  // or closed
+
+  EventWaits waits_;
 
   Mutex keeper_mutex_;
   Condition keeper_wake_;
