@@ -116,6 +116,18 @@ py::dict register_contract(const Self& self, const Value& contract, const std::s
   return to_dict(add(*self.core(), contract, nullptr, placing(scope, workspace)));
 }
 
+// A capability that a workflow carries out.
+py::dict register_workflow(const Self& self, const Value& contract,
+                           const std::shared_ptr<workflow::Definition>& definition,
+                           const std::string& scope, const std::string& workspace) {
+  auto where = placing(scope, workspace);
+  auto& runtime = self.core()->runtime();
+  return to_dict(without_gil([&] {
+    auto made = unwrap(Contract::from_document(contract));
+    return unwrap(runtime.add_workflow(std::move(made), definition, std::move(where)));
+  }));
+}
+
 py::dict register_native(const Self& self, const Value& contract, const std::string& function,
                          const std::string& scope, const std::string& workspace) {
   auto handler = unwrap(make_native_handler(function, self.core()->runtime().env()));
@@ -241,6 +253,8 @@ void define_capabilities(Class& runtime) {
            "encode"_a = py::none(), "fingerprint"_a = "", "scope"_a = "public", "workspace"_a = "")
       .def("register_contract", register_contract, "contract"_a, py::kw_only(),
            "scope"_a = "public", "workspace"_a = "")
+      .def("register_workflow", register_workflow, "contract"_a, "definition"_a.none(false),
+           py::kw_only(), "scope"_a = "public", "workspace"_a = "")
       .def("register_native", register_native, "contract"_a, "function"_a, py::kw_only(),
            "scope"_a = "public", "workspace"_a = "")
       .def("set_lifecycle", set_lifecycle, "ref"_a, "lifecycle"_a, py::kw_only(),

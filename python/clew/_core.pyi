@@ -113,7 +113,8 @@ class Definition:
     @property
     def document(self) -> dict[str, Any]: ...
     def steps(self) -> list[dict[str, Any]]:
-        """Return the steps: ``name, call, after`` (names of all dependencies), ``for_each`` (bool), ``line``."""
+        """Return the steps: ``name, call, on_event`` (both possibly None), ``after`` (names of all
+        dependencies), ``for_each`` (bool), ``line``."""
 
 Problem: TypeAlias = dict[str, Any]
 """``path, line, message, suggestion``; line 0 when unknown, suggestion possibly empty."""
@@ -301,10 +302,10 @@ class Run:
     ]: ...
     def info(self) -> dict[str, Any]:
         """Return ``id, workflow, version, status, input, output, error, failed_step, tags, key,
-        priority, waiting_for, created, ended, steps_done, steps_total``.
+        workspace, priority, waiting_for, created, ended, steps_done, steps_total``.
 
-        ``error`` is None or a dict of ``code, message, context, retryable``; ``failed_step``, ``key``
-        and ``waiting_for`` are None when there is nothing to say.
+        ``error`` is None or a dict of ``code, message, context, retryable``; ``failed_step``, ``key``,
+        ``workspace`` and ``waiting_for`` are None when there is nothing to say.
         """
     def steps(self) -> list[dict[str, Any]]:
         """Return ``id, status, attempts, output, error, started, ended, items, items_done, reason``
@@ -434,6 +435,16 @@ class Runtime:
     ) -> dict[str, Any]:
         """Register a contract document without a handler."""
 
+    def register_workflow(
+        self,
+        contract: Mapping[str, Any],
+        definition: Definition,
+        *,
+        scope: str = "public",
+        workspace: str = "",
+    ) -> dict[str, Any]:
+        """Register a contract document that a workflow carries out; that is published."""
+
     def register_native(
         self,
         contract: Mapping[str, Any],
@@ -548,6 +559,7 @@ class Runtime:
         priority: int = 0,
         tags: Sequence[str] = (),
         durability: Literal["sync", "relaxed"] | None = None,
+        workspace: str = "",
     ) -> Run:
         """Start a durable run of a definition or of a published workflow (a reference)."""
 
@@ -562,6 +574,7 @@ class Runtime:
         priority: int = 0,
         tags: Sequence[str] = (),
         durability: Literal["sync", "relaxed"] | None = None,
+        workspace: str = "",
     ) -> None:
         """The same without blocking: calls the ring when `_started` has the answer."""
     def _started(self, ring: _Ring) -> Run:
@@ -576,6 +589,7 @@ class Runtime:
         status: str | None = None,
         workflow: str | None = None,
         tag: str | None = None,
+        workspace: str | None = None,
         limit: int = 100,
         cursor: str | None = None,
     ) -> tuple[list[dict[str, Any]], str | None]:
@@ -583,8 +597,8 @@ class Runtime:
 
     def publish_workflow(self, definition: Definition) -> None: ...
     def find_workflow(self, ref: str) -> Definition: ...
-    def check(self, definition: Definition) -> list[Problem]:
-        """Return what is wrong with a definition in this runtime, such as unknown capabilities."""
+    def check(self, definition: Definition, workspace: str = "") -> list[Problem]:
+        """Return what is wrong with a definition here: unknown capabilities and event types."""
 
     # events
 

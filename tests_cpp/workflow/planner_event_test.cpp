@@ -41,7 +41,7 @@ EventPtr event(Cursor cursor, std::string_view data, Timestamp time = {1'000}) {
 }
 
 Decision start(World& world, std::string_view input = "{}") {
-  return world.give(Start{json(input), Value(), 7});
+  return world.give(Start{json(input), Value(), Value(), 7});
 }
 // A world in which `ship` waits since the instant 1000.
 World waiting() {

@@ -54,7 +54,8 @@ EngineImpl::EngineImpl(EngineParts parts, EngineOptions options, store::OwnerId 
       waits_(parts.broker, parts.env.clock(), !parts.database.is_memory(),
              [this](const LiveRunPtr& run, int step, const Stimulus& stimulus) {
                return tell(run, step, stimulus);
-             }) {}
+             }),
+      composites_(std::make_shared<WorkflowExecutor>(*this, parts.pool)) {}
 
 EngineImpl::~EngineImpl() { stop(false, parts_.env.clock().now()); }
 
@@ -97,12 +98,13 @@ Result<void> EngineImpl::prepare(StartRequest& request) {
   if (request.key.size() > 200) {
     return invalid_input("key", request.key, "at most 200 characters");
   }
-  if (auto problems = check(*request.definition); !problems.empty()) {
+  CLEW_TRY(check_workspace(request.workspace));
+  if (auto problems = check(*request.definition, request.workspace); !problems.empty()) {
     const auto registry = parts_.registry.snapshot();
     auto code = Code::not_found;
     for (const auto& step : request.definition->steps) {
       if (!step.has_call()) continue;
-      const auto found = registry->resolve(step.call);
+      const auto found = registry->resolve(step.call, {request.workspace});
       if (found) continue;
       code = found.error().code();
       break;
@@ -126,26 +128,15 @@ Result<LiveRunPtr> EngineImpl::plan_start(StartRequest& request) {
   row.info.input = request.input;
   row.info.tags = request.tags;
   row.info.key = request.key;
+  row.info.workspace = request.workspace;
   row.info.priority = request.priority;
   row.info.created = now;
   auto run = std::make_shared<LiveRun>(*this, std::move(row), request.definition, store::Lease{});
 
-  std::vector<Member> pins;
-  const auto registry = parts_.registry.snapshot();
-  for (const auto& step : request.definition->steps) {
-    if (!step.has_call()) {
-      run->traits_.emplace_back();
-      run->capabilities_.emplace_back();
-      continue;
-    }
-    CLEW_TRY(auto capability, registry->resolve(step.call));
-    pins.push_back({step.name, Value(fmt::format("{}@{}", capability->contract.id,
-                                                 capability->version_text))});
-    run->traits_.push_back(
-        {capability->contract.effect, step.retry.value_or(capability->contract.retry)});
-    run->capabilities_.push_back(std::move(capability));
-  }
-  Start start{request.input, Value::object(std::move(pins))};
+  run->way_.insert(run->way_.begin(), request.above.begin(), request.above.end());
+
+  Start start{request.input};
+  CLEW_TRY(pin(*run, start));
   if (run->definition_->awaits_events) {
     CLEW_TRY(start.events_after, parts_.broker.newest());
   }
@@ -153,6 +144,30 @@ Result<LiveRunPtr> EngineImpl::plan_start(StartRequest& request) {
   auto decision = decide(*run->definition_, run->state_, run->traits_, start, now);
   gather(*run, std::move(decision), run->next_);
   return run;
+}
+
+// Settles which capabilities the run will call, and with which content.
+Result<void> EngineImpl::pin(LiveRun& run, Start& start) {
+  std::vector<Member> pins;
+  std::map<std::string, std::string> lock;
+  const auto registry = parts_.registry.snapshot();
+  for (const auto& step : run.definition_->steps) {
+    CapabilityPtr capability;
+    if (step.has_call()) {
+      CLEW_TRY(capability, registry->resolve(step.call, {run.row_.info.workspace}));
+      pins.push_back({step.name, Value(capability->reference())});
+      lock[capability->reference()] = lock_digest(*capability);
+      CLEW_TRY(const auto needed, registry->dependencies(*capability));
+      for (const auto& each : needed) lock[each->reference()] = lock_digest(*each);
+    }
+    run.traits_.push_back(traits_of(step, capability.get()));
+    run.capabilities_.push_back(std::move(capability));
+  }
+  std::vector<Member> locked;
+  for (auto& [reference, digest] : lock) locked.push_back({reference, Value(digest)});
+  start.pins = Value::object(std::move(pins));
+  start.lock = Value::object(std::move(locked));
+  return {};
 }
 
 void EngineImpl::commit_start(const LiveRunPtr& run, std::shared_ptr<Batch> batch,
@@ -175,9 +190,9 @@ void EngineImpl::commit_start(const LiveRunPtr& run, std::shared_ptr<Batch> batc
   }
   auto apply = [this, run, batch, plan](store::Transaction& tx) -> Result<void> {
     const auto& row = run->row_;
-    CLEW_TRY(plan->number,
-             insert_run(tx, {row.info.id, run->definition_.get(), plan->input, plan->tags,
-                             row.info.priority, row.durability, row.info.created, row.info.key}));
+    CLEW_TRY(plan->number, insert_run(tx, {row.info.id, run->definition_.get(), plan->input,
+                                           plan->tags, row.info.priority, row.durability,
+                                           row.info.created, row.info.key, row.info.workspace}));
     if (!plan->number) return {};
     if (plan->keep) CLEW_TRY(keep_definition(tx, *run->definition_));
     CLEW_TRY(plan->lease, store::make_lease(tx, {run_kind, *plan->number}, owner_.load()));
@@ -212,10 +227,15 @@ Result<RunPtr> EngineImpl::same_run(const StartRequest& request) {
   auto found = request.id.empty() ? Result<RunPtr>(RunPtr()) : find(request.id);
   if (!found && found.error().code() != Code::not_found) return found;
   if (!found || !*found) {
-    CLEW_TRY(found, find_by_key(request.definition->name, request.key));
+    CLEW_TRY(found, find_by_key(request));
   }
   const RunPtr& run = *found;
   CLEW_TRY(const auto info, run->info());
+  if (info.workspace != request.workspace) {  // and more of it is nobody's business here
+    return error(Code::conflict, "another workspace has a run \"{}\"", request.id)
+        .with("run", request.id)
+        .with("path", "id");
+  }
   const auto differs = [&](std::string_view path, const Value& stored, const Value& given) {
     return error(Code::conflict, "run \"{}\" was started with other content: {} is {}, not {}",
                  run->id(), path, preview(stored), preview(given))

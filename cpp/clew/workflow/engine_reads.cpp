@@ -27,10 +27,12 @@ Result<RunPtr> EngineImpl::find(const std::string& id) {
   return run;
 }
 
-Result<RunPtr> EngineImpl::find_by_key(const std::string& workflow, const std::string& key) {
-  CLEW_TRY(auto run,
-           find_stored([&](store::Transaction& tx) { return find_run_by_key(tx, workflow, key); }));
-  if (!run) return error(Code::not_found, "no run of {} has the key \"{}\"", workflow, key);
+Result<RunPtr> EngineImpl::find_by_key(const StartRequest& request) {
+  const auto& workflow = request.definition->name;
+  CLEW_TRY(auto run, find_stored([&](store::Transaction& tx) {
+             return find_run_by_key(tx, {request.workspace, workflow, request.key});
+           }));
+  if (!run) return error(Code::not_found, "no run of {} has the key \"{}\"", workflow, request.key);
   if (auto live = find_live(run->id())) return RunPtr(live);
   return run;
 }
@@ -136,7 +138,21 @@ Result<DefinitionPtr> EngineImpl::find_definition(const std::string& text) {
   return found;
 }
 
-std::vector<Problem> EngineImpl::check(const Definition& definition) {
+Result<DefinitionPtr> EngineImpl::kept_definition(const std::string& digest) {
+  DefinitionPtr definition;
+  CLEW_TRY(parts_.database.read([&](store::Transaction& tx) -> Result<void> {
+    CLEW_TRY(definition, load_definition(tx, digest));
+    return {};
+  }));
+  return definition;
+}
+
+std::vector<std::string> EngineImpl::way_to(const std::string& run) {
+  const auto live = find_live(run);
+  return live ? live->way_ : std::vector<std::string>();
+}
+
+std::vector<Problem> EngineImpl::check(const Definition& definition, const std::string& workspace) {
   const auto registry = parts_.registry.snapshot();
   std::vector<Problem> problems;
   const auto note = [&problems](const Step& step, std::string_view key, const Error& why) {
@@ -153,7 +169,8 @@ std::vector<Problem> EngineImpl::check(const Definition& definition) {
       if (!is_named) note(step, key, type.error());
     }
     if (!step.has_call()) continue;
-    if (const auto found = registry->resolve(step.call); !found) note(step, "call", found.error());
+    if (const auto found = registry->resolve(step.call, {workspace}); !found)
+      note(step, "call", found.error());
   }
   return problems;
 }

@@ -9,6 +9,7 @@ LiveRun::LiveRun(EngineImpl& engine, RunRow row, DefinitionPtr definition, store
       row_(std::move(row)),
       definition_(std::move(definition)),
       lease_(lease),
+      way_({fmt::format("{}@{}", definition_->name, definition_->version_text)}),
       state_(initial_state(*definition_)) {}
 
 // Asks whoever has the run now, when this object does not any more: another process, or this one

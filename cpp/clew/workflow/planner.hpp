@@ -44,12 +44,11 @@ bool is_terminal(RunStatus status);
 bool is_terminal(StepStatus status);
 
 // A fact about a run. Stored as (type, step, data); `data` holds what else the type needs.
-//   run.started {input, pins, events_after?}   run.completed {output}   run.failed {error, step}
-//   run.cancelled {reason}      run.unknown {step, item?, error}
-//   (the step of run.* is a name; it is absent where the run's output is what failed)
-//   step.started {attempt} or, for a for_each, {items: n}
-//   step.completed {attempt, output} or, for a for_each, {} (its output is the items' outputs)
-//   step.retrying {attempt, error, due_us}   step.failed {attempt?, error}
+//   run.started {input, pins, lock?, events_after?}   run.completed {output}   run.failed {error,
+//   step} run.cancelled {reason}      run.unknown {step, item?, error} (the step of run.* is a
+//   name; it is absent where the run's output is what failed) step.started {attempt} or, for a
+//   for_each, {items: n} step.completed {attempt, output} or, for a for_each, {} (its output is the
+//   items' outputs) step.retrying {attempt, error, due_us}   step.failed {attempt?, error}
 //   step.interrupted {attempt}  (its process died; the attempt is made again)
 //   step.withdrawn {attempt}    (taken back before its handler was entered: it does not count)
 //   step.skipped {reason}       step.cancelled {reason}
@@ -116,7 +115,8 @@ Result<void> apply(const Definition& definition, RunState& state, const RunEvent
 // --- What asks for a decision ---
 struct Start {
   Value input;
-  Value pins;                            // step → exact reference
+  Value pins{};  // step → exact reference
+  Value lock{};  // exact reference → digest, of those and of all that they need; null: unknown
   std::optional<Cursor> events_after{};  // given when some step waits for an event
 };
 struct AttemptFinished {

@@ -60,6 +60,7 @@ class Decider {
   void on(const Start& start) {
     if (state_.status != RunStatus::pending) return;
     Members started = {{"input", start.input}, {"pins", start.pins}};
+    if (!start.lock.is_null()) started.push_back({"lock", start.lock});
     if (start.events_after) started.push_back({"events_after", *start.events_after});
     emit("run.started", {}, std::move(started));
     events_after_ = start.events_after.value_or(0);

@@ -76,6 +76,7 @@ class LiveRun final : public Run, public std::enable_shared_from_this<LiveRun> {
   store::Lease lease_;                       // set before anything else sees the run
   std::vector<CapabilityPtr> capabilities_;  // by step; set once bound
   std::vector<StepTraits> traits_;
+  std::vector<std::string> way_;  // what it lies within, and itself
 
   Mutex mutex_;
   Condition changed_;  // a commit; apart, so that it wakes nobody who waits for the end
