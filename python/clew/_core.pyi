@@ -113,8 +113,7 @@ class Definition:
     @property
     def document(self) -> dict[str, Any]: ...
     def steps(self) -> list[dict[str, Any]]:
-        """Return the steps: ``name, call, on_event`` (both possibly None), ``after`` (names of all
-        dependencies), ``for_each`` (bool), ``line``."""
+        """Return ``name, call, on_event`` (None when absent), ``after, for_each`` (bool), ``line``."""
 
 Problem: TypeAlias = dict[str, Any]
 """``path, line, message, suggestion``; line 0 when unknown, suggestion possibly empty."""
@@ -431,19 +430,14 @@ class Runtime:
     ) -> tuple[dict[str, Any], str]:
         """Register a WebAssembly module; the registration and a warning, or an empty text."""
     def register_contract(
-        self, contract: Mapping[str, Any], *, scope: str = "public", workspace: str = ""
-    ) -> dict[str, Any]:
-        """Register a contract document without a handler."""
-
-    def register_workflow(
         self,
         contract: Mapping[str, Any],
-        definition: Definition,
+        workflow: Definition | None = None,
         *,
         scope: str = "public",
         workspace: str = "",
     ) -> dict[str, Any]:
-        """Register a contract document that a workflow carries out; that is published."""
+        """Register a contract document that a workflow carries out, or one without a handler."""
 
     def register_native(
         self,

@@ -75,9 +75,9 @@ class Registering:
                 ``{``, else a path.
             handler: The function that carries it out. None for a contract alone: calls are refused
                 as `Unavailable`, and runs wait, until a handler is registered under it.
-            workflow: Instead of a handler, the workflow that carries it out, as for `Runtime.start`:
-                a call is a run of it. It is published, and kept with the contract, so that the
-                capability is there again after a restart.
+            workflow: Instead of a handler, the workflow that carries it out, as for
+                `Runtime.start`: a call is a run of it. It is published, and kept with the contract,
+                so that the capability is there again after a restart.
             scope: As for `register`.
 
         Raises:
@@ -323,7 +323,7 @@ class Registering:
         definition = definition_of(workflow)
         if isinstance(definition, str):
             definition = self._core.find_workflow(definition)
-        made = self._core.register_workflow(
+        made = self._core.register_contract(
             document, definition, scope=scope, workspace=self._workspace
         )
         return Registration(**made)

@@ -20,10 +20,10 @@ __all__ = ["Workspace"]
 
 
 class Workspace(Registering):
-    """The capabilities and runs of one tenant. Those of others, and the runtime's, are not seen here.
+    """The capabilities and runs of one tenant. Those of others, and the runtime's, are not seen.
 
-    Handlers call within their own workspace, and so do the steps of runs. Everything else (threads, store, traces) is the
-    runtime's. What `Runtime.workspace` returns; thread-safe.
+    Handlers call within their own workspace, and so do the steps of runs. Everything else
+    (threads, store, traces) is the runtime's. What `Runtime.workspace` returns; thread-safe.
 
     Example:
         >>> acme = rt.workspace("acme")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ PATIENCE = 20
 CONTRACT = {
     "id": "text.report",
     "version": "1.0.0",
-    "inputs": {"schema": {"type": "object", "required": ["doc"]}},
+    "inputs": {"type": "object", "required": ["doc"]},
 }
 REPORT = {
     "workflow": "text.reporting",
@@ -37,6 +38,16 @@ def one_step(call: str, name: str = "text.outer", **more: Any) -> dict[str, Any]
         "steps": {"only": step},
         "output": "{{ steps.only.output }}",
     }
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for what nothing tells of, such as that a run was adopted."""
+    pause = threading.Event()
+    for _ in range(PATIENCE * 1000):
+        if holds():
+            return
+        pause.wait(0.001)
+    raise AssertionError("it never came to be")
 
 
 def prepare(rt: Any) -> Any:
@@ -96,7 +107,7 @@ def test_an_output_that_does_not_fit_the_contract_fails_the_call(rt: clew.Runtim
     contract = {
         "id": "text.strict",
         "version": "1.0.0",
-        "outputs": {"schema": {"type": "string"}},
+        "outputs": {"type": "string"},
     }
     rt.register_contract(contract, workflow="text.reporting@^1")
     with pytest.raises(clew.ClewError, match="output"):
@@ -152,7 +163,9 @@ def test_an_idempotency_key_makes_one_run(rt: clew.Runtime) -> None:
 
 def test_what_reaches_itself_ends_with_the_way(rt: clew.Runtime) -> None:
     rt.register_contract({"id": "text.a", "version": "1.0.0"}, lambda: None)
-    rt.register_contract({"id": "text.b", "version": "1.0.0"}, workflow=one_step("text.a", "flow.b"))
+    rt.register_contract(
+        {"id": "text.b", "version": "1.0.0"}, workflow=one_step("text.a", "flow.b")
+    )
     again = {"id": "text.a", "version": "1.1.0"}
     rt.register_contract(again, workflow=one_step("text.b", "flow.a"))
     rt.set_lifecycle("text.a@1.0.0", "retired")
@@ -223,7 +236,8 @@ def test_closing_lets_a_call_end_and_leaves_a_long_one_to_the_next(tmp_path: Pat
         rt.events.define("a.b@1.0.0")
         rt.register_contract({"id": "text.w", "version": "1.0.0"}, workflow=waiting)
         run = rt.start(one_step("text.w"), {}, id="o")
-        inner = next(e for e in iter(lambda: rt.runs(workflow="flow.w"), None) if len(e))[0]
+        until(lambda: len(rt.runs(workflow="flow.w")) == 1)
+        inner = rt.runs(workflow="flow.w")[0]
         assert inner.id == "o/only#1"
         rt.close(drain=False)
     with clew.Runtime(store) as rt:
@@ -357,11 +371,11 @@ def test_a_run_waits_visibly_while_what_it_needs_is_another(
         changed = rt.register_contract(dependency, lambda: 2)
         rt.register_contract(pinned, lambda: 2)
         rt.publish("a.b", 1, correlation_id=run)
+        until(lambda: rt.stats()["runs"]["waiting_for_handlers"] == 1)
         assert rt.run(run).status == "waiting"
         why = rt.run(run).info.waiting_for or ""
         assert why.startswith("capability lock.y@1.0.0 is another one: its digest is ")
         assert changed.digest[:12] in why
-        assert rt.stats()["runs"]["waiting_for_handlers"] == 1
     with clew.Runtime(store) as rt:
         for contract in needs("The first words of it."):
             rt.register_contract(contract, lambda: 3)
@@ -408,7 +422,7 @@ def test_an_input_that_does_not_fit_never_enters_the_handler(clew_runtime: clew.
     contract = {
         "id": "text.typed",
         "version": "1.0.0",
-        "inputs": {"schema": {"type": "object", "properties": {"n": {"type": "integer"}}}},
+        "inputs": {"type": "object", "properties": {"n": {"type": "integer"}}},
     }
     clew_runtime.register_contract(contract, lambda n: entered.append(n))
     run = clew_runtime.start(one_step("text.typed"), {"n": "one"})

@@ -21,7 +21,10 @@ def flow(on_event: Any, *, call: bool = True, **more: Any) -> dict[str, Any]:
     return {
         "workflow": "shop.order",
         "version": "1.0.0",
-        "steps": {"pay": {"call": "shop.pay@^1", "with": {"emits": "{{ input.emits }}"}}, "ship": ship},
+        "steps": {
+            "pay": {"call": "shop.pay@^1", "with": {"emits": "{{ input.emits }}"}},
+            "ship": ship,
+        },
         "output": "{{ steps.ship.output }}",
         **more,
     }
@@ -207,7 +210,9 @@ def test_a_deadline_is_over_at_its_instant(clew_no_leaks: None, late: int, statu
 def test_a_wait_goes_on_after_a_restart(tmp_path: Path, clew_no_leaks: None) -> None:
     store = tmp_path / "work.db"
     with clew.Runtime(store) as rt:
-        run = prepare(rt).start(flow({**ANY, "where": "{{ event.data.amount > 1 }}"}), {"emits": []})
+        run = prepare(rt).start(
+            flow({**ANY, "where": "{{ event.data.amount > 1 }}"}), {"emits": []}
+        )
         await_wait(run)
         rt.publish("shop.settled@1.0.0", {"amount": 1})
     with clew.Runtime(store, start=False) as rt:  # nobody goes on with it, and yet it is published
@@ -234,7 +239,9 @@ def test_events_that_are_gone_fail_the_step_and_say_so(tmp_path: Path) -> None:
     store = tmp_path / "work.db"
     limits = {"events_max": 4}
     with clew.Runtime(store, limits=limits) as rt:
-        run = prepare(rt).start(flow({**ANY, "where": "{{ event.data.amount > 99 }}"}), {"emits": []})
+        run = prepare(rt).start(
+            flow({**ANY, "where": "{{ event.data.amount > 99 }}"}), {"emits": []}
+        )
         await_wait(run)
     with clew.Runtime(store, limits=limits, start=False) as rt:
         for amount in range(10):
@@ -252,7 +259,9 @@ def test_what_a_run_has_passed_over_it_may_lose(tmp_path: Path) -> None:
     store = tmp_path / "work.db"
     limits = {"events_max": 8}
     with clew.Runtime(store, limits=limits) as rt:
-        run = prepare(rt).start(flow({**ANY, "where": "{{ event.data.amount > 99 }}"}), {"emits": []})
+        run = prepare(rt).start(
+            flow({**ANY, "where": "{{ event.data.amount > 99 }}"}), {"emits": []}
+        )
         await_wait(run)
         for amount in range(40):
             rt.publish("shop.settled@1.0.0", {"amount": amount})

@@ -40,7 +40,10 @@ OUTER: dict[str, Any] = {
             "call": "edge.sum",
             "with": {"n": "{{ event.data }}"},
         },
-        "again": {"after": "tell", "on_event": {"type": "edge.told", "where": "{{ event.data > 3 }}"}},
+        "again": {
+            "after": "tell",
+            "on_event": {"type": "edge.told", "where": "{{ event.data > 3 }}"},
+        },
     },
     "output": {"sum": "{{ steps.sum.output }}", "event": "{{ steps.again.output.data }}"},
 }
