@@ -11,10 +11,11 @@ from clew import _core
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/json-schema.md"
 # Every format of the standard, with a text that is none of them.
-FORMATS = (
-    "date date-time duration email hostname idn-email idn-hostname ipv4 ipv6 iri iri-reference "
-    "json-pointer regex relative-json-pointer time uri uri-reference uri-template uuid"
-).split()
+FORMATS = [
+    "date", "date-time", "duration", "email", "hostname", "idn-email", "idn-hostname", "ipv4",
+    "ipv6", "iri", "iri-reference", "json-pointer", "regex", "relative-json-pointer", "time",
+    "uri", "uri-reference", "uri-template", "uuid",
+]  # fmt: skip
 NONE_OF_THEM = "\\ {("
 
 
