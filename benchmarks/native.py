@@ -3,9 +3,9 @@
 Hypothesis: a call from C++ costs well under a microsecond where its caller stands, so that four
 callers make five times as many, at least, as four callers of a router in Rust that writes a trace
 (ten times is the aim); the same where calls are handed to a pool of four. An event in memory costs
-at most half of what its broker needs, a sixth the aim. A look-up among 10,000
-capabilities takes at most 200 ns, half of it the aim. Guests of WebAssembly share nothing that is
-written to, so that a second core adds half its worth at least, nine tenths the aim.
+at most half of what its broker needs, a sixth the aim. A look-up among 10,000 capabilities takes at
+most 200 ns, half of it the aim. Guests of WebAssembly share nothing that is written to, so that a
+second core adds half its worth at least, nine tenths the aim.
 
 What is *recorded* was measured once, on a machine of this kind: the executor, router and trace
 sources of Traverse 0.9.1, release build, made 140,000 to 267,000 native calls a second with four
