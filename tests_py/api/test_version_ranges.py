@@ -7,7 +7,7 @@ releases, where the core compares number by number.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import clew
@@ -114,11 +114,15 @@ def is_range(parts: list[Comparator]) -> bool:
     return len(parts) > 1 or bool(parts[0].operator or parts[0].wildcards)
 
 
+def named(version: str) -> Callable[[], str]:
+    return lambda: version
+
+
 @pytest.fixture(scope="module")
 def versions() -> Iterator[clew.Runtime]:
     with clew.Runtime() as rt:
         for version in VERSIONS:
-            rt.register_contract({"id": "a.b", "version": version}, lambda: None)
+            rt.register_contract({"id": "a.b", "version": version}, named(version))
         yield rt
 
 
@@ -143,7 +147,9 @@ def satisfied(rt: clew.Runtime, wanted: str) -> list[str]:
 def test_a_range_takes_what_the_model_takes_and_resolves_to_its_highest(
     versions: clew.Runtime, parts: list[Comparator], separator: str
 ) -> None:
-    taken = satisfied(versions, separator.join(map(str, parts)))
+    wanted = separator.join(map(str, parts))
+    taken = satisfied(versions, wanted)
     expected = [version for version in VERSIONS if matches(parts, version)]
     assert sorted(taken) == sorted(expected)
+    assert all(versions.execute(f"a.b@{wanted}") == version for version in taken[:1])
     assert taken[:1] == sorted(expected, key=lambda version: precedence(*split(version)))[-1:]

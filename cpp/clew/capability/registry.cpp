@@ -264,6 +264,15 @@ Result<CapabilityPtr> RegistrySnapshot::resolve(const std::string& reference,
 
 Result<CapabilityPtr> RegistrySnapshot::resolve(const Reference& reference,
                                                 const View& view) const {
+  const auto* versions = versions_of(reference.id, view.workspace);
+  if (versions != nullptr && reference.kind != Reference::Kind::bare) {
+    Judge judge(*versions, reference, view);  // the highest comes first: no need to look on
+    const Capability* before = nullptr;
+    for (const auto& capability : *versions) {
+      if (judge.objection(*capability, before).empty()) return capability;
+      before = capability.get();
+    }
+  }
   CLEW_TRY(auto resolution, explain(reference, view));
   return std::move(resolution.capability);
 }
