@@ -105,6 +105,9 @@ class Context:
     @property
     def trace_id(self) -> str: ...
     @property
+    def traceparent(self) -> str:
+        """What to hand to other processes, as W3C Trace Context has it."""
+    @property
     def run_id(self) -> str | None: ...
     @property
     def step(self) -> str | None: ...

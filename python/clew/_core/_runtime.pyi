@@ -99,6 +99,7 @@ class Runtime:
         function: Callable[..., Any],
         version: str,
         timeout: Duration | None = None,
+        context: str = "",
     ) -> None:
         """Bind a connector: ``function(request=…)`` returns the response."""
 
@@ -172,6 +173,7 @@ class Runtime:
         idempotency_key: str | None = None,
         target: str | None = None,
         correlation_id: str | None = None,
+        traceparent: str | None = None,
         priority: int = 0,
         workspace: str | None = None,
     ) -> Json:
@@ -187,6 +189,7 @@ class Runtime:
         idempotency_key: str | None = None,
         target: str | None = None,
         correlation_id: str | None = None,
+        traceparent: str | None = None,
         priority: int = 0,
         workspace: str | None = None,
     ) -> Call:
@@ -202,6 +205,7 @@ class Runtime:
         idempotency_key: str | None = None,
         target: str | None = None,
         correlation_id: str | None = None,
+        traceparent: str | None = None,
         priority: int = 0,
         workspace: str | None = None,
         durable: bool = False,
