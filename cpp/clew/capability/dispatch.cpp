@@ -73,7 +73,8 @@ class DispatcherImpl final : public Dispatcher {
     if (invocation->begun_.load(std::memory_order_relaxed)) return false;
     if (invocation->keyed_ && !invocation->claimed_.load(std::memory_order_relaxed)) return false;
     ThreadPool* const own = invocation->executor_->own_slots();
-    const auto slot = (own != nullptr ? *own : parts_.pool).try_enter(invocation->limit());
+    const auto slot =
+        (own != nullptr ? *own : parts_.pool).try_enter(invocation->limit(), invocation->tenant());
     if (!slot || !invocation->executor_->run_here(invocation)) return false;
     core_->inline_calls.fetch_add(1, std::memory_order_relaxed);
     return invocation->ended();
@@ -176,6 +177,8 @@ class DispatcherImpl final : public Dispatcher {
                parts_.registry.snapshot()->resolve(call.record_.reference, view_of(call, request)));
     }
     const Capability& capability = *call.record_.capability;
+    call.tenant_ =
+        capability.tenant == 0 && call.parent_ ? call.parent_->tenant_ : capability.tenant;
     if (!call.input_.is_object()) {
       return invalid_input("input", call.input_, "an object of arguments");
     }
@@ -246,7 +249,11 @@ class DispatcherImpl final : public Dispatcher {
                 invocation->cancel("the runtime is closing");
               }
             },
-            invocation->priority_, KeyLimit{}, invocation->unbounded_, false};
+            invocation->priority_,
+            invocation->tenant_,
+            KeyLimit{},
+            invocation->unbounded_,
+            false};
   }
   void claim(const InvocationPtr& invocation) {
     const auto again = [this, invocation] {
