@@ -31,22 +31,27 @@ import traces; traces.print_growth(sys.argv[2], int(sys.argv[3]))
 def facts(folder: Path, *, smoke: bool) -> list[Fact]:
     """Measure in an empty folder; memory in processes of their own."""
     calls = CALLS_SMOKE if smoke else CALLS
-    found = [
-        Fact(f"memory between {calls // 5:,} and {calls:,} calls, {name}", _growth(store, calls), "MiB")
-        for name, store in (("in memory", ":memory:"), ("file", str(folder / "growth.db")))
-    ]  # fmt: skip
+    found = []
+    for name, store in (("in memory", ":memory:"), ("file", str(folder / "growth.db"))):
+        what = f"memory between {calls // 5:,} and {calls:,} calls, {name}"
+        found.append(Fact(what, _growth(store, calls), "MiB"))
     with clew.Runtime(folder / "traces.db", limits={"traces_max": calls}) as rt:
-        _register(rt)
-        _call(rt, calls)
+        fill(rt, calls)
         for name, (median, slowest) in query_times(rt, 5 if smoke else 100).items():
             found.append(Fact(f"traces of {calls:,}: {name}, median", 1e3 * median, "ms"))
             found.append(Fact(f"traces of {calls:,}: {name}, p99", 1e3 * slowest, "ms"))
     return found
 
 
-def print_growth(store: str, calls: int) -> None:
+def fill(rt: clew.Runtime, calls: int) -> None:
+    """Make so many calls of three capabilities."""
+    _register(rt)
+    _call(rt, calls)
+
+
+def print_growth(store: str, calls: int, kept: int = 100_000) -> None:
     """Print by how many bytes the process grows after the first fifth of the calls."""
-    with clew.Runtime(store) as rt:
+    with clew.Runtime(store, limits={"traces_max": kept}) as rt:
         _register(rt)
         _call(rt, calls // 5)
         rt.traces(limit=1)  # what is pending is written

@@ -45,7 +45,7 @@ class Machine {
       clock_.advance(next->ends - clock_.now());
       finish(next);
     }
-    if (!tenants_.empty()) clock_.advance(end - clock_.now());
+    clock_.advance(end - clock_.now());
   }
 
   // Milliseconds of slots since the last time.
@@ -60,9 +60,6 @@ class Machine {
     }
     return shares;
   }
-  std::size_t known() const { return queue_.tenants_known(); }
-  TaskQueue& queue() { return queue_; }
-  ManualClock& clock() { return clock_; }
 
  private:
   struct Tenant {
@@ -191,65 +188,81 @@ TEST(Shares, what_a_tenant_had_alone_is_not_held_against_it) {
   EXPECT_NEAR(machine.take_shares().at(1), 200, 10);
 }
 
-// Its tasks come one by one, each a moment after the last one: it is idle again and again.
-TEST(Shares, a_short_pause_does_not_clear_what_a_tenant_had_too_much) {
-  Machine machine(1);
-  machine.keep_busy(1, always(milliseconds(1)));
-  TaskQueue& queue = machine.queue();
-  machine.run(milliseconds(10));
-  machine.take_shares();
-  int turns = 0;
-  Duration others{0};
-  for (int i = 0; i < 1000; ++i) {
-    queue.push({.call = [](Turn) {}, .tenant = 2});
-    bool was_its_turn = false;
-    while (!was_its_turn) {
-      SlotUse use;
-      auto* task = queue.pop(use);
-      task->task.call = nullptr;
-      was_its_turn = task->task.tenant == 2;
-      machine.clock().advance(was_its_turn ? milliseconds(10) : milliseconds(1));
-      if (was_its_turn) {
-        ++turns;
-      } else {
-        others += milliseconds(1);
-        machine.push(1);
-      }
-      queue.finish(task, use);
-    }
-    machine.clock().advance(Duration(10));
+// One slot and two tenants, by hand.
+class OneSlot {
+ public:
+  ~OneSlot() {
+    for (auto* task : queue_.take_all()) task->task.call = nullptr;
   }
-  EXPECT_NEAR(static_cast<double>(others.count()) / 1e3, turns * 10, 100);
+  void push(std::uint32_t tenant) {
+    queue_.push({.call = [](Turn) {}, .tenant = tenant});
+  }
+  void pass(Duration time) { clock_.advance(time); }
+  // Runs the next task, which takes so long by its tenant, and in its middle lends its slot.
+  std::uint32_t run(Duration of_first, Duration of_second, Duration lent = Duration{0}) {
+    SlotUse use;
+    auto* task = queue_.pop(use);
+    task->task.call = nullptr;
+    const auto tenant = task->task.tenant;
+    const auto takes = tenant == 1 ? of_first : of_second;
+    pass(takes / 2);
+    queue_.pause(use);
+    if (tenant == 1) pass(lent);
+    queue_.resume(use);
+    pass(takes / 2);
+    queue_.finish(task, use);
+    return tenant;
+  }
+
+ private:
+  ManualClock clock_;
+  TaskQueue queue_{clock_, 1};
+};
+
+// The second's tasks come one by one, each a moment after the last one: it is idle in between.
+TEST(Shares, a_short_pause_does_not_clear_what_a_tenant_had_too_much) {
+  OneSlot slot;
+  int firsts = 0;
+  slot.push(1);
+  for (int i = 0; i < 1000; ++i) {
+    slot.push(2);
+    while (slot.run(milliseconds(1), milliseconds(10)) == 1) {
+      ++firsts;
+      slot.push(1);
+    }
+    slot.pass(Duration(10));
+  }
+  EXPECT_NEAR(firsts, 10 * 1000, 100);
+}
+
+TEST(Shares, what_a_tenant_had_too_much_is_forgiven_in_time) {
+  OneSlot slot;
+  slot.push(1);
+  slot.push(2);
+  slot.run(seconds(10), milliseconds(1));
+  slot.run(seconds(10), milliseconds(1));
+  slot.pass(seconds(60));
+  int firsts = 0;
+  for (const std::uint32_t tenant : {2U, 1U}) slot.push(tenant);
+  for (int i = 0; i < 10; ++i) {
+    const auto tenant = slot.run(milliseconds(1), milliseconds(1));
+    firsts += tenant == 1 ? 1 : 0;
+    slot.push(tenant);
+  }
+  EXPECT_EQ(firsts, 5);
 }
 
 TEST(Shares, time_for_which_a_task_lends_its_slot_is_not_charged) {
-  ManualClock clock;
-  TaskQueue queue(clock, 1);
-  const auto run_one = [&](Duration has, Duration lends) {
-    SlotUse use;
-    auto* task = queue.pop(use);
-    task->task.call = nullptr;
-    const auto id = task->task.tenant;
-    if (id == 1) {
-      clock.advance(has / 2);
-      queue.pause(use);
-      clock.advance(lends);
-      queue.resume(use);
-      clock.advance(has / 2);
-    } else {
-      clock.advance(has);
-    }
-    queue.push({.call = [](Turn) {}, .tenant = id});
-    queue.finish(task, use);
-    return id;
-  };
-  queue.push({.call = [](Turn) {}, .tenant = 1});
-  queue.push({.call = [](Turn) {}, .tenant = 2});
-  std::map<std::uint32_t, int> turns;
-  for (int i = 0; i < 100; ++i) ++turns[run_one(milliseconds(2), milliseconds(500))];
-  EXPECT_EQ(turns[1], 50);
-  EXPECT_EQ(turns[2], 50);
-  for (auto* task : queue.take_all()) task->task.call = nullptr;
+  OneSlot slot;
+  slot.push(1);
+  slot.push(2);
+  int firsts = 0;
+  for (int i = 0; i < 100; ++i) {
+    const auto tenant = slot.run(milliseconds(2), milliseconds(2), milliseconds(500));
+    firsts += tenant == 1 ? 1 : 0;
+    slot.push(tenant);
+  }
+  EXPECT_NEAR(firsts, 50, 1);
 }
 
 TEST(Shares, tenants_take_turns_where_time_stands_still) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "clew/capability/detail/dispatch_core.hpp"
+#include "clew/capability/detail/trace_ids.hpp"
 #include "clew/capability/placement.hpp"
 
 namespace clew {
@@ -56,10 +57,7 @@ class DispatcherImpl final : public Dispatcher {
     }
     call.counted_ = true;
     call.traced_ = request.tag == nullptr;  // a step's trace goes into its run's transaction
-    const auto time = parts_.env.clock().read();
-    call.record_.id = parts_.env.ids().next_at(time.now);
-    call.record_.started = time.now;
-    call.admitted_ns_ = time.ticks_ns;
+    set_start(call);
     take_over(call, request);
     if (auto admitted = check(call, request); !admitted) {
       call.end(CallOutcome::rejected, std::move(admitted).error());
@@ -145,6 +143,19 @@ class DispatcherImpl final : public Dispatcher {
   }
 
  private:
+  // Again when this thread stood still between the two, and others did not.
+  void set_start(Invocation& call) {
+    constexpr int tries_max = 10;
+    for (int i = 0; i < tries_max; ++i) {
+      const auto time = parts_.env.clock().read();
+      call.record_.id = parts_.env.ids().next_at(time.now);
+      call.record_.started = time.now;
+      call.admitted_ns_ = time.ticks_ns;
+      if (call.record_.id < detail::lowest_id(time.now + detail::id_lag_max)) [[likely]]
+        return;
+    }
+  }
+
   // The request's parts move into the call; what it inherits from the call above it is added.
   static void take_over(Invocation& call, Request& request) {
     call.record_.reference = std::move(request.reference);
