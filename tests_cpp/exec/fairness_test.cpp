@@ -23,9 +23,10 @@ class Fairness : public ::testing::Test {
 // Parity: fairness
 TEST_F(Fairness, when_half_is_done_each_of_two_tenants_has_half_of_it) {
   constexpr int each = 2000;
+  ManualClock still;  // so that a thread that the system stops is not charged for it
   for (const int threads : {1, 4}) {
     SCOPED_TRACE(threads);
-    const auto pool = start_pool({.threads = threads}, *clock_);
+    const auto pool = start_pool({.threads = threads}, still);
     Gate gate;
     for (int i = 0; i < threads; ++i) occupy(*pool, gate);
     Log<std::uint32_t> order;
@@ -62,8 +63,9 @@ TEST_F(Fairness, callers_take_no_slot_that_another_tenants_task_waits_for) {
 }
 
 TEST_F(Fairness, who_runs_its_tasks_itself_lets_other_tenants_go_in_their_turn) {
+  ManualClock still;
   const auto pool =
-      start_pool({.threads = 1, .queue_max = 1, .full = FullPolicy::caller_runs}, *clock_);
+      start_pool({.threads = 1, .queue_max = 1, .full = FullPolicy::caller_runs}, still);
   Gate gate;
   occupy(*pool, gate);
   Log<std::uint32_t> order;
@@ -90,9 +92,8 @@ TEST_F(Fairness, who_runs_its_tasks_itself_lets_other_tenants_go_in_their_turn) 
   ASSERT_TRUE(stop_drained(*pool));
   const auto all = order.items();
   ASSERT_EQ(all.size(), static_cast<std::size_t>((1 + callers) * each));
-  // That the callers wake up in their slots counts as theirs: they get fewer turns, but some.
   const auto of_queue = std::count(all.begin(), all.begin() + each, 2U);
-  EXPECT_GE(of_queue, each / 3);
+  EXPECT_GE(of_queue, each * 2 / 5);  // and more whenever no caller has come back yet
   EXPECT_LT(of_queue, each);
 }
 
