@@ -423,6 +423,10 @@ void Registry::put(std::shared_ptr<Capability> made) {
   current_.publish(std::move(next));
 }
 
+std::uint32_t Registry::tenant_of(const std::string& workspace) {
+  return tenants_.try_emplace(workspace, static_cast<std::uint32_t>(tenants_.size())).first->second;
+}
+
 Result<Registration> Registry::add(Contract contract, std::shared_ptr<const Handler> handler,
                                    AddOptions options, Persist persist) {
   CLEW_TRY(check_workspace(options.workspace));
@@ -451,6 +455,7 @@ Result<Registration> Registry::add(Contract contract, std::shared_ptr<const Hand
   const bool moved = old && old->lifecycle != made->lifecycle;
   if (old && !new_content && !moved && old->handler == made->handler) return done;
   if (!old) made->key = ++last_key_;
+  made->tenant = tenant_of(made->workspace);
   if (persist && (new_content || moved)) {
     CLEW_TRY(persist(*made));
   }
@@ -492,6 +497,7 @@ void Registry::restore(std::vector<Capability> stored) {
   const Lock lock(writers_);
   for (auto& each : stored) {
     each.key = ++last_key_;
+    each.tenant = tenant_of(each.workspace);
     each.is_restored = true;
     put(std::make_shared<Capability>(std::move(each)));
   }

@@ -143,10 +143,12 @@ class Registry {
 
  private:
   void put(std::shared_ptr<Capability> made) CLEW_REQUIRES(writers_);
+  std::uint32_t tenant_of(const std::string& workspace) CLEW_REQUIRES(writers_);
 
   Mutex writers_;
   Snapshot<RegistrySnapshot> current_;
   std::uint64_t last_key_ CLEW_GUARDED_BY(writers_) = 0;
+  std::map<std::string, std::uint32_t> tenants_ CLEW_GUARDED_BY(writers_){{"", 0}};
 };
 
 // `invalid_input` unless the name is empty or as an id must be.
