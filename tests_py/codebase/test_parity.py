@@ -81,7 +81,6 @@ Python
 
 # What waits for a later part, and for which.
 LATER = {
-    "event edge": "edges of workflows that wait for events",
     "branch/parallel/join": "choices and joins of workflows",
     "wait/retry/compensate": "waits and compensation of workflows",
 }
