@@ -77,6 +77,8 @@ RUNTIME: dict[str, list[Given]] = {
     "subscribe": [given(">"), given(3), given(">", from_="then"), given(">", queue_max=0)],
     "traces": [given(), given(outcome="bad"), given(limit=0), given(since="now")],
     "trace": [given(NO_ID), given("x"), given(3)],
+    "export_traces": [given("/nowhere/traces.jsonl"), given(3), given("x", tier="bad")],
+    "trace_frame": [given("arrow"), given("bad"), given("arrow", limit=0)],
     "sql": [given("SELECT 1"), given(3), given("SELECT ?", 3), given("x", timeout=-1)],
     "stats": [given()],
     "health": [given()],

@@ -39,11 +39,14 @@ PARAMETERS = {
     "consumes permissions preferred_targets connectors dependencies constraints provenance",
     "Retry": "attempts initial factor max jitter",
     "Runtime": "store workers name durability environment limits clock start trusted_keys",
-    "Runtime.execute": "ref input timeout deadline idempotency_key target correlation_id priority",
-    "Runtime.submit": "ref input timeout deadline idempotency_key target correlation_id priority "
-    "durable",
+    "Runtime.execute": "ref input timeout deadline idempotency_key target correlation_id "
+    "traceparent priority",
+    "Runtime.submit": "ref input timeout deadline idempotency_key target correlation_id "
+    "traceparent priority durable",
     "Runtime.map": "ref inputs concurrency ordered return_exceptions",
     "Runtime.traces": "capability version outcome code since until run limit cursor",
+    "Runtime.export_traces": "to tier which",
+    "Runtime.trace_frame": "kind tier which",
     "Runtime.register": "capability scope",
     "Runtime.add_connector": "name connector version timeout",
     "Runtime.register_wasm": "module contract digest signature",

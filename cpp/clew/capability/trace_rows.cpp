@@ -2,10 +2,14 @@
 // key serves for appending, for "newest first" and for finding what is oldest.
 #include "clew/capability/detail/trace_rows.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "clew/capability/detail/trace_ids.hpp"
 
 namespace clew {
 
@@ -35,6 +39,14 @@ CREATE TABLE traces (
   correlation_id TEXT
 ) {clustered};
 CREATE INDEX traces_of_run ON traces (run, id) WHERE run IS NOT NULL;
+CREATE INDEX traces_of_capability ON traces (capability, id);
+CREATE INDEX traces_by_outcome ON traces (outcome, id) WHERE outcome <> 'success';
+CREATE INDEX traces_by_code ON traces (code, id) WHERE code IS NOT NULL;
+CREATE INDEX traces_of_capability_by_outcome ON traces (capability, outcome, id)
+ WHERE outcome <> 'success';
+CREATE INDEX traces_of_capability_by_code ON traces (capability, code, id) WHERE code IS NOT NULL;
+CREATE INDEX traces_damaged ON traces (id)
+ WHERE outcome NOT IN ('success', 'failure', 'timeout', 'cancelled', 'rejected');
 
 CREATE VIEW v_traces AS
 SELECT substr(lower(hex(id)), 1, 8) || '-' || substr(lower(hex(id)), 9, 4) || '-' ||
@@ -48,6 +60,38 @@ SELECT substr(lower(hex(id)), 1, 8) || '-' || substr(lower(hex(id)), 9, 4) || '-
        commit_us, lower(hex(input_sha256)) AS input_sha256,
        CASE WHEN output_sha256 IS NOT NULL THEN lower(hex(output_sha256)) END AS output_sha256,
        attempt, run, step, item, correlation_id
+  FROM traces;
+)sql"};
+}
+
+// The same with how the call went and whose trace it belongs to.
+store::Migration trace_path_migration(int version) {
+  return {version, "paths of traces", R"sql(
+ALTER TABLE traces ADD COLUMN path {integer} NOT NULL DEFAULT 0;
+ALTER TABLE traces ADD COLUMN context {blob};
+ALTER TABLE traces ADD COLUMN considered TEXT;
+
+DROP VIEW v_traces;
+CREATE VIEW v_traces AS
+SELECT substr(lower(hex(id)), 1, 8) || '-' || substr(lower(hex(id)), 9, 4) || '-' ||
+         substr(lower(hex(id)), 13, 4) || '-' || substr(lower(hex(id)), 17, 4) || '-' ||
+         substr(lower(hex(id)), 21) AS id,
+       CASE WHEN parent IS NOT NULL THEN
+         substr(lower(hex(parent)), 1, 8) || '-' || substr(lower(hex(parent)), 9, 4) || '-' ||
+         substr(lower(hex(parent)), 13, 4) || '-' || substr(lower(hex(parent)), 17, 4) || '-' ||
+         substr(lower(hex(parent)), 21) END AS parent,
+       capability, version, target, executor, outcome, code, started_us, queue_us, run_us,
+       commit_us, lower(hex(input_sha256)) AS input_sha256,
+       CASE WHEN output_sha256 IS NOT NULL THEN lower(hex(output_sha256)) END AS output_sha256,
+       attempt, run, step, item, correlation_id,
+       '00-' || CASE WHEN context IS NULL THEN lower(hex(id))
+                     ELSE substr(lower(hex(context)), 1, 32) END ||
+         '-' || substr(lower(hex(id)), 17) ||
+         '-' || CASE WHEN context IS NULL THEN '01'
+                     ELSE substr(lower(hex(context)), 49, 2) END AS traceparent,
+       CASE WHEN substr(lower(hex(context)), 33, 16) <> '0000000000000000' THEN
+         substr(lower(hex(context)), 33, 16) END AS remote_parent,
+       considered
   FROM traces;
 )sql"};
 }
@@ -68,10 +112,11 @@ using store::text_at;
 const store::Statement insert_sql(R"sql(
     INSERT INTO traces (id, parent, capability, version, target, executor, outcome, code,
                         started_us, queue_us, run_us, commit_us, input_sha256, output_sha256,
-                        attempt, run, step, item, correlation_id)
+                        attempt, run, step, item, correlation_id, path, context,
+                        considered)
     VALUES (:id, :parent, :capability, :version, :target, :executor, :outcome, :code,
             :started_us, :queue_us, :run_us, :commit_us, :input_sha256, :output_sha256,
-            :attempt, :run, :step, :item, :correlation_id)
+            :attempt, :run, :step, :item, :correlation_id, :path, :context, :considered)
     ON CONFLICT (id) DO NOTHING)sql");
 
 const store::Statement count_sql("SELECT count(*) FROM traces");
@@ -94,7 +139,8 @@ const store::Statement oldest_sql(R"sql(
 // The columns in the order of `Column`.
 constexpr std::string_view select_sql = R"sql(
     SELECT id, parent, capability, version, target, executor, outcome, code, started_us, queue_us,
-           run_us, commit_us, input_sha256, output_sha256, attempt, run, step, item, correlation_id
+           run_us, commit_us, input_sha256, output_sha256, attempt, run, step, item, correlation_id,
+           path, context, considered
       FROM traces)sql";
 
 enum Column {
@@ -117,14 +163,18 @@ enum Column {
   step_column,
   item_column,
   correlation_column,
+  path_column,
+  context_column,
+  considered_column,
 };
 
 constexpr int limit_max = 10'000;
 
-// A word that is no outcome is damage, which no filter hides.
-constexpr std::string_view of_outcome =
-    "(outcome = :outcome OR "
-    "outcome NOT IN ('success', 'failure', 'timeout', 'cancelled', 'rejected'))";
+// In the words of the indexes, or they are not used.
+constexpr std::string_view of_outcome = "outcome = :outcome";
+constexpr std::string_view of_indexed_outcome = "outcome <> 'success' AND outcome = :outcome";
+constexpr std::string_view of_no_outcome =
+    "outcome NOT IN ('success', 'failure', 'timeout', 'cancelled', 'rejected')";
 constexpr std::string_view unexpired = "(started_us > :expired OR started_us < 0)";
 
 Arg text_or_null(std::string_view text) { return text.empty() ? Arg(nullptr) : Arg(text); }
@@ -168,6 +218,56 @@ Result<int> int_at(const Row& row, Column column, int low) {
   return static_cast<int>(number);
 }
 
+// The bytes of a context: the trace, the parent's span, the flags.
+constexpr std::size_t context_size = 16 + 8 + 1;
+
+std::string context_bytes(const TraceContext& context) {
+  std::string bytes(context.trace.view());
+  bytes.append(context.parent.begin(), context.parent.end());
+  bytes.push_back(static_cast<char>(context.flags));
+  return bytes;
+}
+
+Result<TraceContext> context_at(const Row& row) {
+  if (row.is_null(context_column)) return TraceContext{};
+  CLEW_TRY(const auto bytes, row.blob(context_column));
+  if (bytes.size() != context_size) return corrupt_column(row, context_column, "25 bytes");
+  TraceContext context{Id::from_bytes(bytes.substr(0, 16))};
+  std::ranges::copy(bytes.substr(16, 8), context.parent.begin());
+  context.flags = static_cast<std::uint8_t>(bytes.back());
+  return context;
+}
+
+Result<CallPath> path_at(const Row& row) {
+  CLEW_TRY(const auto packed, row.integer(path_column));
+  const auto path = CallPath::unpack(packed);
+  if (!path) return corrupt_column(row, path_column, "the way of a call");
+  return *path;
+}
+
+// What was considered as one JSON text; empty: nothing.
+std::string considered_text(const TraceRecord& record) {
+  if (record.versions.is_null() && record.executors.is_null()) return {};
+  return to_json(Value::object({{"versions", record.versions}, {"executors", record.executors}}));
+}
+
+Result<void> take_considered(const Row& row, Trace& trace) {
+  if (row.is_null(considered_column)) return {};
+  CLEW_TRY(const auto text, row.text(considered_column));
+  const auto both = parse_json(text);
+  const auto* versions = both ? both->find("versions") : nullptr;
+  const auto* executors = both ? both->find("executors") : nullptr;
+  const auto is_list = [](const Value* value) {
+    return value != nullptr && (value->is_null() || value->is_array());
+  };
+  if (!is_list(versions) || !is_list(executors)) {
+    return corrupt_column(row, considered_column, "lists of what was considered");
+  }
+  trace.versions = *versions;
+  trace.executors = *executors;
+  return {};
+}
+
 Result<Trace> decode(const Row& row) {
   Trace trace;
   CLEW_TRY(trace.id, id_at(row, id_column));
@@ -193,6 +293,11 @@ Result<Trace> decode(const Row& row) {
     CLEW_TRY(trace.item, int_at(row, item_column, 0));
   }
   CLEW_TRY(trace.correlation_id, text_at(row, correlation_column));
+  CLEW_TRY(trace.path, path_at(row));
+  CLEW_TRY(const auto context, context_at(row));
+  trace.traceparent = to_traceparent(context, trace.id);
+  trace.remote_parent = remote_parent_of(context);
+  CLEW_TRY(take_considered(row, trace));
   return trace;
 }
 
@@ -205,16 +310,28 @@ Result<Trace> trace_of(const Row& row) {
   return in_row(trace.error(), "traces", key).with("id", Value(key));
 }
 
+// The page lies below this one, by cursor and time.
+TracePosition end_of(const TraceQuery& query, const TracePosition& below) {
+  if (!query.until) return below;
+  const auto end = lowest_id(*query.until + id_lag_max + std::chrono::milliseconds(1));
+  return below ? std::min(*below, end) : end;
+}
+
 // Conditions of a query and their arguments, in the same order.
 class Where {
  public:
-  void add(std::string_view condition, Arg arg) {
-    text_ += args_.empty() ? " WHERE " : " AND ";
+  void add(std::string_view condition) {
+    text_ += text_.empty() ? " WHERE " : " AND ";
     text_ += condition;
+  }
+  void add(std::string_view condition, Arg arg) {
+    add(condition);
     args_.push_back(arg);
   }
-  void add_text(std::string_view condition, const std::string& text) {
-    if (!text.empty()) add(condition, Arg(text));
+  // Nothing for an empty text. An expression of a column keeps its index out of the query.
+  void add_text(std::string_view column, const std::string& text, bool by_index = false) {
+    if (text.empty()) return;
+    add(fmt::format("{}{} = :{}", column, by_index ? "" : " || ''", column), Arg(text));
   }
   const std::string& text() const { return text_; }
   std::vector<Arg> take_args() && { return std::move(args_); }
@@ -224,19 +341,44 @@ class Where {
   std::vector<Arg> args_;
 };
 
-// Borrows from `query` and `below`.
-Where conditions(const TraceQuery& query, const TracePosition& below, Timestamp expired) {
+// Where in the order of the ids the rows are.
+struct Bounds {
+  TracePosition from;
+  TracePosition below;
+};
+
+// By which indexes rows are found. Of a run the calls are few, and so are damaged rows; the
+// database does not know that.
+enum class Found : std::uint8_t { as_asked, by_damage };
+
+// All but the outcome. Borrows from its arguments.
+Where conditions(const TraceQuery& query, const Bounds& bounds, Timestamp expired, Found found) {
+  const bool by_run = found == Found::as_asked;
+  const bool by_rest = by_run && query.run.empty();
   Where where;
   where.add(unexpired, Arg(expired));
-  where.add_text("run = :run", query.run);
-  if (below) where.add("id < :below", Arg(Blob{below->view()}));
-  where.add_text("capability = :capability", query.capability);
-  where.add_text("version = :version", query.version);
-  if (query.outcome) where.add(of_outcome, Arg(name(*query.outcome)));
-  where.add_text("code = :code", query.code);
+  where.add_text("run", query.run, by_run);
+  if (bounds.below) where.add("id < :below", Arg(Blob{bounds.below->view()}));
+  if (bounds.from) where.add("id >= :from", Arg(Blob{bounds.from->view()}));
+  where.add_text("capability", query.capability, by_rest);
+  where.add_text("version", query.version);
+  where.add_text("code", query.code, by_rest);
   if (query.since) where.add("started_us >= :since", Arg(*query.since));
   if (query.until) where.add("started_us < :until", Arg(*query.until));
   return where;
+}
+
+// A word that is no outcome is damage, which no filter hides from the page on which it would be.
+Result<void> check_outcomes(store::Transaction& tx, Where where, const TracePage& page) {
+  where.add(of_no_outcome);
+  const bool is_last = page.next_cursor.empty();
+  if (!is_last) where.add("id > :last", Arg(Blob{page.traces.back().id.view()}));
+  const auto text = std::string(select_sql) + where.text() + " ORDER BY id DESC LIMIT 1";
+  store::VisitRow visit = [](const Row& row) -> Result<void> {
+    CLEW_TRY(trace_of(row));
+    return {};
+  };
+  return tx.each_text(text, std::move(where).take_args(), visit);
 }
 
 }  // namespace
@@ -252,6 +394,9 @@ Result<std::int64_t> insert_trace(store::Transaction& tx, const TraceRecord& rec
   static const StepTag bare;
   const auto& tag = record.tag ? *record.tag : bare;
   const auto* contract = record.capability ? &record.capability->contract : nullptr;
+  const bool has_context = !record.context.trace.is_nil();
+  const auto context = has_context ? context_bytes(record.context) : std::string();
+  const auto considered = considered_text(record);
   return tx.run(
       insert_sql, Blob{record.id.view()},
       record.parent.is_nil() ? Arg(nullptr) : Arg(Blob{record.parent.view()}),
@@ -261,7 +406,9 @@ Result<std::int64_t> insert_trace(store::Transaction& tx, const TraceRecord& rec
       record.started, to_us(record.queue_ns), to_us(record.run_ns), to_us(commit_ns),
       blob_of(digests.input), digests.output ? Arg(blob_of(*digests.output)) : Arg(nullptr),
       tag.attempt, text_or_null(tag.run), text_or_null(tag.step),
-      tag.item >= 0 ? Arg(tag.item) : Arg(nullptr), text_or_null(record.correlation_id));
+      tag.item >= 0 ? Arg(tag.item) : Arg(nullptr), text_or_null(record.correlation_id),
+      record.path.packed(), has_context ? Arg(Blob{context}) : Arg(nullptr),
+      text_or_null(considered));
 }
 
 Result<std::int64_t> count_traces(store::Transaction& tx) {
@@ -324,7 +471,13 @@ Result<TracePosition> check_query(const TraceQuery& query) {
 
 Result<TracePage> read_traces(store::Transaction& tx, const TraceQuery& query,
                               const TracePosition& below, Timestamp expired) {
-  auto where = conditions(query, below, expired);
+  const Bounds bounds{query.since ? TracePosition(lowest_id(*query.since)) : TracePosition(),
+                      end_of(query, below)};
+  auto where = conditions(query, bounds, expired, Found::as_asked);
+  if (query.outcome) {
+    const bool by_index = query.run.empty() && *query.outcome != CallOutcome::success;
+    where.add(by_index ? of_indexed_outcome : of_outcome, Arg(name(*query.outcome)));
+  }
   const auto text = std::string(select_sql) + where.text() + " ORDER BY id DESC LIMIT :limit";
   auto args = std::move(where).take_args();
   args.push_back(Arg(query.limit + 1));  // one more tells whether there is a next page
@@ -341,6 +494,9 @@ Result<TracePage> read_traces(store::Transaction& tx, const TraceQuery& query,
   };
   CLEW_TRY(tx.each_text(text, args, visit));
   if (more) page.next_cursor = page.traces.back().id.to_string();
+  if (query.outcome) {
+    CLEW_TRY(check_outcomes(tx, conditions(query, bounds, expired, Found::by_damage), page));
+  }
   return page;
 }
 
