@@ -424,7 +424,7 @@ class RuntimeImpl final : public Runtime {
       return {};
     }));
     // What workflows carry out comes once those can be read.
-    const auto composites = std::ranges::stable_partition(
+    const auto composites = std::ranges::partition(
         stored, [](const Capability& each) { return each.workflow.empty(); });
     composites_.assign(composites.begin(), composites.end());
     stored.erase(composites.begin(), stored.end());

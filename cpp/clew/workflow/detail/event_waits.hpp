@@ -104,7 +104,7 @@ class EventWaits {
   Timestamp again_ = Timestamp::never();  // reading has failed: another try
 
   Mutex thread_mutex_;
-  Threads thread_ CLEW_GUARDED_BY(thread_mutex_);
+  Threads thread_;  // started once, by whoever set is_started_
   bool is_started_ CLEW_GUARDED_BY(thread_mutex_) = false;
   bool is_stopped_ CLEW_GUARDED_BY(thread_mutex_) = false;
 };
