@@ -115,7 +115,6 @@ class RuntimeImpl final : public Runtime {
                  {*parts_->env, *parts_->database, *parts_->dispatcher, parts_->registry,
                   *parts_->traces, *parts_->timers, *parts_->broker, *parts_->pool},
                  engine));
-    CLEW_TRY(parts_->dispatcher->add_executor(parts_->engine->executor()));
     CLEW_TRY(restore_composites());
     open_.store(true);
     if (options_.start) parts_->engine->begin_recovery();
@@ -153,6 +152,7 @@ class RuntimeImpl final : public Runtime {
       return invalid_input("max_concurrency", contract.max_concurrency,
                            "nothing: a workflow takes no thread, its steps do");
     }
+    CLEW_TRY(serve_composites());
     CLEW_TRY(parts_->engine->publish(definition));
     auto options = add_options(std::move(where));
     options.workflow = definition->digest;
@@ -431,8 +431,20 @@ class RuntimeImpl final : public Runtime {
     return parts_->registry.restore(std::move(stored));
   }
 
+  // From the first composite on: before, no call need look at its executor.
+  Result<void> serve_composites() {
+    const Lock lock(composites_mutex_);
+    if (serves_composites_) return {};
+    CLEW_TRY(parts_->dispatcher->add_executor(parts_->engine->executor()));
+    serves_composites_ = true;
+    return {};
+  }
+
   Result<void> restore_composites() {
     auto composites = std::exchange(composites_, {});
+    if (!composites.empty()) {
+      CLEW_TRY(serve_composites());
+    }
     for (auto& each : composites) {
       auto definition = parts_->engine->kept_definition(each.workflow);
       if (definition) {
@@ -485,6 +497,8 @@ class RuntimeImpl final : public Runtime {
   bool finished_ = false;
   std::vector<std::string> damaged_contracts_;  // written while opening only
   std::vector<Capability> composites_;          // the same: to be restored
+  Mutex composites_mutex_;
+  bool serves_composites_ CLEW_GUARDED_BY(composites_mutex_) = false;
   std::shared_ptr<Parts> parts_ = std::make_shared<Parts>();
 };
 
