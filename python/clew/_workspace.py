@@ -81,7 +81,9 @@ class Workspace(Registering):
 
         Example:
             >>> acme = rt.workspace("acme")
-            >>> _ = acme.register(words), acme.register(total)
+            >>> _ = acme.register(words)
+            >>> contract = {"id": "text.total", "version": "1.0.0"}
+            >>> _ = acme.register_contract(contract, lambda counts: sum(counts))
             >>> run = acme.start(report, {"docs": ["a b"]}, id="acme-1")
             >>> run.result(), run.info.workspace
             ({'words': 2}, 'acme')

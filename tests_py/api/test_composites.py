@@ -224,6 +224,26 @@ def test_it_is_there_again_after_a_restart(tmp_path: Path, clew_no_leaks: None) 
         assert [one.kind for one in rt.capabilities(id="text.report")] == ["unbound"]
 
 
+def test_a_run_waits_visibly_for_the_steps_of_a_composite(
+    tmp_path: Path, clew_no_leaks: None
+) -> None:
+    store = tmp_path / "work.db"
+    outer = one_step("text.report@^1")
+    outer["steps"]["only"] |= {"on_event": "a.b"}
+    with clew.Runtime(store) as rt:
+        rt.events.define("a.b@1.0.0")
+        prepare(rt).register_contract(CONTRACT, workflow=REPORT)
+        run = rt.start(outer, {"doc": "a"})
+    with clew.Runtime(store) as rt:
+        rt.publish("a.b", 1, correlation_id=run.id)
+        until(lambda: rt.stats()["runs"]["waiting_for_handlers"] == 1)
+        assert rt.run(run.id).info.waiting_for == (
+            "capability text.words@^1, which text.report@1.0.0 calls, is not registered"
+        )
+        prepare(rt)
+        assert rt.run(run.id).result(PATIENCE) == {"words": 2}
+
+
 def test_closing_lets_a_call_end_and_leaves_a_long_one_to_the_next(tmp_path: Path) -> None:
     store = tmp_path / "work.db"
     with clew.Runtime(store) as rt:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +254,22 @@ def test_events_that_are_gone_fail_the_step_and_say_so(tmp_path: Path) -> None:
             rt.run(run.id).result(PATIENCE)
         context = raised.value.context
         assert (context["code"], context["after"], context["oldest"]) == ("not_found", 0, 6)
+
+
+def test_a_log_that_cannot_be_read_fails_the_step(tmp_path: Path) -> None:
+    store = tmp_path / "work.db"
+    with clew.Runtime(store) as rt:
+        run = prepare(rt).start(flow(ANY), {"emits": []})
+        await_wait(run)
+    with clew.Runtime(store, start=False) as rt:
+        rt.publish("shop.settled@1.0.0", {"amount": 1})
+    with closing(sqlite3.connect(store)) as db, db:
+        db.execute("UPDATE event_log SET data = '{'")
+    with clew.Runtime(store) as rt:
+        prepare(rt)
+        with pytest.raises(clew.ExecutionFailed) as raised:
+            rt.run(run.id).result(PATIENCE)
+        assert (raised.value.context["code"], raised.value.context["step"]) == ("corrupt", "ship")
 
 
 def test_what_a_run_has_passed_over_it_may_lose(tmp_path: Path) -> None:

@@ -50,6 +50,11 @@ std::shared_ptr<const Handler> make_workflow_handler(DefinitionPtr definition) {
   return std::make_shared<WorkflowHandler>(std::move(definition));
 }
 
+const Definition* workflow_of(const Capability& capability) {
+  const auto* handler = dynamic_cast<const WorkflowHandler*>(capability.handler.get());
+  return handler != nullptr ? handler->definition().get() : nullptr;
+}
+
 Result<void> WorkflowExecutor::start(const InvocationPtr& invocation) {
   if (!invocation->begin()) return {};
   auto request = request_of(*invocation);
@@ -91,8 +96,10 @@ Result<StartRequest> WorkflowExecutor::request_of(const Invocation& call) {
 
 void WorkflowExecutor::started(const InvocationPtr& call, const std::string& id,
                                Result<RunPtr> run) {
-  // The same attempt was begun before, with what the capability was then.
-  if (!run && run.error().code() == Code::conflict && !id.empty()) run = engine_.find(id);
+  if (!run && run.error().code() != Code::closed && !id.empty()) {
+    // Whatever speaks against it now: when this attempt was made before, it goes on.
+    if (auto met = engine_.find(id)) run = std::move(met);
+  }
   if (!run) return end(call, run.error());
   const auto token = call->cancel_token();
   CancelSubscription obeys(token, [this, weak = std::weak_ptr(call), run = (*run)->id(), token] {

@@ -521,8 +521,13 @@ void EngineImpl::wake_at(const LiveRunPtr& run, const WakeCommand& wake) {
   parts_.timers.at(wake.due, [this, weak = std::weak_ptr(run), wake] {
     const auto waiting = weak.lock();
     if (!waiting || stopping_.load()) return;
-    const auto& step = waiting->definition_->steps[static_cast<std::size_t>(wake.step)];
-    if (step.on_event && wake.item < 0) {
+    bool is_deadline = false;
+    {
+      const Lock lock(waiting->mutex_);
+      const auto& step = waiting->state_.steps[static_cast<std::size_t>(wake.step)];
+      is_deadline = wake.item < 0 && step.awaits_event;
+    }
+    if (is_deadline) {
       waits_.expire(waiting, wake.step);  // events that came in time are told first
     } else {
       stimulate(waiting, RetryDue{wake.step, wake.item});

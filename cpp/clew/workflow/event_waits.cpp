@@ -63,10 +63,19 @@ void EventWaits::stop() {
 void EventWaits::work() {
   is_own_thread = true;
   while (await_work()) {
-    const auto done = handle();
+    auto done = handle();
+    if (!done && !done.error().retryable() && done.error().code() != Code::closed) {
+      give_up(done.error());
+      done = {};
+    }
     again_ = Timestamp::never();
-    if (!done && done.error().code() != Code::closed) again_ = clock_.now() + retry_after;
-    arm();
+    if (done) {
+      arm();
+    } else if (done.error().code() == Code::closed) {
+      log_ = nullptr;  // nothing is read any more, and stop() is on its way
+    } else {
+      again_ = clock_.now() + retry_after;
+    }
   }
   if (log_) log_->cancel();
   log_ = nullptr;
@@ -183,6 +192,21 @@ Result<void> EventWaits::follow() {
     }
   }
   return {};
+}
+
+// The log cannot be read: nobody is left waiting for what will not come.
+void EventWaits::give_up(const Error& why) {
+  std::vector<WaitPtr> waits;
+  for (const auto& [key, some] : by_key_) waits.insert(waits.end(), some.begin(), some.end());
+  for (auto& order : std::exchange(pending_, {})) {
+    if (order.kind == Order::Kind::add) {
+      waits.push_back(std::make_shared<EventWait>(std::move(order.wait)));
+    }
+  }
+  for (const auto& wait : waits) {
+    if (const auto run = wait->run.lock()) tell_(run, wait->step, EventsLost{wait->step, why});
+    forget(wait);
+  }
 }
 
 void EventWaits::show_all(const EventPtr& event) {

@@ -33,6 +33,22 @@ std::string objection(const Capability* capability, const std::string& reference
       now.substr(0, shown), digest.as_string().substr(0, shown));
 }
 
+// What a call of a composite would lack here, however deep: the first reference whose handler is
+// not registered yet; empty: nothing. `seen` keeps circles from being walked for ever.
+std::string missing_below(const RegistrySnapshot& registry, const Capability& capability,
+                          std::set<std::string>& seen) {
+  const Definition* definition = workflow_of(capability);
+  if (definition == nullptr || !seen.insert(capability.reference()).second) return {};
+  for (const auto& step : definition->steps) {
+    if (!step.has_call()) continue;
+    const auto found = registry.resolve(step.call, {capability.workspace});
+    if (!found && found.error().code() == Code::unavailable) return step.call_text;
+    if (!found) continue;  // to be said when it is called
+    if (auto missing = missing_below(registry, **found, seen); !missing.empty()) return missing;
+  }
+  return {};
+}
+
 }  // namespace
 
 // The digest covers the contract; of what a workflow carries out that workflow belongs to it.
@@ -404,6 +420,12 @@ bool EngineImpl::bind(LiveRun& run, const Pinned& pinned, std::string& waiting_f
     auto capability = registry->find(reference, view);
     waiting_for = objection(capability.get(), reference, Value());
     if (!waiting_for.empty()) return false;
+    std::set<std::string> seen;
+    if (const auto missing = missing_below(*registry, *capability, seen); !missing.empty()) {
+      waiting_for =
+          fmt::format("capability {}, which {} calls, is not registered", missing, reference);
+      return false;
+    }
     traits.push_back(traits_of(step, capability.get()));
     capabilities.push_back(std::move(capability));
   }

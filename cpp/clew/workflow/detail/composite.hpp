@@ -15,6 +15,9 @@ namespace clew::workflow {
 
 class EngineImpl;
 
+// The workflow that carries a capability out; null: something else does.
+const Definition* workflow_of(const Capability& capability);
+
 // Starts a run for each call and ends the call with it. No thread and no slot is taken meanwhile.
 // The run of a step's call is named after run, step, item and attempt: whoever makes that attempt
 // again, after a crash, meets the same run. Thread-safe. Owned by the engine.

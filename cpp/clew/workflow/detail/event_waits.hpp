@@ -80,6 +80,7 @@ class EventWaits {
   Result<void> follow();
   void show_all(const EventPtr& event);
   void show_gap(const Event& gap);
+  void give_up(const Error& why);
   void note_passed();
   void keep(const WaitPtr& wait);
   void forget(const WaitPtr& wait);
