@@ -77,6 +77,8 @@ bool set_option(CallOptions& options, std::string_view name, py::handle value) {
     options.target = value;
   } else if (name == "correlation_id") {
     options.correlation_id = value;
+  } else if (name == "traceparent") {
+    options.traceparent = value;
   } else if (name == "workspace") {
     options.workspace = value;
   } else if (name == "priority") {
@@ -104,7 +106,9 @@ Request make_request(Core& core, py::handle reference, py::handle input, const C
   request.parent = parent ? std::move(parent) : Dispatcher::current();
   request.workspace = workspace_of(options, request.parent.get());
   if (request.workspace.empty()) {
-    request.capability = core.resolve(reference, request.reference);
+    auto found = core.resolve(reference, request.reference);
+    request.capability = std::move(found.capability);
+    request.considered = std::move(found.considered);
   } else {
     request.reference = Core::text_of(reference);
   }
@@ -114,6 +118,9 @@ Request make_request(Core& core, py::handle reference, py::handle input, const C
   request.idempotency_key = text_if_given(options.idempotency_key, "idempotency_key");
   request.target = text_if_given(options.target, "target");
   request.correlation_id = text_if_given(options.correlation_id, "correlation_id");
+  if (!options.traceparent.is_none()) {
+    request.context = unwrap(parse_traceparent(text_view(options.traceparent, "traceparent")));
+  }
   request.priority = options.priority;
   return request;
 }

@@ -21,6 +21,7 @@ struct CallOptions {
   py::handle idempotency_key = Py_None;
   py::handle target = Py_None;
   py::handle correlation_id = Py_None;
+  py::handle traceparent = Py_None;
   py::handle workspace = Py_None;
   int priority = 0;
 };

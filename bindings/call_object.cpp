@@ -199,7 +199,7 @@ PyObject* runtime_submit(PyObject* self, PyObject* const* values, Py_ssize_t cou
 
 #define CLEW_CALL_SIGNATURE(more)                                                                  \
   "($self, /, ref, input=..., *, timeout=None, deadline=None, idempotency_key=None, target=None, " \
-  "correlation_id=None, priority=0, workspace=None" more ")\n--\n\n"
+  "correlation_id=None, traceparent=None, priority=0, workspace=None" more ")\n--\n\n"
 
 PyMethodDef entry_methods[] = {
     {"execute", as_method(runtime_execute), METH_FASTCALL | METH_KEYWORDS,

@@ -211,15 +211,15 @@ void Core::require_may_wait(const Invocation* call) const {
 
 // ---- references
 
-CapabilityPtr Core::resolve(py::handle reference, std::string& text) {
+Resolved Core::resolve(py::handle reference, std::string& text) {
   auto& known = known_[(reinterpret_cast<std::uintptr_t>(reference.ptr()) >> 4U) % known_slots];
   auto& registry = runtime_->registry();
   const auto version = registry.version();
-  if (known.reference.get() == reference.ptr() && known.version == version) return known.capability;
+  if (known.reference.get() == reference.ptr() && known.version == version) return known.resolved;
 
   text = text_of(reference);
-  auto found = registry.snapshot()->resolve(text);
-  if (!found) return nullptr;
+  auto found = registry.snapshot()->lookup(text);
+  if (!found) return {};
   known = Known{PyRef(py::reinterpret_borrow<py::object>(reference)), *found, version};
   return *found;
 }

@@ -60,8 +60,8 @@ class Core : public std::enable_shared_from_this<Core> {
 
   // GIL. What a reference means now, or null when the dispatcher shall say what is wrong with it.
   // `reference` is a str or has `__clew_ref__`; anything else throws Raised(`invalid_input`).
-  // `text` is set whenever null is returned.
-  CapabilityPtr resolve(py::handle reference, std::string& text);
+  // `text` is set whenever nothing was found.
+  Resolved resolve(py::handle reference, std::string& text);
   // GIL. The text of such a reference.
   static std::string text_of(py::handle reference);
 
@@ -99,7 +99,7 @@ class Core : public std::enable_shared_from_this<Core> {
   bool ended_ = false;  // closed, and all that Python gave is dropped
   struct Known {
     PyRef reference;
-    CapabilityPtr capability;
+    Resolved resolved;
     std::uint64_t version = 0;
   };
   static constexpr std::size_t known_slots = 64;

@@ -23,11 +23,12 @@ constexpr std::uint64_t nothing = UINT64_MAX;
 // takes those out and writes there again.
 class Map::State : public std::enable_shared_from_this<State> {
  public:
-  State(CorePtr core, CapabilityPtr capability, std::size_t window, int runners_max, bool ordered)
+  State(CorePtr core, Resolved resolved, std::size_t window, int runners_max, bool ordered)
       : core_(std::move(core)),
-        capability_(std::move(capability)),
+        resolved_(std::move(resolved)),
         parent_(Dispatcher::current()),
-        is_python_(dynamic_cast<const PythonHandler*>(capability_->handler.get()) != nullptr),
+        is_python_(dynamic_cast<const PythonHandler*>(resolved_.capability->handler.get()) !=
+                   nullptr),
         runners_max_(runners_max),
         ordered_(ordered),
         places_(window),
@@ -185,7 +186,8 @@ class Map::State : public std::enable_shared_from_this<State> {
 
   Request request_for(std::uint64_t at) {
     Request request;
-    request.capability = capability_;
+    request.capability = resolved_.capability;
+    request.considered = resolved_.considered;
     request.input = std::exchange(place(at).input, Value());
     request.parent = parent_;
     request.unbounded = true;  // the places are the bound
@@ -269,7 +271,7 @@ class Map::State : public std::enable_shared_from_this<State> {
   }
 
   const CorePtr core_;
-  const CapabilityPtr capability_;
+  const Resolved resolved_;
   const InvocationPtr parent_;
   const bool is_python_;
   const int runners_max_;  // 0: calls are submitted one by one
@@ -290,10 +292,11 @@ class Map::State : public std::enable_shared_from_this<State> {
   Function<void()> callback_ CLEW_GUARDED_BY(mutex_);
 };
 
-Map::Map(CorePtr core, CapabilityPtr capability, py::object iterator, const MapOptions& options)
+Map::Map(CorePtr core, Resolved resolved, py::object iterator, const MapOptions& options)
     : core_(std::move(core)),
       iterator_(std::move(iterator)),
       return_exceptions_(options.return_exceptions) {
+  const auto* capability = resolved.capability.get();
   const int workers = core_->runtime().pool().stats().capacity;
   const auto* native = dynamic_cast<const NativeHandler*>(capability->handler.get());
   const auto* python = dynamic_cast<const PythonHandler*>(capability->handler.get());
@@ -305,7 +308,7 @@ Map::Map(CorePtr core, CapabilityPtr capability, py::object iterator, const MapO
       capability->contract.timeout ? static_cast<std::size_t>(2 * workers) : ahead_max;
   window_ = in_place ? ahead_max : submitted;
   if (options.concurrency) window_ = static_cast<std::size_t>(*options.concurrency);
-  state_ = std::make_shared<State>(core_, std::move(capability), window_, runners, options.ordered);
+  state_ = std::make_shared<State>(core_, std::move(resolved), window_, runners, options.ordered);
 }
 
 Map::~Map() { close(); }

@@ -32,7 +32,7 @@ inline constexpr std::size_t ahead_max = 1024;
 class Map {
  public:
   // Takes no input yet. Throws Raised.
-  Map(CorePtr core, CapabilityPtr capability, py::object iterator, const MapOptions& options);
+  Map(CorePtr core, Resolved resolved, py::object iterator, const MapOptions& options);
   ~Map();
   Map(const Map&) = delete;
   Map& operator=(const Map&) = delete;

@@ -32,6 +32,25 @@ class Fields {
   py::dict fields_;
 };
 
+// (stage, reason, when), where it is known when: at the start, when the handler began, at the end.
+py::list hops_of(const Trace& trace) {
+  const auto hop = [](CallStage to, HopReason reason, py::object at) {
+    return py::make_tuple(to_shared_str(name(to)), text_or_none(name(reason)), std::move(at));
+  };
+  const auto began = trace.started + Duration(trace.queue_us);
+  py::list hops;
+  const auto way = trace.path.hops();
+  if (way.empty()) return hops;
+  hops.append(hop(CallStage::received, HopReason::none, to_datetime(trace.started)));
+  for (const auto& [from, reason, to] : way) {
+    py::object at = py::none();
+    if (to == CallStage::running) at = to_datetime(began);
+    if (to >= CallStage::success) at = to_datetime(began + Duration(trace.run_us));
+    hops.append(hop(to, reason, std::move(at)));
+  }
+  return hops;
+}
+
 }  // namespace
 
 py::dict to_dict(const Trace& trace) {
@@ -55,6 +74,11 @@ py::dict to_dict(const Trace& trace) {
       .text_or_none("step", trace.step)
       .index("item", trace.item)
       .text_or_none("correlation_id", trace.correlation_id)
+      .text("traceparent", trace.traceparent)
+      .text_or_none("remote_parent", trace.remote_parent)
+      .add("hops", hops_of(trace))
+      .value("versions", trace.versions)
+      .value("executors", trace.executors)
       .take();
 }
 
@@ -81,6 +105,11 @@ py::dict to_dict(const Invocation& ended) {
     trace.item = record.tag->item;
   }
   trace.correlation_id = record.correlation_id;
+  trace.traceparent = ended.traceparent();
+  trace.remote_parent = remote_parent_of(record.context);
+  trace.path = record.path;
+  trace.versions = record.versions;
+  trace.executors = record.executors;
   return to_dict(trace);
 }
 

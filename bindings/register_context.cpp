@@ -107,6 +107,8 @@ void register_context(py::module_& m) {
                              [](const Context& self) { return self.invocation().attempt(); })
       .def_property_readonly("trace_id",
                              [](const Context& self) { return self.invocation().id().to_string(); })
+      .def_property_readonly("traceparent",
+                             [](const Context& self) { return self.invocation().traceparent(); })
       .def_property_readonly("run_id",
                              [](const Context& self) { return of_tag(self, &StepTag::run); })
       .def_property_readonly("step",

@@ -130,13 +130,15 @@ void set_lifecycle(const Self& self, py::handle reference, const std::string& li
   without_gil([&] { unwrap(self.core()->runtime().set_lifecycle(text, to, std::move(where))); });
 }
 
-CapabilityPtr resolve_in(const Self& self, py::handle reference, const std::string& workspace) {
+Resolved resolve_in(const Self& self, py::handle reference, const std::string& workspace) {
   self.core()->runtime();
   std::string text = workspace.empty() ? "" : Core::text_of(reference);
   if (workspace.empty()) {
-    if (auto known = self.core()->resolve(reference, text)) return known;
+    if (auto known = self.core()->resolve(reference, text); known.capability) {
+      return known;
+    }
   }
-  return unwrap(self.core()->runtime().registry().snapshot()->resolve(text, {workspace}));
+  return unwrap(self.core()->runtime().registry().snapshot()->lookup(text, {workspace}));
 }
 
 // What a reference means, with what was considered for it.
@@ -155,13 +157,13 @@ py::dict resolve(const Self& self, py::handle reference, bool public_only,
 
 py::dict placement(const Self& self, py::handle reference, const std::string& target,
                    const std::string& workspace) {
-  const auto capability = resolve_in(self, reference, workspace);
+  const auto capability = resolve_in(self, reference, workspace).capability;
   return to_dict(
       unwrap(self.core()->runtime().dispatcher().explain_placement(*capability, target)));
 }
 
 py::list dependencies(const Self& self, py::handle reference, const std::string& workspace) {
-  const auto capability = resolve_in(self, reference, workspace);
+  const auto capability = resolve_in(self, reference, workspace).capability;
   const auto snapshot = self.core()->runtime().registry().snapshot();
   py::list all;
   for (const auto& each : unwrap(snapshot->dependencies(*capability))) all.append(to_dict(*each));
@@ -196,7 +198,7 @@ std::unique_ptr<Map> map(const Self& self, py::handle ref, py::handle inputs,
                          py::handle concurrency, bool ordered, bool return_exceptions,
                          const std::string& workspace) {
   constexpr int concurrency_max = 1'000'000;
-  auto capability = resolve_in(self, ref, workspace);
+  auto resolved = resolve_in(self, ref, workspace);
   MapOptions options{std::nullopt, ordered, return_exceptions};
   if (!concurrency.is_none()) {
     options.concurrency =
@@ -204,7 +206,7 @@ std::unique_ptr<Map> map(const Self& self, py::handle ref, py::handle inputs,
   }
   auto iterator = py::reinterpret_steal<py::object>(PyObject_GetIter(inputs.ptr()));
   if (!iterator) throw py::error_already_set();
-  return std::make_unique<Map>(self.core(), std::move(capability), std::move(iterator), options);
+  return std::make_unique<Map>(self.core(), std::move(resolved), std::move(iterator), options);
 }
 
 int visit(PyObject* self, visitproc visit, void* arg) {

@@ -31,11 +31,13 @@ py::tuple register_wasm(const Self& self, const Value& contract, py::handle path
 }
 
 void add_connector(const Self& self, const std::string& name, py::object function,
-                   const std::string& version, py::handle timeout) {
+                   const std::string& version, py::handle timeout, std::string context) {
   auto parsed = unwrap(Version::parse(version, "version"));
   const auto limit = to_optional_duration(timeout, "timeout");
+  HandlerOptions options;
+  options.context = std::move(context);
   const auto made = std::make_shared<PythonHandler>(std::move(function), py::none(), py::none(),
-                                                    HandlerOptions{});
+                                                    std::move(options));
   auto& connectors = self.core()->runtime().dispatcher().connectors();
   unwrap(without_gil([&] { return connectors.add(name, std::move(parsed), made, limit); }));
   self.core()->note_handler(made);
@@ -96,7 +98,7 @@ void define_wasm(py::module_& m, RuntimeClass& runtime) {
               "module"_a = py::none(), "digest"_a = py::none(), "signature"_a = py::none(),
               "library"_a = "");
   runtime.def("add_connector", add_connector, "name"_a, "function"_a, "version"_a,
-              "timeout"_a = py::none());
+              "timeout"_a = py::none(), "context"_a = "");
   m.def("public_key", public_key, "secret"_a);
   m.def("sign_digest", sign_digest, "digest"_a, "secret"_a);
 }

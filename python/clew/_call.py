@@ -93,7 +93,7 @@ class Call(_core.Call, Future[Any]):
         from ._records import Trace
 
         found = super().trace
-        return None if found is None else Trace(**found)
+        return None if found is None else Trace.of(found)
 
     def __repr__(self) -> str:
         state = self.outcome or ("running" if self.running() else "pending")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -47,13 +48,27 @@ class Connector:
 
 def add(core: _core.Runtime, name: Any, connector: Any, version: Any, timeout: Any) -> None:
     """Bind ``connector``, a callable or something with ``invoke``."""
-    invoke: Callable[[Any], Any] = getattr(connector, "invoke", connector)
+    invoke: Callable[..., Any] = getattr(connector, "invoke", connector)
     if not callable(invoke):
         raise invalid("connector", connector, "a callable, or something with invoke")
 
     def function(request: Any) -> Any:
         return invoke(request)
 
+    def traced(request: Any, ctx: _core.Context) -> Any:
+        return invoke(request, traceparent=ctx.traceparent)
+
     core.add_connector(
-        _check.text("name", name), function, _check.text("version", version), timeout
+        _check.text("name", name),
+        traced if _takes_traceparent(invoke) else function,
+        _check.text("version", version),
+        timeout,
+        context="ctx" if _takes_traceparent(invoke) else "",
     )
+
+
+def _takes_traceparent(invoke: Callable[..., Any]) -> bool:
+    try:
+        return "traceparent" in inspect.signature(invoke).parameters
+    except (TypeError, ValueError):  # some builtins have none
+        return False

@@ -227,6 +227,9 @@ class Context:
     @property
     def trace_id(self) -> str: ...
     @property
+    def traceparent(self) -> str:
+        """What to hand to other processes, as W3C Trace Context has it."""
+    @property
     def run_id(self) -> str | None: ...
     @property
     def step(self) -> str | None: ...
@@ -415,6 +418,7 @@ class Runtime:
         function: Callable[..., Any],
         version: str,
         timeout: Duration | None = None,
+        context: str = "",
     ) -> None:
         """Bind a connector: ``function(request=…)`` returns the response."""
 
@@ -488,6 +492,7 @@ class Runtime:
         idempotency_key: str | None = None,
         target: str | None = None,
         correlation_id: str | None = None,
+        traceparent: str | None = None,
         priority: int = 0,
         workspace: str | None = None,
     ) -> Json:
@@ -503,6 +508,7 @@ class Runtime:
         idempotency_key: str | None = None,
         target: str | None = None,
         correlation_id: str | None = None,
+        traceparent: str | None = None,
         priority: int = 0,
         workspace: str | None = None,
     ) -> Call:
@@ -518,6 +524,7 @@ class Runtime:
         idempotency_key: str | None = None,
         target: str | None = None,
         correlation_id: str | None = None,
+        traceparent: str | None = None,
         priority: int = 0,
         workspace: str | None = None,
         durable: bool = False,

@@ -16,7 +16,7 @@ Duration = float | timedelta | str
 
 _PREFIX = "call."
 # What a durable call cannot heed: it may outlive the process, and with it the caller's clock.
-_UNSUPPORTED = ("deadline", "target", "correlation_id", "workspace")
+_UNSUPPORTED = ("deadline", "target", "correlation_id", "traceparent", "workspace")
 
 
 class DurableCall(Future[Any]):
@@ -52,7 +52,7 @@ class DurableCall(Future[Any]):
     def trace(self) -> Trace | None:
         """The trace of its last attempt; None while there is none."""
         found, _ = self._core.traces(run=self.id, limit=1)
-        return Trace(**found[0]) if found else None
+        return Trace.of(found[0]) if found else None
 
     def result(self, timeout: Duration | None = None) -> Any:
         """Wait for the output; the same errors as those of `Call.result`.

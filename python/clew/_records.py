@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, ClassVar, Generic, TypeVar, overload
 
 from . import _core
 
@@ -14,6 +14,7 @@ __all__ = [
     "CapabilityInfo",
     "Descriptor",
     "EventType",
+    "Hop",
     "Page",
     "Placement",
     "PlacementCandidate",
@@ -191,7 +192,7 @@ class PlacementCandidate(_Shown):
 
     executor: str
     target: str | None
-    load: float  #: Running and queued calls over its capacity.
+    load: float | None  #: Running and queued calls over its capacity; None: not asked.
     rejected: str | None  #: Why it does not run the call; None for the one that does.
 
 
@@ -199,9 +200,9 @@ class PlacementCandidate(_Shown):
 class Placement(_Shown):
     """Where a call would run now, and why.
 
-    ``reason`` is ``"only_candidate"``, ``"preferred_target"``, ``"least_load"`` or
-    ``"tie_by_name"``; ``confidence`` is ``"high"`` below half of the executor's load, ``"medium"``
-    below three quarters, else ``"low"``.
+    ``reason`` is ``"only_candidate"``, ``"target_requested"`` (only one serves it),
+    ``"preferred_target"``, ``"least_load"`` or ``"tie_by_name"``; ``confidence`` is ``"high"``
+    below half of the executor's load, ``"medium"`` below three quarters, else ``"low"``.
     """
 
     _facts = ("target", "executor", "reason", "confidence")
@@ -265,11 +266,28 @@ class CapabilityInfo(_Shown):
         return f"{self.id}@{self.version}"
 
 
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One hop on the way of a call: where it came, why, and when, as far as that was measured."""
+
+    stage: str
+    reason: str | None
+    at: datetime | None
+
+
 @dataclass(frozen=True, repr=False, slots=True)
 class Trace(_Shown):
-    """One ended call: what ran where, when, how it ended. No payloads, only their digests."""
+    """One ended call: what ran where, when, how it ended. No payloads, only their digests.
+
+    ``hops`` is the way of the call from ``received`` to its outcome. ``versions`` and ``executors``
+    are what was considered for it, with the reasons; empty where there was no choice.
+    ``traceparent`` is what the call hands to other processes (W3C Trace Context), ``remote_parent``
+    the span of another process that asked for it.
+    """
 
     _facts = ("id", "capability", "version", "outcome", "code", "started", "queue_us", "run_us")
+    #: The private tier: the digest of a payload that has few possible values gives it away.
+    PRIVATE: ClassVar[tuple[str, ...]] = ("input_sha256", "output_sha256")
 
     id: str
     parent: str | None
@@ -290,6 +308,23 @@ class Trace(_Shown):
     step: str | None
     item: int | None
     correlation_id: str | None
+    traceparent: str
+    remote_parent: str | None
+    hops: tuple[Hop, ...]
+    versions: tuple[Candidate, ...]
+    executors: tuple[PlacementCandidate, ...]
+
+    @classmethod
+    def of(cls, found: dict[str, Any]) -> Trace:
+        """Read what the core says of a trace."""
+        found["hops"] = tuple(Hop(*hop) for hop in found["hops"])
+        found["versions"] = tuple(Candidate(**one) for one in found["versions"] or ())
+        found["executors"] = tuple(PlacementCandidate(**one) for one in found["executors"] or ())
+        return cls(**found)
+
+    def public(self) -> dict[str, Any]:
+        """Return what may leave the house: all but what `PRIVATE` names."""
+        return {key: value for key, value in self.to_dict().items() if key not in self.PRIVATE}
 
 
 @dataclass(frozen=True, repr=False, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import _check, _connectors, _core, _errors, _options, _wasm
+from . import _check, _connectors, _core, _options, _wasm
 from ._call import Call
 from ._check import invalid
 from ._events import Publishing
@@ -16,11 +16,11 @@ from ._records import (
     Problem,
     Registration,
     RunInfo,
-    Trace,
     Violation,
 )
 from ._registry import Registering
 from ._run import Run
+from ._traces import Tracing
 from ._workflow import Source, Workflow, definition_of
 
 if TYPE_CHECKING:
@@ -35,11 +35,10 @@ __all__ = ["Runtime"]
 
 Duration = float | timedelta | str
 
-_OUTCOMES = ("success", "failure", "timeout", "cancelled", "rejected")
 _STATUSES = ("pending", "running", "waiting", "completed", "failed", "cancelled", "unknown")
 
 
-class Runtime(Registering, Publishing):
+class Runtime(Registering, Publishing, Tracing):
     """One runtime over one store. Thread-safe. A context manager, also an asynchronous one.
 
     Args:
@@ -180,6 +179,7 @@ class Runtime(Registering, Publishing):
         idempotency_key: str | None = None,
         target: str | None = None,
         correlation_id: str | None = None,
+        traceparent: str | None = None,
         priority: int = 0,
     ) -> Any:
         """Run a call and return its output. It leaves one trace, however it ends.
@@ -200,6 +200,8 @@ class Runtime(Registering, Publishing):
                 ``ctx.idempotency_key``.
             target: Run there and nowhere else.
             correlation_id: A word of yours for its trace.
+            traceparent: Of a caller in another process, as W3C Trace Context has it: the call and
+                those within it belong to that trace.
             priority: Higher goes first; 32 bits.
 
         Raises:
@@ -226,6 +228,7 @@ class Runtime(Registering, Publishing):
             idempotency_key=idempotency_key,
             target=target,
             correlation_id=correlation_id,
+            traceparent=traceparent,
             priority=priority,
         )
 
@@ -239,6 +242,7 @@ class Runtime(Registering, Publishing):
         idempotency_key: str | None = None,
         target: str | None = None,
         correlation_id: str | None = None,
+        traceparent: str | None = None,
         priority: int = 0,
         durable: bool = False,
     ) -> Call:
@@ -268,6 +272,7 @@ class Runtime(Registering, Publishing):
             idempotency_key=idempotency_key,
             target=target,
             correlation_id=correlation_id,
+            traceparent=traceparent,
             priority=priority,
             durable=durable,
         )
@@ -433,61 +438,6 @@ class Runtime(Registering, Publishing):
         return [Problem(**one) for one in self._core.check(definition)]
 
     # --- looking ---
-
-    def traces(
-        self,
-        capability: str | None = None,
-        *,
-        version: str | None = None,
-        outcome: str | None = None,
-        code: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        run: str | None = None,
-        limit: int = 100,
-        cursor: str | None = None,
-    ) -> Page[Trace]:
-        """Return ended calls, newest first. Reads a snapshot and blocks no writer.
-
-        Args:
-            capability: Exact id, such as ``"text.words"``. None means all.
-            version: Exact version.
-            outcome: ``success | failure | timeout | cancelled | rejected``.
-            code: The code of the error, such as ``"execution_failed"``.
-            since: Started at this aware datetime or later.
-            until: Started before this one.
-            run: The id of the run they belong to.
-            limit: Most to return, 1 to 10_000.
-            cursor: ``next_cursor`` of the page before.
-
-        Example:
-            >>> rt.execute(words, {"doc": "a b c"})
-            3
-            >>> [(trace.version, trace.outcome) for trace in rt.traces("text.words", limit=1)]
-            [('1.2.0', 'success')]
-        """
-        self._require_open()
-        if outcome is not None:
-            _check.word("outcome", outcome, _OUTCOMES)
-        if code is not None:
-            _check.word("code", code, tuple(_errors.BY_CODE))
-        found, following = self._core.traces(
-            capability=_check.optional_text("capability", capability),
-            version=_check.optional_text("version", version),
-            outcome=outcome,
-            code=code,
-            since=since,
-            until=until,
-            run=_check.optional_text("run", run),
-            limit=_check.integer("limit", limit, 1, 10_000),
-            cursor=_check.optional_text("cursor", cursor),
-        )
-        return Page([Trace(**one) for one in found], following)
-
-    def trace(self, id: str) -> Trace:  # noqa: A002 - the word of users
-        """Return the trace of that id. `NotFound`."""
-        self._require_open()
-        return Trace(**self._core.trace(_check.text("id", id)))
 
     def sql(
         self, query: str, params: Sequence[Any] = (), *, timeout: Duration | None = None

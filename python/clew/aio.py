@@ -16,7 +16,7 @@ import asyncio
 import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TextIO, TypeVar
 
 from . import _core, _errors, _options, _runtime
 from ._call import Call
@@ -42,9 +42,10 @@ from ._workflow import Source, Workflow, definition_of
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
     from ._durable import DurableCall
+    from ._traces import FrameKind, Tier, TraceFilter
     from ._workspace import Workspace
 
 __all__ = ["Events", "Run", "Runtime", "Subscription"]
@@ -308,6 +309,7 @@ class Runtime(Registering):
         idempotency_key: str | None = None,
         target: str | None = None,
         correlation_id: str | None = None,
+        traceparent: str | None = None,
         priority: int = 0,
     ) -> Any:
         """Run a call and return its output. Cancelling the wait cancels the call."""
@@ -319,6 +321,7 @@ class Runtime(Registering):
             idempotency_key=idempotency_key,
             target=target,
             correlation_id=correlation_id,
+            traceparent=traceparent,
             priority=priority,
         )
         try:
@@ -337,6 +340,7 @@ class Runtime(Registering):
         idempotency_key: str | None = None,
         target: str | None = None,
         correlation_id: str | None = None,
+        traceparent: str | None = None,
         priority: int = 0,
         durable: bool = False,
     ) -> Call:
@@ -349,6 +353,7 @@ class Runtime(Registering):
             idempotency_key=idempotency_key,
             target=target,
             correlation_id=correlation_id,
+            traceparent=traceparent,
             priority=priority,
             durable=durable,
         )
@@ -540,6 +545,22 @@ class Runtime(Registering):
     async def trace(self, id: str) -> Trace:  # noqa: A002 - the word of users
         """Return the trace of that id."""
         return await _on_thread(self._runtime.trace, id)
+
+    async def export_traces(
+        self,
+        to: str | os.PathLike[str] | TextIO,
+        *,
+        tier: Tier = "public",
+        **which: Unpack[TraceFilter],
+    ) -> int:
+        """Write ended calls as JSON lines; return how many. ``to`` is written on a thread."""
+        return await _on_thread(self._runtime.export_traces, to, tier=tier, **which)
+
+    async def trace_frame(
+        self, kind: FrameKind, *, tier: Tier = "public", **which: Unpack[TraceFilter]
+    ) -> Any:
+        """Return ended calls as a `pyarrow.Table` or a pandas or polars `DataFrame`."""
+        return await _on_thread(self._runtime.trace_frame, kind, tier=tier, **which)
 
     async def sql(
         self, query: str, params: Sequence[Any] = (), *, timeout: Duration | None = None

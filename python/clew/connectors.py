@@ -4,7 +4,8 @@
     rt.add_connector("db", clew.connectors.Sqlite("shop.db"))
 
 A connector is any callable, or anything with ``invoke``, that takes a request and returns a
-response, both JSON. It may be called from several threads at once.
+response, both JSON. It may be called from several threads at once. One that has a parameter
+``traceparent`` is given the W3C trace context of the request, to hand it on.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Http:
         self._max_bytes = _check.integer("max_bytes", max_bytes, 1, 1 << 30)
         self._timeout = _check.number("timeout", timeout, 0.001, 86_400)
 
-    def invoke(self, request: Any) -> dict[str, Any]:
+    def invoke(self, request: Any, *, traceparent: str | None = None) -> dict[str, Any]:
         """Send one request. `Rejected`, `ResourceExhausted`, `Timeout`, `Unavailable`."""
         if not isinstance(request, Mapping) or not set(request) <= {"url", "method", "json"}:
             raise invalid("request", "(a request)", "an object of url, method and json")
@@ -75,7 +76,7 @@ class Http:
         url = _check.text("request.url", request.get("url"))
         until = _now() + self._timeout
         for _ in range(_REDIRECTS_MAX + 1):
-            status, kind, location, content = self._send(method, url, body, until)
+            status, kind, location, content = self._send(method, url, body, until, traceparent)
             if status not in _REDIRECTS or location is None:
                 return _response(status, kind, content)
             url = urljoin(url, location)
@@ -84,7 +85,7 @@ class Http:
         raise _errors.ExecutionFailed(f"more than {_REDIRECTS_MAX} redirects", {"url": url})
 
     def _send(
-        self, method: str, url: str, body: bytes | None, until: float
+        self, method: str, url: str, body: bytes | None, until: float, traceparent: str | None
     ) -> tuple[int, str, str | None, bytes]:
         parts = _split(url)
         if _origin(parts) not in self._origins:
@@ -99,7 +100,8 @@ class Http:
         make = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
         connection = make(host, port, timeout=_left(until))
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        headers = {**self._headers, **({"Content-Type": "application/json"} if body else {})}
+        headers = {"traceparent": traceparent} if traceparent else {}
+        headers |= {**self._headers, **({"Content-Type": "application/json"} if body else {})}
         try:
             connection.request(method, target, body, headers)
             answer = connection.getresponse()

@@ -34,6 +34,7 @@ class TraceTest : public testing::Test {
     options.url = url_;
     auto migrations = store::core_migrations();
     migrations.push_back(trace_migration(static_cast<int>(migrations.size()) + 1));
+    migrations.push_back(trace_path_migration(static_cast<int>(migrations.size()) + 1));
     auto opened = store::Database::open(options, migrations, *database_env_);
     ASSERT_TRUE(opened) << opened.error().to_string();
     database_ = std::move(opened).value();

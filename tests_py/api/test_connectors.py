@@ -236,6 +236,7 @@ def test_sqlite_writes_when_it_may_and_stops_in_time(shop: Path) -> None:
 
 class Handler(http.server.BaseHTTPRequestHandler):
     received: list[tuple[str, str, str | None, bytes]] = []  # noqa: RUF012 - the test's own
+    traceparents: list[str | None] = []  # noqa: RUF012 - the same
 
     def answer(self, status: int, body: bytes, **headers: str) -> None:
         self.send_response(status)
@@ -249,6 +250,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length", 0))
         body = self.rfile.read(length)
         self.received.append((self.command, self.path, self.headers.get("Authorization"), body))
+        self.traceparents.append(self.headers.get("traceparent"))
         if self.path == "/json":
             self.answer(200, b'{"n": 1}', Content_Type="application/json")
         elif self.path == "/large":
@@ -272,6 +274,7 @@ def server() -> Iterator[str]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         running.gate = threading.Event()  # type: ignore[attr-defined]  # for /silent
         Handler.received.clear()
+        Handler.traceparents.clear()
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield f"http://127.0.0.1:{running.server_port}"
@@ -322,3 +325,17 @@ def test_http_through_a_capability(clew_runtime: clew.Runtime, server: str) -> N
     clew_runtime.register(asker("api@^1"))
     answer = clew_runtime.execute("test.ask", {"name": "api", "request": {"url": f"{server}/json"}})
     assert answer["json"] == {"n": 1}
+
+
+def test_http_hands_the_trace_context_on(clew_runtime: clew.Runtime, server: str) -> None:
+    clew_runtime.add_connector("api", clew.connectors.Http([server]))
+    clew_runtime.register(asker("api@^1"))
+    wanted = {"name": "api", "request": {"url": f"{server}/json"}}
+    remote = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    clew_runtime.execute("test.ask", wanted, traceparent=remote)
+    request = clew_runtime.traces("connector.api")[0]
+    assert Handler.traceparents == [request.traceparent]
+    assert request.traceparent.split("-")[1] == remote.split("-")[1]
+    Handler.traceparents.clear()
+    assert clew.connectors.Http([server]).invoke({"url": f"{server}/json"})["status"] == 200
+    assert Handler.traceparents == [None]  # outside a call there is none

@@ -20,6 +20,37 @@ Dispatcher::Scope::Scope(const InvocationPtr& invocation)
     : before_(std::exchange(current_invocation, &invocation)) {}
 Dispatcher::Scope::~Scope() { current_invocation = before_; }
 
+namespace {
+
+// What a refusal says of those that were considered, as a trace has it.
+Value listed_candidates(const Error& refusal) {
+  const Value* all = refusal.find("candidates");
+  if (all == nullptr) return {};
+  std::vector<Value> listed;
+  if (all->is_array()) {
+    const auto kept = std::min(all->items().size(), considered_max);
+    listed.assign(all->items().begin(), all->items().begin() + static_cast<std::ptrdiff_t>(kept));
+  } else {
+    for (const auto& [executor, reason] : all->members()) {
+      if (listed.size() == considered_max) break;
+      listed.push_back(Value::object({{"executor", Value(executor)},
+                                      {"target", Value()},
+                                      {"load", Value()},
+                                      {"rejected", reason}}));
+    }
+  }
+  return Value::array(std::move(listed));
+}
+
+// All calls of a run belong to one trace.
+Id trace_of_run(const std::string& run) {
+  if (const auto id = Id::parse(run)) return *id;
+  const auto digest = digest_of(Value(run));
+  return Id::from_bytes({reinterpret_cast<const char*>(digest.data()), sizeof(Id::bytes)});
+}
+
+}  // namespace
+
 class DispatcherImpl final : public Dispatcher {
  public:
   explicit DispatcherImpl(DispatcherParts parts)
@@ -52,15 +83,16 @@ class DispatcherImpl final : public Dispatcher {
     Invocation& call = *invocation;
     const bool outsider = !request.parent && !request.tag;
     if (!core_->enter(outsider)) {
-      call.end(CallOutcome::rejected, error(Code::closed, "the runtime is closed"));
+      call.end(HopReason::runtime_closed, error(Code::closed, "the runtime is closed"));
       return invocation;
     }
     call.counted_ = true;
     call.traced_ = request.tag == nullptr;  // a step's trace goes into its run's transaction
     set_start(call);
     take_over(call, request);
-    if (auto admitted = check(call, request); !admitted) {
-      call.end(CallOutcome::rejected, std::move(admitted).error());
+    auto why = HopReason::none;
+    if (auto admitted = check(call, request, why); !admitted) {
+      call.end(why, std::move(admitted).error());
     } else {
       watch_cancel(invocation, request.cancel);
     }
@@ -79,6 +111,7 @@ class DispatcherImpl final : public Dispatcher {
   }
 
   void launch(const InvocationPtr& invocation) override {
+    invocation->launched_.store(true, std::memory_order_relaxed);
     if (invocation->deadline_ != Timestamp::never()) set_timer(invocation);
     if (invocation->parent_) invocation->cancel_token();  // follows its parent from here on
     auto taken = invocation->keyed_ ? parts_.pool.submit(claim_task(invocation))
@@ -89,7 +122,11 @@ class DispatcherImpl final : public Dispatcher {
   bool try_launch(const InvocationPtr& invocation) override {
     const bool is_plain =
         invocation->deadline_ == Timestamp::never() && !invocation->parent_ && !invocation->keyed_;
-    return is_plain && invocation->executor_->try_start(invocation);
+    if (!is_plain) return false;
+    invocation->launched_.store(true, std::memory_order_relaxed);
+    if (invocation->executor_->try_start(invocation)) return true;
+    invocation->launched_.store(false, std::memory_order_relaxed);
+    return false;
   }
 
   bool wait(const InvocationPtr& invocation, Timestamp until) override {
@@ -160,6 +197,7 @@ class DispatcherImpl final : public Dispatcher {
   static void take_over(Invocation& call, Request& request) {
     call.record_.reference = std::move(request.reference);
     call.record_.capability = std::move(request.capability);
+    call.record_.versions = std::move(request.considered);
     call.record_.tag = std::move(request.tag);
     call.record_.correlation_id = std::move(request.correlation_id);
     call.idempotency_key_ = std::move(request.idempotency_key);
@@ -174,40 +212,73 @@ class DispatcherImpl final : public Dispatcher {
       if (call.record_.correlation_id.empty()) {
         call.record_.correlation_id = above->record_.correlation_id;
       }
+      call.record_.context = {above->record_.context.trace, {}, above->record_.context.flags};
+      if (above->record_.context.trace.is_nil()) call.record_.context.trace = above->record_.id;
     }
+    if (call.record_.tag) call.record_.context.trace = trace_of_run(call.record_.tag->run);
+    if (request.context) call.record_.context = *request.context;
   }
 
-  // Everything that can refuse a call before anybody runs it.
-  Result<void> check(Invocation& call, const Request& request) {
+  // Everything that can refuse a call before anybody runs it; `why` says what did.
+  Result<void> check(Invocation& call, const Request& request, HopReason& why) {
+    TraceRecord& record = call.record_;
+    why = HopReason::nested_too_deep;
     if (call.depth_ > Invocation::depth_max) {
       return error(Code::resource_exhausted, "calls are nested deeper than {}",
                    Invocation::depth_max);
     }
-    if (!call.record_.capability) {
-      CLEW_TRY(call.record_.capability,
-               parts_.registry.snapshot()->resolve(call.record_.reference, view_of(call, request)));
+    why = HopReason::reference_not_resolved;
+    if (record.capability) {
+      record.path.take(record.tag ? HopReason::capability_pinned : HopReason::reference_resolved);
+    } else {
+      CLEW_TRY(resolve(call, request));
+      record.path.take(HopReason::reference_resolved);
     }
-    const Capability& capability = *call.record_.capability;
+    const Capability& capability = *record.capability;
     call.tenant_ =
         capability.tenant == 0 && call.parent_ ? call.parent_->tenant_ : capability.tenant;
+    why = HopReason::input_invalid;
     if (!call.input_.is_object()) {
       return invalid_input("input", call.input_, "an object of arguments");
     }
     if (!capability.inputs->accepts_everything()) {
       CLEW_TRY(capability.inputs->check(call.input_, "input"));
     }
+    why = HopReason::dependency_missing;
     if (!capability.contract.dependencies.empty()) {
       CLEW_TRY(parts_.registry.snapshot()->dependencies(capability));
     }
+    why = HopReason::connector_missing;
     if (!capability.contract.connectors.empty()) {
       CLEW_TRY(connectors_.check(capability.contract));
     }
+    why = HopReason::request_invalid;
     CLEW_TRY(set_deadline(call, request, capability.contract));
     CLEW_TRY(set_key(call));
-    CLEW_TRY(auto chosen, placement_.choose(capability, request.target));
-    call.executor_ = std::move(chosen.executor);
-    call.record_.target = std::move(chosen.target);
-    call.record_.executor = call.executor_->name();
+    record.path.take(HopReason::request_admitted);
+    why = HopReason::no_eligible_target;
+    auto chosen = placement_.choose(capability, request.target);
+    if (!chosen) {
+      record.executors = listed_candidates(chosen.error());
+      return std::move(chosen).error();
+    }
+    call.executor_ = std::move(chosen->executor);
+    record.target = std::move(chosen->target);
+    record.executor = call.executor_->name();
+    record.executors = std::move(chosen->considered);
+    record.path.take(chosen->reason);
+    return {};
+  }
+
+  Result<void> resolve(Invocation& call, const Request& request) const {
+    const auto snapshot = parts_.registry.snapshot();
+    auto found = snapshot->lookup(call.record_.reference, view_of(call, request));
+    if (!found) {
+      call.record_.versions = listed_candidates(found.error());
+      return std::move(found).error();
+    }
+    call.record_.capability = std::move(found->capability);
+    call.record_.versions = std::move(found->considered);
     return {};
   }
 
@@ -301,7 +372,7 @@ class DispatcherImpl final : public Dispatcher {
 
   static void refuse(Invocation& call, Error why) {
     if (call.begun_.exchange(true, std::memory_order_acq_rel)) return;
-    call.end(CallOutcome::rejected, std::move(why));
+    call.end(HopReason::executor_refused, std::move(why));
   }
 
   DispatcherParts parts_;

@@ -112,12 +112,12 @@ Result<void> Invocation::settle_key(const Result<Value>& result) {
 bool Invocation::finish_with_events(Value output) {
   if (!claim_end()) return false;
   if (tag() != nullptr) {  // its run commits them
-    complete(CallOutcome::success, std::move(output));
+    complete(HopReason::result_accepted, std::move(output));
     return true;
   }
   auto events = take_emitted();
   if (events.empty()) {  // with its key
-    complete(CallOutcome::success, std::move(output));
+    complete(HopReason::result_accepted, std::move(output));
     return true;
   }
   // Within a step they must not outrun it: a step that is made again would publish them again.
@@ -125,9 +125,9 @@ bool Invocation::finish_with_events(Value output) {
                              ? parent_->adopt(events)
                              : core_->broker->publish_all(std::move(events));
   if (published) {
-    complete(CallOutcome::success, std::move(output));
+    complete(HopReason::result_accepted, std::move(output));
   } else {
-    complete(CallOutcome::failure, published.error());
+    complete(HopReason::commit_failed, published.error());
   }
   return true;
 }

@@ -26,7 +26,7 @@ class CapabilityExecutor {
   virtual bool accepts(const Capability& capability) const = 0;
   // False when it is closed or broken: placement leaves it out. Cheap.
   virtual bool is_open() const = 0;
-  // Asked only when several executors could take a call.
+  // Asked only when several executors run such handlers. Cheap.
   virtual ExecutorLoad load() const = 0;
 
   // Takes the call over: sooner or later it calls begin(), runs the handler and calls finish(), on

@@ -146,14 +146,14 @@ class StoredKeys final : public IdempotencyKeys {
       }
     }
     if (refusal) {
-      call->answer(CallOutcome::rejected, *std::move(refusal));
+      call->answer(HopReason::key_refused, *std::move(refusal));
       return false;
     }
     std::optional<Result<Value>> answer;
     if (auto done = take_row(*call, key, answer); !done) answer = done.error();
     if (!answer) return true;
     conclude(key, *call, *answer);
-    call->answer(answer->has_value() ? CallOutcome::success : CallOutcome::rejected,
+    call->answer(answer->has_value() ? HopReason::result_replayed : HopReason::key_refused,
                  *std::move(answer));
     return false;
   }
@@ -209,7 +209,7 @@ class StoredKeys final : public IdempotencyKeys {
   // The same, and whoever waited for this call has its answer.
   void conclude(const Key& key, const Invocation& call, const Result<Value>& answer) {
     for (const auto& each : take_followers(key, call)) {
-      each.call->answer(answer ? CallOutcome::success : CallOutcome::failure, answer);
+      each.call->answer(answer ? HopReason::result_replayed : HopReason::leader_failed, answer);
     }
   }
 

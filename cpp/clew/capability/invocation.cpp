@@ -51,7 +51,7 @@ KeyLimit Invocation::limit() const {
 bool Invocation::begin() {
   if (begun_.exchange(true, std::memory_order_acq_rel)) return false;
   if (deadline_ != Timestamp::never() && core_->env.clock().now() >= deadline_) {
-    end(CallOutcome::timeout,
+    end(HopReason::deadline_passed,
         error(Code::timeout, "{} was still queued at its deadline", capability()->contract.id));
     return false;
   }
@@ -69,8 +69,10 @@ void Invocation::note_begun(Duration ago) {
 }
 
 bool Invocation::finish(Result<Value> result) {
+  auto failed = HopReason::handler_failed;
   if (result && !capability()->outputs->accepts_everything()) {
     if (auto fits = capability()->outputs->check(*result, "output"); !fits) {
+      failed = HopReason::output_invalid;
       result = Error(Code::execution_failed,
                      fmt::format("{} returned what its contract does not allow: {}",
                                  capability()->contract.id, fits.error().message()))
@@ -79,12 +81,15 @@ bool Invocation::finish(Result<Value> result) {
   }
   if (claimed_.load(std::memory_order_relaxed)) {
     // Also what comes after the deadline counts for the key.
-    if (auto kept = settle_key(result); !kept) result = kept.error();
+    if (auto kept = settle_key(result); !kept) {
+      failed = HopReason::commit_failed;
+      result = kept.error();
+    }
   }
-  return finish_checked(std::move(result));
+  return finish_checked(std::move(result), failed);
 }
 
-bool Invocation::finish_checked(Result<Value> result) {
+bool Invocation::finish_checked(Result<Value> result, HopReason failed) {
   if (deadline_ != Timestamp::never() && core_->env.clock().now() >= deadline_) {
     expire();  // in the instant of the deadline the deadline wins, however late its timer is
     return false;
@@ -92,23 +97,41 @@ bool Invocation::finish_checked(Result<Value> result) {
   if (result && has_emitted_.load(std::memory_order_acquire)) {
     return finish_with_events(*std::move(result));
   }
-  if (result) return end(CallOutcome::success, std::move(result));
+  if (result) return end(HopReason::result_accepted, std::move(result));
   const bool heeded = result.error().code() == Code::cancelled && cancelled();
-  return end(heeded ? CallOutcome::cancelled : CallOutcome::failure, result.error().shortened());
+  return end(heeded ? HopReason::cancel_heeded : failed, result.error().shortened());
 }
 
-bool Invocation::end(CallOutcome kind, Result<Value> result) {
+bool Invocation::end(HopReason why, Result<Value> result) {
   if (!claim_end()) return false;
-  complete(kind, std::move(result));
+  complete(why, std::move(result));
   return true;
 }
 
-void Invocation::complete(CallOutcome kind, Result<Value> result) {
+// What happened since the call was placed is only written down here, by the one who ends it:
+// launching, beginning and ending are mostly different threads.
+void Invocation::take_way(HopReason why) {
+  CallPath& path = record_.path;
+  if (path.stage() == CallStage::placed) {
+    const bool launched = launched_.load(std::memory_order_relaxed);
+    if (launched) path.take(HopReason::handed_over);
+    // An executor may hand back a result without having told that it began.
+    if (entered() || !path.can_take(why)) {
+      path.take(launched ? HopReason::began : HopReason::slot_free);
+    }
+    if (!path.can_take(why)) path.take(HopReason::handler_returned);
+  }
+  path.take(why);
+}
+
+void Invocation::complete(HopReason why, Result<Value> result) {
   const auto now_ns = core_->env.clock().ticks_ns();
   const auto begun_ns = begun_ns_.load(std::memory_order_relaxed);
   record_.queue_ns = (begun_ns != 0 ? begun_ns : now_ns) - admitted_ns_;
   record_.run_ns = begun_ns != 0 ? now_ns - begun_ns : 0;
   record_.ended_ns = now_ns;
+  take_way(why);
+  const auto kind = record_.path.outcome().value();
   record_.outcome = kind;
   record_.input = input_;
   if (result) {
@@ -130,9 +153,9 @@ void Invocation::complete(CallOutcome kind, Result<Value> result) {
   if (counted_) core_->leave();
 }
 
-bool Invocation::answer(CallOutcome kind, Result<Value> result) {
+bool Invocation::answer(HopReason why, Result<Value> result) {
   if (begun_.exchange(true, std::memory_order_acq_rel)) return false;
-  return end(kind, std::move(result));
+  return end(why, std::move(result));
 }
 
 void Invocation::announce() {
@@ -163,7 +186,7 @@ void Invocation::expire() {
   const bool ran = begun_.exchange(true, std::memory_order_acq_rel);
   const Contract& contract = capability()->contract;
   const bool mine = end(
-      CallOutcome::timeout,
+      HopReason::deadline_passed,
       ran && contract.effect == Effect::once
           ? error(Code::unknown_outcome,
                   "{} was running at its deadline: whether it took effect is unknown", contract.id)
@@ -226,7 +249,7 @@ bool Invocation::cancel(std::string reason) {
   signal_cancel();
   if (executor_) executor_->withdraw(*this);
   if (begun_.exchange(true, std::memory_order_acq_rel)) return false;
-  return end(CallOutcome::cancelled,
+  return end(HopReason::cancelled_early,
              error(Code::cancelled, "{} was cancelled before it began{}", capability()->contract.id,
                    reason.empty() ? "" : ": " + reason));
 }

@@ -27,6 +27,7 @@ using InvocationPtr = std::shared_ptr<Invocation>;
 struct Request {
   std::string reference;     // "text.words@^1"; ignored when `capability` is set
   CapabilityPtr capability;  // already resolved (a pinned step)
+  Value considered;          // with `capability`: as Resolved::considered
   Value input;
   std::optional<Duration> timeout;          // from now, queue included
   Timestamp deadline = Timestamp::never();  // the earlier of the two wins, and the parent's
@@ -35,6 +36,7 @@ struct Request {
   std::string target;  // a wish within what the contract permits
   std::string idempotency_key;
   std::string correlation_id;
+  std::optional<TraceContext> context;  // of a caller in another process
   int priority = 0;
   bool unbounded = false;  // may exceed the queue's bound: whoever asks keeps a bound of its own
   CancelToken cancel;
@@ -95,6 +97,8 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   int attempt() const { return record_.tag ? record_.tag->attempt : 1; }
   const StepTag* tag() const { return record_.tag.get(); }
   const std::string& correlation_id() const { return record_.correlation_id; }
+  // What to hand to other processes, as W3C Trace Context has it.
+  std::string traceparent() const { return to_traceparent(record_.context, record_.id); }
   // Sends a request to a connector that its contract names; see Connectors::invoke(). Blocks.
   Result<Value> connect(const std::string& name, Value request,
                         Timestamp deadline = Timestamp::never());
@@ -143,7 +147,7 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   void expire();
   // Ends a call that has not begun with what is known without running it; false when it had begun
   // or ended before.
-  bool answer(CallOutcome kind, Result<Value> result);
+  bool answer(HopReason why, Result<Value> result);
   CapabilityExecutor* executor() const { return executor_.get(); }
   // The call within which it was made, or nullptr.
   const Invocation* parent() const { return parent_.get(); }
@@ -151,18 +155,20 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
  private:
   friend class DispatcherImpl;
   enum class Ending : std::uint8_t { open, taken };
-  bool end(CallOutcome kind, Result<Value> result);  // false: somebody else did
+  bool end(HopReason why, Result<Value> result);  // false: somebody else did
   bool claim_end() {
     return ending_.exchange(Ending::taken, std::memory_order_acq_rel) != Ending::taken;
   }
-  void complete(CallOutcome kind, Result<Value> result);  // after claim_end()
+  void complete(HopReason why, Result<Value> result);  // after claim_end()
+  void take_way(HopReason why);                        // the rest of its path
   bool finish_with_events(Value output);
   bool is_within_step() const;
   // Takes events over; on an error, those of emit(), they are left alone.
   Result<void> adopt(std::vector<std::shared_ptr<Event>>& events);
   Result<void> settle_key(const Result<Value>& result);  // of a call that was claimed
-  bool finish_checked(Result<Value> result);             // with what the contract allows
-  void announce();                                       // tells everybody who waits
+  // With what the contract allows; `failed`: why, if it is an error.
+  bool finish_checked(Result<Value> result, HopReason failed);
+  void announce();  // tells everybody who waits
   bool park(Timestamp until);
   void signal_cancel();
   void keep_timer(TimerId timer);  // cancelled when the call ends
@@ -176,6 +182,7 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   std::atomic<Ending> ending_{Ending::open};
   std::atomic<bool> cancel_requested_{false};
   std::atomic<bool> has_emitted_{false};
+  std::atomic<bool> launched_{false};  // its executor was asked to take it
   std::atomic<int> parked_{0};
   Outcome outcome_;
   std::atomic<std::int64_t> begun_ns_{0};  // 0: it never began

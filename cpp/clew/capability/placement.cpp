@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "clew/base/json.hpp"
+#include "clew/capability/registry.hpp"
 
 namespace clew {
 namespace {
@@ -97,86 +98,122 @@ struct Order {
   bool is_overloaded;
   std::size_t rank;
   double load;
-  const std::string& target;
+  std::string_view target;
+  friend bool operator==(const Order&, const Order&) = default;
   friend auto operator<=>(const Order& a, const Order& b) {
     return std::tie(a.is_overloaded, a.rank, a.load, a.target) <=>
            std::tie(b.is_overloaded, b.rank, b.load, b.target);
   }
 };
 
-Order order_of(const Contract& contract, const CapabilityExecutor& executor,
-               const std::string& target) {
-  const double load = load_of(executor.load());
-  return {load > Placement::overload, rank_of(contract, target), load, target};
-}
-
 std::string_view confidence_of(double load) {
   return load < 0.5 ? "high" : load < 0.75 ? "medium" : "low";
 }
 
-// Why `better` stands before `other`.
-std::string_view difference_of(const Order& better, const Order& other) {
-  if (better.is_overloaded != other.is_overloaded) return "is overloaded";
-  if (better.rank != other.rank) return "serves a target that is less preferred";
-  return better.load != other.load ? "has more load" : "comes later by name";
+// Why `better` stands before `other`, in words and as the reason of the choice.
+std::pair<std::string_view, HopReason> difference_of(const Order& better, const Order& other) {
+  if (better.is_overloaded != other.is_overloaded) return {"is overloaded", HopReason::least_load};
+  if (better.rank != other.rank) {
+    return {"serves a target that is less preferred", HopReason::preferred_target};
+  }
+  if (better.load != other.load) return {"has more load", HopReason::least_load};
+  return {"comes later by name", HopReason::tie_by_name};
+}
+
+Value to_value(const PlacementCandidate& candidate) {
+  const auto text_or_null = [](const std::string& text) {
+    return text.empty() ? Value() : Value(text);
+  };
+  return Value::object({{"executor", Value(candidate.executor)},
+                        {"target", text_or_null(candidate.target)},
+                        {"load", Value(candidate.load)},
+                        {"rejected", text_or_null(candidate.rejected)}});
 }
 
 }  // namespace
 
-Result<Placed> Placement::choose(const Capability& capability, const std::string& wish) const {
-  const List* list = current_.load(std::memory_order_acquire);
+// The executor that stands first, and what was weighed: each one's load is asked once.
+struct Placement::Choice {
+  std::shared_ptr<CapabilityExecutor> executor;
+  Order order;
+  HopReason reason;
+  std::vector<PlacementCandidate> candidates;
+};
+
+Result<Placement::Choice> Placement::weigh(const Capability& capability,
+                                           const std::string& wish) const {
+  struct Weighed {
+    const std::shared_ptr<CapabilityExecutor>* executor;
+    Order order;
+    std::size_t candidate;
+  };
   const Contract& contract = capability.contract;
-  const std::shared_ptr<CapabilityExecutor>* best = nullptr;
-  const std::string* best_target = nullptr;
-  std::optional<Order> best_order;  // known once there is a choice
-  for (const auto& executor : *list) {
-    if (!contract.executor.empty() && contract.executor != executor->name()) continue;
-    if (!executor->is_open() || !executor->accepts(capability)) continue;
-    const std::string* target = common_target(contract, *executor, wish);
-    if (target == nullptr) continue;
-    if (best != nullptr) {
-      if (!best_order) best_order.emplace(order_of(contract, **best, *best_target));
-      const auto order = order_of(contract, *executor, *target);
-      // In order of names, so with all else equal the earlier name stays.
-      if (!(order < *best_order)) continue;
-      best_order.emplace(order);
+  const List& list = *current_.load(std::memory_order_acquire);
+  std::vector<PlacementCandidate> candidates;
+  std::vector<Weighed> eligible;
+  bool wish_decides = false;
+  for (const auto& executor : list) {
+    candidates.push_back({std::string(executor->name()), "", load_of(executor->load()),
+                          objection(capability, *executor, wish)});
+    auto& made = candidates.back();
+    if (!made.rejected.empty()) {
+      wish_decides = wish_decides ||
+                     (!wish.empty() && objection(capability, *executor, std::string()).empty());
+      continue;
     }
-    best = &executor;
-    best_target = target;
+    const auto* target = common_target(contract, *executor, wish);
+    made.target = *target;
+    const Order order{made.load > overload, rank_of(contract, *target), made.load, *target};
+    eligible.push_back({&executor, order, candidates.size() - 1});
   }
-  if (best == nullptr) return nobody(capability, *this, wish);
-  return Placed{*best_target, *best};
+  if (eligible.empty()) return nobody(capability, *this, wish);
+  // In order of names, so with all else equal the earlier name stays.
+  const auto best = *std::ranges::min_element(eligible, {}, &Weighed::order);
+  auto reason = wish_decides ? HopReason::target_requested : HopReason::only_candidate;
+  const Weighed* second = nullptr;
+  for (const auto& each : eligible) {
+    if (each.executor == best.executor) continue;
+    candidates[each.candidate].rejected = difference_of(best.order, each.order).first;
+    if (second == nullptr || each.order < second->order) second = &each;
+  }
+  if (second != nullptr) reason = difference_of(best.order, second->order).second;
+  return Choice{*best.executor, best.order, reason, std::move(candidates)};
+}
+
+Result<Placed> Placement::choose(const Capability& capability, const std::string& wish) const {
+  const CapabilityExecutor* only = nullptr;
+  const std::shared_ptr<CapabilityExecutor>* place = nullptr;
+  bool several = false;
+  for (const auto& executor : *current_.load(std::memory_order_acquire)) {
+    if (!executor->accepts(capability)) continue;
+    several = only != nullptr;
+    if (several) break;
+    only = executor.get();
+    place = &executor;
+  }
+  const Contract& contract = capability.contract;
+  const bool fits = only != nullptr && !several && only->is_open() &&
+                    (contract.executor.empty() || contract.executor == only->name());
+  if (fits) {
+    const std::string* target = common_target(contract, *only, wish);
+    if (target != nullptr) return Placed{*target, *place, HopReason::only_candidate, Value()};
+  }
+  CLEW_TRY(auto choice, weigh(capability, wish));
+  std::vector<Value> considered;
+  for (const auto& each : choice.candidates) {
+    if (considered.size() < considered_max) considered.push_back(to_value(each));
+  }
+  return Placed{std::string(choice.order.target), std::move(choice.executor), choice.reason,
+                Value::array(std::move(considered))};
 }
 
 Result<PlacementReport> Placement::explain(const Capability& capability,
                                            const std::string& wish) const {
-  const Contract& contract = capability.contract;
-  CLEW_TRY(const auto chosen, choose(capability, wish));
-  const auto best = order_of(contract, *chosen.executor, chosen.target);
-  PlacementReport report{chosen.target,
-                         std::string(chosen.executor->name()),
-                         "only_candidate",
-                         std::string(confidence_of(best.load)),
-                         {}};
-  for (const auto& executor : executors()) {
-    PlacementCandidate candidate{std::string(executor->name()), "", load_of(executor->load()),
-                                 objection(capability, *executor, wish)};
-    if (candidate.rejected.empty()) {
-      candidate.target = *common_target(contract, *executor, wish);
-      if (executor != chosen.executor) {
-        const auto other = order_of(contract, *executor, candidate.target);
-        const auto why = difference_of(best, other);
-        candidate.rejected = why;
-        if (why == "comes later by name") {
-          report.reason = report.reason == "only_candidate" ? "tie_by_name" : report.reason;
-        } else {
-          report.reason = why.starts_with("serves") ? "preferred_target" : "least_load";
-        }
-      }
-    }
-    report.candidates.push_back(std::move(candidate));
-  }
-  return report;
+  CLEW_TRY(auto choice, weigh(capability, wish));
+  return PlacementReport{std::string(choice.order.target), std::string(choice.executor->name()),
+                         std::string(name(choice.reason)),
+                         std::string(confidence_of(choice.order.load)),
+                         std::move(choice.candidates)};
 }
 
 }  // namespace clew

@@ -7,19 +7,25 @@
 #include <vector>
 
 #include "clew/base/mutex.hpp"
+#include "clew/capability/call_path.hpp"
 #include "clew/capability/executor.hpp"
 
 namespace clew {
 
+// Where a call runs, and why there.
 struct Placed {
   std::string target;
   std::shared_ptr<CapabilityExecutor> executor;
+  // only_candidate, target_requested (only one serves it), preferred_target, least_load,
+  // tie_by_name
+  HopReason reason = HopReason::only_candidate;
+  Value considered;  // when several run such handlers: as Trace::executors
 };
 
 // An executor that was considered for a call.
 struct PlacementCandidate {
   std::string executor;
-  std::string target;    // where it would run; empty when rejected
+  std::string target;    // where it would run; empty when it cannot
   double load = 0;       // running and queued calls over capacity
   std::string rejected;  // why it does not run the call; empty for the one that does
 };
@@ -28,7 +34,7 @@ struct PlacementCandidate {
 struct PlacementReport {
   std::string target;
   std::string executor;
-  std::string reason;      // "only_candidate", "preferred_target", "least_load", "tie_by_name"
+  std::string reason;      // Placed::reason
   std::string confidence;  // "high" below half of its load, "medium" below three quarters, "low"
   std::vector<PlacementCandidate> candidates;  // by name
 };
@@ -46,8 +52,8 @@ class Placement {
   // `conflict` for a name that is taken.
   Result<void> add(std::shared_ptr<CapabilityExecutor> executor);
 
-  // `wish` narrows the targets and never widens them. Errors: `no_eligible_target` with the reason
-  // against each candidate.
+  // `wish` narrows the targets and never widens them. Errors: `no_eligible_target`; "candidates" in
+  // its context has the reason against each.
   Result<Placed> choose(const Capability& capability, const std::string& wish) const;
   // The same choice, and why.
   Result<PlacementReport> explain(const Capability& capability, const std::string& wish) const;
@@ -56,6 +62,8 @@ class Placement {
 
  private:
   using List = std::vector<std::shared_ptr<CapabilityExecutor>>;
+  struct Choice;
+  Result<Choice> weigh(const Capability& capability, const std::string& wish) const;
   Mutex writers_;
   // Every list that there was: executors come seldom and never go, and a reader may be at any.
   std::vector<std::unique_ptr<const List>> lists_ CLEW_GUARDED_BY(writers_);

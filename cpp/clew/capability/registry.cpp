@@ -45,14 +45,28 @@ Value version_list(const std::vector<CapabilityPtr>& versions) {
   return Value::array(std::move(texts));
 }
 
+Value to_value(const Candidate& candidate) {
+  const auto& capability = *candidate.capability;
+  return Value::object(
+      {{"version", Value(capability.version_text)},
+       {"scope", Value(name(capability.scope))},
+       {"lifecycle", Value(name(capability.lifecycle))},
+       {"rejected", candidate.rejected.empty() ? Value() : Value(candidate.rejected)}});
+}
+
 Value candidate_list(const std::vector<Candidate>& candidates) {
   std::vector<Value> all;
-  for (const auto& each : candidates) {
-    all.push_back(Value::object({{"version", Value(each.capability->version_text)},
-                                 {"scope", Value(name(each.capability->scope))},
-                                 {"rejected", Value(each.rejected)}}));
-  }
+  for (const auto& each : candidates) all.push_back(to_value(each));
   return Value::array(std::move(all));
+}
+
+// What a trace shows of the choice; null where there was none.
+Value considered(const Resolution& resolution) {
+  std::vector<Value> all;
+  for (const auto& each : resolution.candidates) {
+    if (each.is_satisfying && all.size() < considered_max) all.push_back(to_value(each));
+  }
+  return all.size() < 2 ? Value() : Value::array(std::move(all));
 }
 
 // Why the versions of an id are not what a reference means, apart from there being several.
@@ -64,8 +78,9 @@ class Judge {
   // The first objection; empty: none. `before`: the candidate one place higher.
   std::string objection(const Capability& capability, const Capability* before) {
     const auto& version = capability.contract.version;
+    fits_this = fits(version);
     if (view_.public_only && capability.scope == Scope::overlay) return "is private";
-    if (!fits(version)) return fmt::format("does not satisfy {}", wanted());
+    if (!fits_this) return fmt::format("does not satisfy {}", wanted());
     fitted = true;
     if (before != nullptr && !view_.public_only && before->contract.version == version) {
       return "is shadowed by the private one";
@@ -89,6 +104,7 @@ class Judge {
   }
 
   bool fitted = false;        // some version fits the reference
+  bool fits_this = false;     // the one that was looked at last does
   bool only_unbound = false;  // some version lacks nothing but its handler
 
  private:
@@ -124,9 +140,7 @@ Error nothing_runs(const Judge& judge, const std::string& id,
                 fmt::format("\"{}\" is known, but no handler for it is registered here", id));
   }
   if (judge.fitted) {
-    const auto first = std::ranges::find_if(candidates, [](const Candidate& each) {
-      return !each.rejected.starts_with("does not satisfy");
-    });
+    const auto first = std::ranges::find_if(candidates, &Candidate::is_satisfying);
     return made(Code::not_found, "not_runnable",
                 fmt::format("no version of \"{}\" may run: {} {}", id,
                             first->capability->version_text, first->rejected));
@@ -249,6 +263,11 @@ Error RegistrySnapshot::unknown_id(const std::string& id, const std::string& wor
 
 Result<CapabilityPtr> RegistrySnapshot::resolve(const std::string& reference,
                                                 const View& view) const {
+  CLEW_TRY(auto found, lookup(reference, view));
+  return std::move(found.capability);
+}
+
+Result<Resolved> RegistrySnapshot::lookup(const std::string& reference, const View& view) const {
   if (!view.public_only) {
     const bool is_default = view.workspace.empty();
     const auto made = is_default ? std::string() : key_of(reference, view.workspace);
@@ -259,7 +278,8 @@ Result<CapabilityPtr> RegistrySnapshot::resolve(const std::string& reference,
     }
   }
   CLEW_TRY(const auto parsed, Reference::parse(reference, "reference"));
-  return resolve(parsed, view);
+  CLEW_TRY(auto resolution, explain(parsed, view));
+  return Resolved{std::move(resolution.capability), considered(resolution)};
 }
 
 Result<CapabilityPtr> RegistrySnapshot::resolve(const Reference& reference,
@@ -279,17 +299,21 @@ Result<Resolution> RegistrySnapshot::explain(const Reference& reference, const V
   for (const auto& capability : *versions) {
     auto objection = judge.objection(*capability, before);
     if (objection.empty()) eligible.push_back(capability);
-    resolution.candidates.push_back({capability, std::move(objection)});
+    resolution.candidates.push_back({capability, std::move(objection), judge.fits_this});
     before = capability.get();
   }
   if (eligible.empty()) {
     return nothing_runs(judge, reference.id, *versions, resolution.candidates);
   }
   if (reference.kind == Reference::Kind::bare && eligible.size() > 1) {
+    for (auto& each : resolution.candidates) {
+      if (each.rejected.empty()) each.rejected = "is not the only one";
+    }
     return error(Code::ambiguous, "\"{}\" has {} versions: name one, or a range", reference.id,
                  eligible.size())
         .with("capability", reference.id)
-        .with("versions", version_list(eligible));
+        .with("versions", version_list(eligible))
+        .with("candidates", candidate_list(resolution.candidates));
   }
   resolution.capability = eligible.front();
   for (auto& each : resolution.candidates) {
@@ -375,16 +399,17 @@ void Registry::put(std::shared_ptr<Capability> made) {
   const auto at = std::ranges::lower_bound(versions, shared, is_before);
   const bool replaces = at != versions.end() && !is_before(shared, *at);
   if (replaces) {
+    shard->by_text.erase(fmt::format("{}@{}", key, (*at)->version_text));
     *at = shared;
   } else {
     versions.insert(at, shared);
   }
 
-  // The answers that need no thought, of this id.
+  // The answers that need no thought: for this version, and for the id alone.
   const View view{shared->workspace};
   const auto answer = [&](const std::string& text, const Reference& reference) {
-    if (auto found = next->resolve(reference, view)) {
-      shard->by_text.insert_or_assign(text, *std::move(found));
+    if (auto found = next->explain(reference, view)) {
+      shard->by_text.insert_or_assign(text, Resolved{found->capability, considered(*found)});
     } else {
       shard->by_text.erase(text);
     }
@@ -393,10 +418,8 @@ void Registry::put(std::shared_ptr<Capability> made) {
   reference.id = shared->contract.id;
   answer(key, reference);
   reference.kind = Reference::Kind::exact;
-  for (const auto& each : versions) {
-    reference.version = each->contract.version;
-    answer(fmt::format("{}@{}", key, each->version_text), reference);
-  }
+  reference.version = shared->contract.version;
+  answer(fmt::format("{}@{}", key, shared->version_text), reference);
   current_.publish(std::move(next));
 }
 

@@ -40,12 +40,23 @@ struct View {
 // A version that was considered for a reference.
 struct Candidate {
   CapabilityPtr capability;
-  std::string rejected;  // why it was not taken; empty for the one that was
+  std::string rejected;       // why it was not taken; empty for the one that was
+  bool is_satisfying = true;  // whether the reference means such a version
 };
 
 struct Resolution {
   CapabilityPtr capability;
   std::vector<Candidate> candidates;  // highest version first
+};
+
+// The most alternatives of one choice that a trace shows.
+inline constexpr std::size_t considered_max = 32;
+
+// What a reference means, and what else it might have meant.
+struct Resolved {
+  CapabilityPtr capability;
+  // Of the versions that satisfy the reference, if there are several: as Trace::versions.
+  Value considered;
 };
 
 // One state of the registry. Immutable. Ids are spread over shards, of which a registration copies
@@ -62,7 +73,8 @@ class RegistrySnapshot {
   // handlers are missing ("unbound"). "candidates" lists each with the reason against it.
   Result<CapabilityPtr> resolve(const std::string& reference, const View& view = {}) const;
   Result<CapabilityPtr> resolve(const Reference& reference, const View& view = {}) const;
-  // The same with what was considered.
+  Result<Resolved> lookup(const std::string& reference, const View& view = {}) const;
+  // The same with every version, whether it satisfies the reference or not.
   Result<Resolution> explain(const Reference& reference, const View& view = {}) const;
 
   // Exactly that version, whatever its lifecycle; null when it is not there or not bound.
@@ -83,7 +95,7 @@ class RegistrySnapshot {
   struct Shard {
     std::map<std::string, Versions, std::less<>> by_key;  // "id", or "workspace/id"
     // "id" (when it means one version) and "id@1.2.0", with their workspace: the ready answers
-    std::unordered_map<std::string, CapabilityPtr> by_text;
+    std::unordered_map<std::string, Resolved> by_text;
   };
   static constexpr std::size_t shards_max = 128;
   static std::size_t shard_of(std::string_view key);

@@ -10,16 +10,13 @@
 #include "clew/base/env.hpp"
 #include "clew/base/json.hpp"
 #include "clew/base/time.hpp"
+#include "clew/capability/call_path.hpp"
 #include "clew/capability/contract.hpp"
+#include "clew/capability/trace_context.hpp"
 #include "clew/store/column.hpp"
 #include "clew/store/store.hpp"
 
 namespace clew {
-
-enum class CallOutcome : std::uint8_t { success, failure, timeout, cancelled, rejected };
-std::string_view name(CallOutcome outcome);
-// `invalid_input` at the path "outcome" for a word that is none.
-Result<CallOutcome> parse_outcome(std::string_view word);
 
 // Where a call belongs when it is a step of a run.
 struct StepTag {
@@ -44,6 +41,7 @@ struct TraceRecord {
   std::string reference;     // what the caller named, when `capability` is null
   std::string target;
   std::string executor;
+  CallPath path;
   CallOutcome outcome = CallOutcome::success;
   std::optional<Code> code;  // of the error
   Timestamp started;
@@ -56,6 +54,11 @@ struct TraceRecord {
   bool has_output = false;
   std::shared_ptr<const StepTag> tag;  // null for a bare call
   std::string correlation_id;
+  TraceContext context;  // its trace nil: that of the call's own id
+  // What was considered for the reference, and by whom it might have run; null where there was no
+  // choice. As Trace has them.
+  Value versions;
+  Value executors;
   std::shared_ptr<const TraceDigests> digests;  // once taken; `input` and `output` are unused then
 };
 
@@ -84,8 +87,15 @@ struct Trace {
   std::string step;
   int item = -1;
   std::string correlation_id;
+  std::string traceparent;    // what the call hands on, as W3C Trace Context has it
+  std::string remote_parent;  // the span of another process that asked for it; may be empty
+  CallPath path;              // empty for a trace of an older version
+  // [{version, scope, lifecycle, rejected}], highest first, and [{executor, target, load,
+  // rejected}] by name: null where there was no choice; `rejected` is null for what was taken. At
+  // most considered_max of each.
+  Value versions;
+  Value executors;
 };
-
 // Which traces to read; all conditions must hold. `invalid_input` names a field that is wrong: a
 // version or code that is none, a limit out of range, a cursor that no page gave.
 struct TraceQuery {
@@ -125,6 +135,8 @@ Result<void> check_traces(store::Transaction& tx, const store::ReportRow& report
 
 // The tables and views of traces, one migration (`v_traces` for readers of SQL).
 store::Migration trace_migration(int version);
+// What was added later: how a call went, and whose trace it belongs to.
+store::Migration trace_path_migration(int version);
 
 // Keeps the traces of all calls in the database, bounded by retention. Thread-safe.
 // record() is called by every call: it takes a lock for a few instructions and never waits for the

@@ -64,6 +64,38 @@ SELECT substr(lower(hex(id)), 1, 8) || '-' || substr(lower(hex(id)), 9, 4) || '-
 )sql"};
 }
 
+// The same with how the call went and whose trace it belongs to.
+store::Migration trace_path_migration(int version) {
+  return {version, "paths of traces", R"sql(
+ALTER TABLE traces ADD COLUMN path {integer} NOT NULL DEFAULT 0;
+ALTER TABLE traces ADD COLUMN context {blob};
+ALTER TABLE traces ADD COLUMN considered TEXT;
+
+DROP VIEW v_traces;
+CREATE VIEW v_traces AS
+SELECT substr(lower(hex(id)), 1, 8) || '-' || substr(lower(hex(id)), 9, 4) || '-' ||
+         substr(lower(hex(id)), 13, 4) || '-' || substr(lower(hex(id)), 17, 4) || '-' ||
+         substr(lower(hex(id)), 21) AS id,
+       CASE WHEN parent IS NOT NULL THEN
+         substr(lower(hex(parent)), 1, 8) || '-' || substr(lower(hex(parent)), 9, 4) || '-' ||
+         substr(lower(hex(parent)), 13, 4) || '-' || substr(lower(hex(parent)), 17, 4) || '-' ||
+         substr(lower(hex(parent)), 21) END AS parent,
+       capability, version, target, executor, outcome, code, started_us, queue_us, run_us,
+       commit_us, lower(hex(input_sha256)) AS input_sha256,
+       CASE WHEN output_sha256 IS NOT NULL THEN lower(hex(output_sha256)) END AS output_sha256,
+       attempt, run, step, item, correlation_id,
+       '00-' || CASE WHEN context IS NULL THEN lower(hex(id))
+                     ELSE substr(lower(hex(context)), 1, 32) END ||
+         '-' || substr(lower(hex(id)), 17) ||
+         '-' || CASE WHEN context IS NULL THEN '01'
+                     ELSE substr(lower(hex(context)), 49, 2) END AS traceparent,
+       CASE WHEN substr(lower(hex(context)), 33, 16) <> '0000000000000000' THEN
+         substr(lower(hex(context)), 33, 16) END AS remote_parent,
+       considered
+  FROM traces;
+)sql"};
+}
+
 namespace detail {
 namespace {
 
@@ -80,10 +112,11 @@ using store::text_at;
 const store::Statement insert_sql(R"sql(
     INSERT INTO traces (id, parent, capability, version, target, executor, outcome, code,
                         started_us, queue_us, run_us, commit_us, input_sha256, output_sha256,
-                        attempt, run, step, item, correlation_id)
+                        attempt, run, step, item, correlation_id, path, context,
+                        considered)
     VALUES (:id, :parent, :capability, :version, :target, :executor, :outcome, :code,
             :started_us, :queue_us, :run_us, :commit_us, :input_sha256, :output_sha256,
-            :attempt, :run, :step, :item, :correlation_id)
+            :attempt, :run, :step, :item, :correlation_id, :path, :context, :considered)
     ON CONFLICT (id) DO NOTHING)sql");
 
 const store::Statement count_sql("SELECT count(*) FROM traces");
@@ -106,7 +139,8 @@ const store::Statement oldest_sql(R"sql(
 // The columns in the order of `Column`.
 constexpr std::string_view select_sql = R"sql(
     SELECT id, parent, capability, version, target, executor, outcome, code, started_us, queue_us,
-           run_us, commit_us, input_sha256, output_sha256, attempt, run, step, item, correlation_id
+           run_us, commit_us, input_sha256, output_sha256, attempt, run, step, item, correlation_id,
+           path, context, considered
       FROM traces)sql";
 
 enum Column {
@@ -129,6 +163,9 @@ enum Column {
   step_column,
   item_column,
   correlation_column,
+  path_column,
+  context_column,
+  considered_column,
 };
 
 constexpr int limit_max = 10'000;
@@ -181,6 +218,56 @@ Result<int> int_at(const Row& row, Column column, int low) {
   return static_cast<int>(number);
 }
 
+// The bytes of a context: the trace, the parent's span, the flags.
+constexpr std::size_t context_size = 16 + 8 + 1;
+
+std::string context_bytes(const TraceContext& context) {
+  std::string bytes(context.trace.view());
+  bytes.append(context.parent.begin(), context.parent.end());
+  bytes.push_back(static_cast<char>(context.flags));
+  return bytes;
+}
+
+Result<TraceContext> context_at(const Row& row) {
+  if (row.is_null(context_column)) return TraceContext{};
+  CLEW_TRY(const auto bytes, row.blob(context_column));
+  if (bytes.size() != context_size) return corrupt_column(row, context_column, "25 bytes");
+  TraceContext context{Id::from_bytes(bytes.substr(0, 16))};
+  std::ranges::copy(bytes.substr(16, 8), context.parent.begin());
+  context.flags = static_cast<std::uint8_t>(bytes.back());
+  return context;
+}
+
+Result<CallPath> path_at(const Row& row) {
+  CLEW_TRY(const auto packed, row.integer(path_column));
+  const auto path = CallPath::unpack(packed);
+  if (!path) return corrupt_column(row, path_column, "the way of a call");
+  return *path;
+}
+
+// What was considered as one JSON text; empty: nothing.
+std::string considered_text(const TraceRecord& record) {
+  if (record.versions.is_null() && record.executors.is_null()) return {};
+  return to_json(Value::object({{"versions", record.versions}, {"executors", record.executors}}));
+}
+
+Result<void> take_considered(const Row& row, Trace& trace) {
+  if (row.is_null(considered_column)) return {};
+  CLEW_TRY(const auto text, row.text(considered_column));
+  const auto both = parse_json(text);
+  const auto* versions = both ? both->find("versions") : nullptr;
+  const auto* executors = both ? both->find("executors") : nullptr;
+  const auto is_list = [](const Value* value) {
+    return value != nullptr && (value->is_null() || value->is_array());
+  };
+  if (!is_list(versions) || !is_list(executors)) {
+    return corrupt_column(row, considered_column, "lists of what was considered");
+  }
+  trace.versions = *versions;
+  trace.executors = *executors;
+  return {};
+}
+
 Result<Trace> decode(const Row& row) {
   Trace trace;
   CLEW_TRY(trace.id, id_at(row, id_column));
@@ -206,6 +293,11 @@ Result<Trace> decode(const Row& row) {
     CLEW_TRY(trace.item, int_at(row, item_column, 0));
   }
   CLEW_TRY(trace.correlation_id, text_at(row, correlation_column));
+  CLEW_TRY(trace.path, path_at(row));
+  CLEW_TRY(const auto context, context_at(row));
+  trace.traceparent = to_traceparent(context, trace.id);
+  trace.remote_parent = remote_parent_of(context);
+  CLEW_TRY(take_considered(row, trace));
   return trace;
 }
 
@@ -302,6 +394,9 @@ Result<std::int64_t> insert_trace(store::Transaction& tx, const TraceRecord& rec
   static const StepTag bare;
   const auto& tag = record.tag ? *record.tag : bare;
   const auto* contract = record.capability ? &record.capability->contract : nullptr;
+  const bool has_context = !record.context.trace.is_nil();
+  const auto context = has_context ? context_bytes(record.context) : std::string();
+  const auto considered = considered_text(record);
   return tx.run(
       insert_sql, Blob{record.id.view()},
       record.parent.is_nil() ? Arg(nullptr) : Arg(Blob{record.parent.view()}),
@@ -311,7 +406,9 @@ Result<std::int64_t> insert_trace(store::Transaction& tx, const TraceRecord& rec
       record.started, to_us(record.queue_ns), to_us(record.run_ns), to_us(commit_ns),
       blob_of(digests.input), digests.output ? Arg(blob_of(*digests.output)) : Arg(nullptr),
       tag.attempt, text_or_null(tag.run), text_or_null(tag.step),
-      tag.item >= 0 ? Arg(tag.item) : Arg(nullptr), text_or_null(record.correlation_id));
+      tag.item >= 0 ? Arg(tag.item) : Arg(nullptr), text_or_null(record.correlation_id),
+      record.path.packed(), has_context ? Arg(Blob{context}) : Arg(nullptr),
+      text_or_null(considered));
 }
 
 Result<std::int64_t> count_traces(store::Transaction& tx) {

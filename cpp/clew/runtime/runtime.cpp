@@ -24,6 +24,7 @@ std::vector<store::Migration> all_migrations() {
   migrations.push_back(idempotency_migration(static_cast<int>(migrations.size()) + 1));
   migrations.push_back(wasm::module_migration(static_cast<int>(migrations.size()) + 1));
   migrations.push_back(event_migration(static_cast<int>(migrations.size()) + 1));
+  migrations.push_back(trace_path_migration(static_cast<int>(migrations.size()) + 1));
   return migrations;
 }
 

@@ -51,15 +51,10 @@ HostResult runtime_config(HostCall& call) {
   return give(call, canonical_json(config), 0, 1);
 }
 
-// {"traceparent", "correlation_id", "idempotency_key", "attempt"}; the first as W3C has it: the
-// trace is the outermost call's id, the span the end of this call's.
+// {"traceparent", "correlation_id", "idempotency_key", "attempt"}
 HostResult trace_context(HostCall& call) {
   const Invocation& self = call.guest.call();
-  const Invocation* outermost = &self;
-  while (outermost->parent() != nullptr) outermost = outermost->parent();
-  const auto trace = to_hex(outermost->id().view());
-  const auto span = to_hex(self.id().view().substr(8));
-  const auto context = Value::object({{"traceparent", fmt::format("00-{}-{}-01", trace, span)},
+  const auto context = Value::object({{"traceparent", self.traceparent()},
                                       {"correlation_id", self.correlation_id()},
                                       {"idempotency_key", self.idempotency_key()},
                                       {"attempt", self.attempt()}});

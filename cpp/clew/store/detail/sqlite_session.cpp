@@ -44,6 +44,7 @@ std::optional<std::string_view> sqlite_hook(std::string_view name) {
 constexpr std::string_view harmless_pragmas[] = {
     "table_info",  "table_xinfo",      "table_list",   "index_list", "index_info",
     "index_xinfo", "foreign_key_list", "user_version", "page_count", "page_size",
+    "quick_check",  // adding a column asks for it
 };
 
 bool is_harmless_pragma(const char* name) {
