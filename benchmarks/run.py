@@ -20,11 +20,13 @@ import durable
 import events
 import native
 import startup
+import traces
 from report import Fact, Result, Row, measure, table, to_json, write_readme
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 5
 FACTS = "startup"  # what --only calls the single numbers
+TRACES = "traces of a million calls"
 
 
 def arguments(names: list[str]) -> argparse.Namespace:
@@ -51,7 +53,7 @@ def arguments(names: list[str]) -> argparse.Namespace:
 def main() -> int:
     """Measure, print, write."""
     rows: list[Row] = [*calls.ROWS, *native.ROWS, *durable.ROWS, *events.ROWS]
-    given = arguments([row.name for row in rows] + [FACTS])
+    given = arguments([row.name for row in rows] + [FACTS, TRACES])
     native.BINARIES.append(given.programs)
     rounds = 1 if given.smoke else given.rounds
     results: list[Result] = []
@@ -67,6 +69,9 @@ def main() -> int:
         if not given.only or given.only in FACTS:
             print(f"… {FACTS}", file=sys.stderr, flush=True)
             facts = startup.facts(folder, smoke=given.smoke)
+        if not given.only or given.only in TRACES:
+            print(f"… {TRACES}", file=sys.stderr, flush=True)
+            facts += traces.facts(folder, smoke=given.smoke)
     finally:
         shutil.rmtree(folder)
     text = table(results, facts)

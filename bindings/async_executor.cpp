@@ -162,6 +162,7 @@ class AsyncJob : public std::enable_shared_from_this<AsyncJob> {
   void finish_step(Result<Value> result) {
     auto kept = std::make_shared<Result<Value>>(std::move(result));
     Task task{[invocation = invocation_, kept](Turn) { invocation->finish(std::move(*kept)); }};
+    task.tenant = invocation_->tenant();
     const auto taken = without_gil([&] { return shared_->pool.submit(std::move(task)); });
     if (!taken) without_gil([&] { invocation_->finish(std::move(*kept)); });
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "clew/capability/detail/dispatch_core.hpp"
+#include "clew/capability/detail/trace_ids.hpp"
 #include "clew/capability/placement.hpp"
 
 namespace clew {
@@ -87,10 +88,7 @@ class DispatcherImpl final : public Dispatcher {
     }
     call.counted_ = true;
     call.traced_ = request.tag == nullptr;  // a step's trace goes into its run's transaction
-    const auto time = parts_.env.clock().read();
-    call.record_.id = parts_.env.ids().next_at(time.now);
-    call.record_.started = time.now;
-    call.admitted_ns_ = time.ticks_ns;
+    set_start(call);
     take_over(call, request);
     auto why = HopReason::none;
     if (auto admitted = check(call, request, why); !admitted) {
@@ -105,7 +103,8 @@ class DispatcherImpl final : public Dispatcher {
     if (invocation->begun_.load(std::memory_order_relaxed)) return false;
     if (invocation->keyed_ && !invocation->claimed_.load(std::memory_order_relaxed)) return false;
     ThreadPool* const own = invocation->executor_->own_slots();
-    const auto slot = (own != nullptr ? *own : parts_.pool).try_enter(invocation->limit());
+    const auto slot =
+        (own != nullptr ? *own : parts_.pool).try_enter(invocation->limit(), invocation->tenant());
     if (!slot || !invocation->executor_->run_here(invocation)) return false;
     core_->inline_calls.fetch_add(1, std::memory_order_relaxed);
     return invocation->ended();
@@ -181,6 +180,19 @@ class DispatcherImpl final : public Dispatcher {
   }
 
  private:
+  // Again when this thread stood still between the two, and others did not.
+  void set_start(Invocation& call) {
+    constexpr int tries_max = 10;
+    for (int i = 0; i < tries_max; ++i) {
+      const auto time = parts_.env.clock().read();
+      call.record_.id = parts_.env.ids().next_at(time.now);
+      call.record_.started = time.now;
+      call.admitted_ns_ = time.ticks_ns;
+      if (call.record_.id < detail::lowest_id(time.now + detail::id_lag_max)) [[likely]]
+        return;
+    }
+  }
+
   // The request's parts move into the call; what it inherits from the call above it is added.
   static void take_over(Invocation& call, Request& request) {
     call.record_.reference = std::move(request.reference);
@@ -223,6 +235,8 @@ class DispatcherImpl final : public Dispatcher {
       record.path.take(HopReason::reference_resolved);
     }
     const Capability& capability = *record.capability;
+    call.tenant_ =
+        capability.tenant == 0 && call.parent_ ? call.parent_->tenant_ : capability.tenant;
     why = HopReason::input_invalid;
     if (!call.input_.is_object()) {
       return invalid_input("input", call.input_, "an object of arguments");
@@ -317,7 +331,11 @@ class DispatcherImpl final : public Dispatcher {
                 invocation->cancel("the runtime is closing");
               }
             },
-            invocation->priority_, KeyLimit{}, invocation->unbounded_, false};
+            invocation->priority_,
+            invocation->tenant_,
+            KeyLimit{},
+            invocation->unbounded_,
+            false};
   }
   void claim(const InvocationPtr& invocation) {
     const auto again = [this, invocation] {

@@ -35,7 +35,7 @@ Invocation::Rare& Invocation::rare() {
 }
 
 Task Invocation::task(Function<void(Turn)> run) const {
-  return Task{std::move(run), priority_, limit(), unbounded_, tag() != nullptr};
+  return Task{std::move(run), priority_, tenant_, limit(), unbounded_, tag() != nullptr};
 }
 
 KeyLimit Invocation::limit() const {

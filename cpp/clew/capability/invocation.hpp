@@ -75,6 +75,9 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   Task task(Function<void(Turn)> run) const;
   // The limit that holds for this call; none when a call above it holds that place already.
   KeyLimit limit() const;
+  // Whose share of the pool it takes: that of its capability's workspace; of what stands in the
+  // default one, a connector for one, that of the call above.
+  std::uint32_t tenant() const { return tenant_; }
   // Claims the call for running. False when it has ended already or another thread runs it.
   bool begin();
   // For who learns late that it runs, since `ago`. No effect when that was known.
@@ -193,6 +196,7 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   bool unbounded_ = false;
   std::uint16_t depth_ = 0;
   int priority_ = 0;
+  std::uint32_t tenant_ = 0;
   std::shared_ptr<CapabilityExecutor> executor_;
   InvocationPtr parent_;
   struct Rare;  // what few calls need: callbacks, cancel source, subscriptions, timer

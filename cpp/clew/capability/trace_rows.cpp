@@ -3,10 +3,13 @@
 #include "clew/capability/detail/trace_rows.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "clew/capability/detail/trace_ids.hpp"
 
 namespace clew {
 
@@ -36,6 +39,14 @@ CREATE TABLE traces (
   correlation_id TEXT
 ) {clustered};
 CREATE INDEX traces_of_run ON traces (run, id) WHERE run IS NOT NULL;
+CREATE INDEX traces_of_capability ON traces (capability, id);
+CREATE INDEX traces_by_outcome ON traces (outcome, id) WHERE outcome <> 'success';
+CREATE INDEX traces_by_code ON traces (code, id) WHERE code IS NOT NULL;
+CREATE INDEX traces_of_capability_by_outcome ON traces (capability, outcome, id)
+ WHERE outcome <> 'success';
+CREATE INDEX traces_of_capability_by_code ON traces (capability, code, id) WHERE code IS NOT NULL;
+CREATE INDEX traces_damaged ON traces (id)
+ WHERE outcome NOT IN ('success', 'failure', 'timeout', 'cancelled', 'rejected');
 
 CREATE VIEW v_traces AS
 SELECT substr(lower(hex(id)), 1, 8) || '-' || substr(lower(hex(id)), 9, 4) || '-' ||
@@ -159,10 +170,11 @@ enum Column {
 
 constexpr int limit_max = 10'000;
 
-// A word that is no outcome is damage, which no filter hides.
-constexpr std::string_view of_outcome =
-    "(outcome = :outcome OR "
-    "outcome NOT IN ('success', 'failure', 'timeout', 'cancelled', 'rejected'))";
+// In the words of the indexes, or they are not used.
+constexpr std::string_view of_outcome = "outcome = :outcome";
+constexpr std::string_view of_indexed_outcome = "outcome <> 'success' AND outcome = :outcome";
+constexpr std::string_view of_no_outcome =
+    "outcome NOT IN ('success', 'failure', 'timeout', 'cancelled', 'rejected')";
 constexpr std::string_view unexpired = "(started_us > :expired OR started_us < 0)";
 
 Arg text_or_null(std::string_view text) { return text.empty() ? Arg(nullptr) : Arg(text); }
@@ -298,16 +310,28 @@ Result<Trace> trace_of(const Row& row) {
   return in_row(trace.error(), "traces", key).with("id", Value(key));
 }
 
+// The page lies below this one, by cursor and time.
+TracePosition end_of(const TraceQuery& query, const TracePosition& below) {
+  if (!query.until) return below;
+  const auto end = lowest_id(*query.until + id_lag_max + std::chrono::milliseconds(1));
+  return below ? std::min(*below, end) : end;
+}
+
 // Conditions of a query and their arguments, in the same order.
 class Where {
  public:
-  void add(std::string_view condition, Arg arg) {
-    text_ += args_.empty() ? " WHERE " : " AND ";
+  void add(std::string_view condition) {
+    text_ += text_.empty() ? " WHERE " : " AND ";
     text_ += condition;
+  }
+  void add(std::string_view condition, Arg arg) {
+    add(condition);
     args_.push_back(arg);
   }
-  void add_text(std::string_view condition, const std::string& text) {
-    if (!text.empty()) add(condition, Arg(text));
+  // Nothing for an empty text. An expression of a column keeps its index out of the query.
+  void add_text(std::string_view column, const std::string& text, bool by_index = false) {
+    if (text.empty()) return;
+    add(fmt::format("{}{} = :{}", column, by_index ? "" : " || ''", column), Arg(text));
   }
   const std::string& text() const { return text_; }
   std::vector<Arg> take_args() && { return std::move(args_); }
@@ -317,19 +341,44 @@ class Where {
   std::vector<Arg> args_;
 };
 
-// Borrows from `query` and `below`.
-Where conditions(const TraceQuery& query, const TracePosition& below, Timestamp expired) {
+// Where in the order of the ids the rows are.
+struct Bounds {
+  TracePosition from;
+  TracePosition below;
+};
+
+// By which indexes rows are found. Of a run the calls are few, and so are damaged rows; the
+// database does not know that.
+enum class Found : std::uint8_t { as_asked, by_damage };
+
+// All but the outcome. Borrows from its arguments.
+Where conditions(const TraceQuery& query, const Bounds& bounds, Timestamp expired, Found found) {
+  const bool by_run = found == Found::as_asked;
+  const bool by_rest = by_run && query.run.empty();
   Where where;
   where.add(unexpired, Arg(expired));
-  where.add_text("run = :run", query.run);
-  if (below) where.add("id < :below", Arg(Blob{below->view()}));
-  where.add_text("capability = :capability", query.capability);
-  where.add_text("version = :version", query.version);
-  if (query.outcome) where.add(of_outcome, Arg(name(*query.outcome)));
-  where.add_text("code = :code", query.code);
+  where.add_text("run", query.run, by_run);
+  if (bounds.below) where.add("id < :below", Arg(Blob{bounds.below->view()}));
+  if (bounds.from) where.add("id >= :from", Arg(Blob{bounds.from->view()}));
+  where.add_text("capability", query.capability, by_rest);
+  where.add_text("version", query.version);
+  where.add_text("code", query.code, by_rest);
   if (query.since) where.add("started_us >= :since", Arg(*query.since));
   if (query.until) where.add("started_us < :until", Arg(*query.until));
   return where;
+}
+
+// A word that is no outcome is damage, which no filter hides from the page on which it would be.
+Result<void> check_outcomes(store::Transaction& tx, Where where, const TracePage& page) {
+  where.add(of_no_outcome);
+  const bool is_last = page.next_cursor.empty();
+  if (!is_last) where.add("id > :last", Arg(Blob{page.traces.back().id.view()}));
+  const auto text = std::string(select_sql) + where.text() + " ORDER BY id DESC LIMIT 1";
+  store::VisitRow visit = [](const Row& row) -> Result<void> {
+    CLEW_TRY(trace_of(row));
+    return {};
+  };
+  return tx.each_text(text, std::move(where).take_args(), visit);
 }
 
 }  // namespace
@@ -422,7 +471,13 @@ Result<TracePosition> check_query(const TraceQuery& query) {
 
 Result<TracePage> read_traces(store::Transaction& tx, const TraceQuery& query,
                               const TracePosition& below, Timestamp expired) {
-  auto where = conditions(query, below, expired);
+  const Bounds bounds{query.since ? TracePosition(lowest_id(*query.since)) : TracePosition(),
+                      end_of(query, below)};
+  auto where = conditions(query, bounds, expired, Found::as_asked);
+  if (query.outcome) {
+    const bool by_index = query.run.empty() && *query.outcome != CallOutcome::success;
+    where.add(by_index ? of_indexed_outcome : of_outcome, Arg(name(*query.outcome)));
+  }
   const auto text = std::string(select_sql) + where.text() + " ORDER BY id DESC LIMIT :limit";
   auto args = std::move(where).take_args();
   args.push_back(Arg(query.limit + 1));  // one more tells whether there is a next page
@@ -439,6 +494,9 @@ Result<TracePage> read_traces(store::Transaction& tx, const TraceQuery& query,
   };
   CLEW_TRY(tx.each_text(text, args, visit));
   if (more) page.next_cursor = page.traces.back().id.to_string();
+  if (query.outcome) {
+    CLEW_TRY(check_outcomes(tx, conditions(query, bounds, expired, Found::by_damage), page));
+  }
   return page;
 }
 

@@ -25,7 +25,8 @@ struct KeyLimit {
 
 struct Task {
   Function<void(Turn)> call{};  // what it throws is a bug; it is caught, counted and reported
-  int priority = 0;             // higher first; equal ones in the order of submission
+  int priority = 0;          // higher first within a tenant; equal ones in the order of submission
+  std::uint32_t tenant = 0;  // whose it is: tenants with work get equal time, see ThreadPool
   KeyLimit limit{};
   // Accepted also when the queue is full: its maker keeps a bound of its own and must not wait.
   bool unbounded = false;

@@ -12,7 +12,8 @@ namespace clew {
 
 struct ManualExecutor::State {
   Mutex mutex;
-  detail::TaskQueue queue CLEW_GUARDED_BY(mutex);
+  ManualClock clock;  // stands still: tenants take turns, task by task
+  detail::TaskQueue queue CLEW_GUARDED_BY(mutex){clock, 1};
   bool closed CLEW_GUARDED_BY(mutex) = false;
 };
 
@@ -33,15 +34,15 @@ Result<void> ManualExecutor::submit(Task task) {
 
 bool ManualExecutor::run_one() {
   detail::QueuedTask* next = nullptr;
+  detail::SlotUse use;
   {
     const Lock lock(state_->mutex);
-    next = state_->queue.pop();
+    next = state_->queue.pop(use);
   }
   if (next == nullptr) return false;
   detail::call_contained(next->task.call, Turn::run, {});
   const Lock lock(state_->mutex);
-  state_->queue.free_place(next->task.limit.key);
-  state_->queue.recycle(next);
+  state_->queue.finish(next, use);
   return true;
 }
 

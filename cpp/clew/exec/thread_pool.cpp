@@ -60,7 +60,7 @@ Result<void> Pool::submit(Task task) {
   Entry entry = Entry::accepted;
   {
     const QuickLock lock(mutex_);
-    entry = entry_now(task.unbounded);
+    entry = entry_now(task);
     if (entry == Entry::accepted) [[likely]]
       wake = accept(std::move(task));
   }
@@ -85,16 +85,16 @@ bool Pool::try_submit(Task& task) {
   Wake wake;
   {
     const QuickLock lock(mutex_);
-    if (closing_ || (is_full() && !task.unbounded)) return false;
+    if (closing_ || is_full_for(task)) return false;
     wake = accept(std::move(task));
   }
   perform(wake);
   return true;
 }
 
-Pool::Entry Pool::entry_now(bool unbounded) {
+Pool::Entry Pool::entry_now(const Task& task) {
   if (closing_) return Entry::closed;
-  if (unbounded || !is_full()) return Entry::accepted;
+  if (!is_full_for(task)) return Entry::accepted;
   if (options_.full == FullPolicy::reject) {
     ++counts_.rejected;
     return Entry::rejected;
@@ -114,7 +114,8 @@ Pool::Wake Pool::accept(Task&& task) {
 Result<void> Pool::submit_to_full_queue(Task task) {
   Result<void> outcome;
   PoolSlot nested;
-  if (options_.full == FullPolicy::caller_runs && in_slot()) nested = try_enter(task.limit);
+  if (options_.full == FullPolicy::caller_runs && in_slot())
+    nested = try_enter(task.limit, task.tenant);
   if (nested) {
     run_on_caller(task);
   } else {
@@ -122,7 +123,7 @@ Result<void> Pool::submit_to_full_queue(Task task) {
     blocking([this, &task, &outcome] {
       if (options_.full == FullPolicy::block) {
         outcome = wait_for_room(task);
-      } else if (const auto slot = wait_for_slot(task.limit)) {
+      } else if (const auto slot = wait_for_slot(task)) {
         run_on_caller(task);
       } else {
         outcome = slot.error();
@@ -142,13 +143,13 @@ Result<void> Pool::wait_for_room(Task& task) {
   {
     Lock lock(mutex_);
     ++room_waiters_;
-    for (bool late = false; !closing_ && is_full() && !late;) {
+    for (bool late = false; !closing_ && is_full_for(task) && !late;) {
       late = clock_.wait_until(room_, lock, deadline);
       room_told_ = false;
     }
     --room_waiters_;
     if (closing_) return closed();
-    if (is_full()) {
+    if (is_full_for(task)) {
       ++counts_.rejected;
       return rejected();
     }
@@ -159,13 +160,12 @@ Result<void> Pool::wait_for_room(Task& task) {
   return {};
 }
 
-// A slot and a place of the key for this thread, after at most `block_max`.
-Result<PoolSlot> Pool::wait_for_slot(const KeyLimit& limit) {
+// A slot and a place of the task's key for this thread, after at most `block_max`.
+Result<PoolSlot> Pool::wait_for_slot(const Task& task) {
   const auto deadline = clock_.now() + options_.block_max;
   auto* held = find_held(this);
+  Waiter me{.limit = task.limit, .tenant = task.tenant};
   {
-    Waiter me;
-    me.limit = limit;
     Lock lock(mutex_);
     entering_.push_back(&me);
     grant_waiters();
@@ -181,7 +181,7 @@ Result<PoolSlot> Pool::wait_for_slot(const KeyLimit& limit) {
     ++counts_.inline_runs;
     if (held == nullptr) ++callers_;
   }
-  return enter(held, limit.key);
+  return enter(held, me.use, task.limit.key);
 }
 
 // In a slot that was taken for it.
@@ -217,28 +217,29 @@ void Pool::free_slot() {
   running_hint_.store(running_, std::memory_order_relaxed);
 }
 
-PoolSlot Pool::try_enter(const KeyLimit& limit) {
+PoolSlot Pool::try_enter(const KeyLimit& limit, std::uint32_t tenant) {
   CLEW_CHECK(limit.key == 0 || limit.max >= 1);
   auto* held = find_held(this);
   const bool nested = held != nullptr && held->depth > 0;
+  SlotUse use;
   {
     const QuickLock lock(mutex_);
     if (!nested && (closing_ || !slot_is_free() || queue_.has_runnable())) return {};
     if (!queue_.take_place(limit)) return {};
     ++counts_.inline_runs;
-    if (!nested) take_slot();
+    if (!nested) {
+      take_slot();
+      use = queue_.enter_slot(tenant);
+    }
     if (held == nullptr) ++callers_;
   }
-  return enter(held, limit.key);
+  return enter(held, use, limit.key);
 }
 
-// Notes that the calling thread is in a slot (once more).
-PoolSlot Pool::enter(SlotHeld* held, std::uint64_t key) {
-  if (held == nullptr) {
-    add_held(this);
-  } else {
-    ++held->depth;
-  }
+// Notes that the calling thread is in a slot (once more: then `use` says nothing).
+PoolSlot Pool::enter(SlotHeld* held, const SlotUse& use, std::uint64_t key) {
+  if (held == nullptr) held = &add_held(this);
+  if (++held->depth == 1) held->use = use;
   return PoolSlot(this, key);
 }
 
@@ -247,12 +248,16 @@ void Pool::leave(std::uint64_t key) {
   CLEW_CHECK(held != nullptr && held->depth > 0);
   const bool outermost = --held->depth == 0;
   const bool is_gone = outermost && held->lent == 0;
+  auto use = held->use;
   if (is_gone) drop_held(*held);
   Wake wake;
   {
     const QuickLock lock(mutex_);
+    if (outermost) {
+      queue_.leave_slot(use);
+      free_slot();
+    }
     queue_.free_place(key);
-    if (outermost) free_slot();
     wake = hand_on();
     if (is_gone) --callers_;
     if (closing_ && !wake.is_new) [[unlikely]] {
@@ -268,40 +273,46 @@ void Pool::blocking(Function<void()> wait) {
   auto* held = find_held(this);
   if (held == nullptr || held->depth == 0) return wait();
   struct Loan {
-    Loan(Pool& owner, SlotHeld& of) : pool(owner), held(of), depth(owner.lend(of)) {}
-    ~Loan() { pool.take_back(held, depth); }
+    Loan(Pool& owner, SlotHeld& of) : pool(owner), held(of), lent(owner.lend(of)) {}
+    ~Loan() { pool.take_back(held, lent); }
     Loan(const Loan&) = delete;
     Loan& operator=(const Loan&) = delete;
     Pool& pool;
     SlotHeld& held;
-    int depth;
+    Lent lent;
   };
   const Loan loan(*this, *held);
   wait();
 }
 
-int Pool::lend(SlotHeld& held) {
+Pool::Lent Pool::lend(SlotHeld& held) {
   ++held.lent;
-  const int depth = std::exchange(held.depth, 0);
+  Lent lent{std::exchange(held.depth, 0), held.use};
   Wake wake;
   {
     const QuickLock lock(mutex_);
+    queue_.pause(lent.use);
     free_slot();
     wake = hand_on();
   }
   perform(wake);
-  return depth;
+  return lent;
 }
 
-void Pool::take_back(SlotHeld& held, int depth) {
+void Pool::take_back(SlotHeld& held, Lent& lent) {
   --held.lent;
-  if (std::exchange(held.depth, held.depth + depth) > 0)
-    return;  // `wait` left with a slot of its own
+  const bool has_one = std::exchange(held.depth, held.depth + lent.depth) > 0;
   Lock lock(mutex_);
-  if (slot_is_free()) return take_slot();
-  Waiter me;
-  returning_.push_back(&me);
-  while (!me.granted) me.wake.wait(lock);
+  if (has_one) return queue_.leave_slot(lent.use);  // `wait` left with a slot of its own
+  if (slot_is_free()) {
+    take_slot();
+  } else {
+    Waiter me;
+    returning_.push_back(&me);
+    while (!me.granted) me.wake.wait(lock);
+  }
+  queue_.resume(lent.use);
+  held.use = lent.use;
 }
 
 bool Pool::in_slot() const {
@@ -320,8 +331,10 @@ void Pool::grant_waiters() {
     returning_.pop_front();
   }
   for (auto next = entering_.begin(); next != entering_.end() && slot_is_free();) {
-    if (queue_.take_place((*next)->limit)) {
-      grant(**next);
+    auto& waiter = **next;
+    if (!(started_ && queue_.is_behind(waiter.tenant)) && queue_.take_place(waiter.limit)) {
+      waiter.use = queue_.enter_slot(waiter.tenant);
+      grant(waiter);
       next = entering_.erase(next);
     } else {
       ++next;

@@ -18,12 +18,14 @@ enum class FullPolicy : std::uint8_t {
   block,       // waits for room (at most `block_max`, then `rejected`)
   reject,      // `rejected`, retryable
   caller_runs  // runs the task on the submitting thread, in a slot; waits for one, ahead of what is
-               // queued, and for a place under the task's limit (at most `block_max`)
+               // its tenant has queued, and for a place under its limit (at most `block_max`)
 };
 
 struct PoolOptions {
-  int threads = 4;        // slots: how many tasks run at once, 1 to 256
-  int queue_max = 65536;  // larger hides bursts, and lets the last in line wait longer
+  int threads = 4;  // slots: how many tasks run at once, 1 to 256
+  int queue_max =
+      65536;  // larger hides bursts, and lets the last in line wait longer; a full queue
+              // still takes a tenant's tasks up to its part of this, by their number
   FullPolicy full = FullPolicy::block;
   Duration block_max = std::chrono::seconds(30);
   std::string name = "clew-pool";
@@ -84,6 +86,14 @@ class PoolSlot {
 //
 // Free slots go to those that come back from `blocking`, then to `caller_runs` submitters, then to
 // the queue. A task whose key is at its limit holds up no other; FIFO per key and priority.
+//
+// Tenants that keep the pool busy share its slots equally: each gets the same slot time, lent time
+// not counted, whatever it submits, of whatever length and priority. A priority orders a tenant's
+// own tasks; it takes nothing from another tenant. A tenant that uses less than its share leaves
+// the rest to the others, and has no claim to it later. A slot never stays free for fairness' sake.
+// Tasks of several tenants under one key stand in one line. Callers in slots count like tasks, but
+// for those that came while no task was queued or run.
+//
 // submit() with a key and a `max` below 1 is `invalid_input`.
 //
 // Tasks submitted before start() wait for it. stop(drain) runs all that is queued; stop(cancel), or
@@ -101,7 +111,8 @@ class ThreadPool : public Executor, public Service {
   // hand-off. Nothing when none is free, when tasks are queued that came first, or after stop.
   // A thread that is in a slot already gets a nested one: only the limit counts then, also after
   // stop. CLEW_CHECK: a limit with a key has a `max` of at least 1.
-  virtual PoolSlot try_enter(const KeyLimit& limit) = 0;
+  virtual PoolSlot try_enter(const KeyLimit& limit, std::uint32_t tenant) = 0;
+  PoolSlot try_enter(const KeyLimit& limit) { return try_enter(limit, 0); }
 
   // Runs `wait`, which blocks for something that other work brings about. In a slot, the slot is
   // lent meanwhile and taken back afterwards (blocking until one is free, also when `wait` throws).

@@ -20,7 +20,7 @@ class Definition:
     @property
     def document(self) -> dict[str, Any]: ...
     def steps(self) -> list[dict[str, Any]]:
-        """Return the steps: ``name, call, after`` (names of all dependencies), ``for_each`` (bool), ``line``."""
+        """Return ``name, call, on_event`` (None when absent), ``after, for_each`` (bool), ``line``."""
 
 Problem: TypeAlias = dict[str, Any]
 """``path, line, message, suggestion``; line 0 when unknown, suggestion possibly empty."""
@@ -48,10 +48,10 @@ class Run:
     ]: ...
     def info(self) -> dict[str, Any]:
         """Return ``id, workflow, version, status, input, output, error, failed_step, tags, key,
-        priority, waiting_for, created, ended, steps_done, steps_total``.
+        workspace, priority, waiting_for, created, ended, steps_done, steps_total``.
 
-        ``error`` is None or a dict of ``code, message, context, retryable``; ``failed_step``, ``key``
-        and ``waiting_for`` are None when there is nothing to say.
+        ``error`` is None or a dict of ``code, message, context, retryable``; ``failed_step``, ``key``,
+        ``workspace`` and ``waiting_for`` are None when there is nothing to say.
         """
     def steps(self) -> list[dict[str, Any]]:
         """Return ``id, status, attempts, output, error, started, ended, items, items_done, reason``

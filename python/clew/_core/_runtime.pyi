@@ -115,9 +115,14 @@ class Runtime:
     ) -> tuple[dict[str, Any], str]:
         """Register a WebAssembly module; the registration and a warning, or an empty text."""
     def register_contract(
-        self, contract: Mapping[str, Any], *, scope: str = "public", workspace: str = ""
+        self,
+        contract: Mapping[str, Any],
+        workflow: Definition | None = None,
+        *,
+        scope: str = "public",
+        workspace: str = "",
     ) -> dict[str, Any]:
-        """Register a contract document without a handler."""
+        """Register a contract document that a workflow carries out, or one without a handler."""
 
     def register_native(
         self,
@@ -236,6 +241,7 @@ class Runtime:
         priority: int = 0,
         tags: Sequence[str] = (),
         durability: Literal["sync", "relaxed"] | None = None,
+        workspace: str = "",
     ) -> Run:
         """Start a durable run of a definition or of a published workflow (a reference)."""
 
@@ -250,6 +256,7 @@ class Runtime:
         priority: int = 0,
         tags: Sequence[str] = (),
         durability: Literal["sync", "relaxed"] | None = None,
+        workspace: str = "",
     ) -> None:
         """The same without blocking: calls the ring when `_started` has the answer."""
     def _started(self, ring: _Ring) -> Run:
@@ -264,6 +271,7 @@ class Runtime:
         status: str | None = None,
         workflow: str | None = None,
         tag: str | None = None,
+        workspace: str | None = None,
         limit: int = 100,
         cursor: str | None = None,
     ) -> tuple[list[dict[str, Any]], str | None]:
@@ -271,8 +279,8 @@ class Runtime:
 
     def publish_workflow(self, definition: Definition) -> None: ...
     def find_workflow(self, ref: str) -> Definition: ...
-    def check(self, definition: Definition) -> list[Problem]:
-        """Return what is wrong with a definition in this runtime, such as unknown capabilities."""
+    def check(self, definition: Definition, workspace: str = "") -> list[Problem]:
+        """Return what is wrong with a definition here: unknown capabilities and event types."""
 
     # events
 

@@ -43,7 +43,7 @@ class Pool final : public ThreadPool {
 
   Result<void> submit(Task task) override;
   bool try_submit(Task& task) override;
-  PoolSlot try_enter(const KeyLimit& limit) override;
+  PoolSlot try_enter(const KeyLimit& limit, std::uint32_t tenant) override;
   void blocking(Function<void()> wait) override;
   void ending() override;
   bool in_slot() const override;
@@ -64,13 +64,16 @@ class Pool final : public ThreadPool {
     // The worker's own, without the lock:
     bool may_spin = false;
     bool threw = false;  // what the finished task did
-    int spins = 64;      // how long to spin next time
+    SlotHeld* held = nullptr;
+    int spins = 64;  // how long to spin next time
     unsigned rests = 0;
   };
   // A thread that waits for a slot. On its stack, so it is notified under the lock.
   struct Waiter {
-    KeyLimit limit;
-    Condition wake;
+    KeyLimit limit{};
+    std::uint32_t tenant = 0;
+    SlotUse use{};  // once granted, of those that enter
+    Condition wake{};
     bool granted = false;
   };
   // What to do once the lock is free.
@@ -84,10 +87,14 @@ class Pool final : public ThreadPool {
   static constexpr int spare_threads_max = 256;
 
   // Slots of callers.
-  PoolSlot enter(SlotHeld* held, std::uint64_t key);
+  struct Lent {
+    int depth = 0;
+    SlotUse use{};
+  };
+  PoolSlot enter(SlotHeld* held, const SlotUse& use, std::uint64_t key);
   void leave(std::uint64_t key) override;
-  int lend(SlotHeld& held);
-  void take_back(SlotHeld& held, int depth);
+  Lent lend(SlotHeld& held);
+  void take_back(SlotHeld& held, Lent& lent);
 
   // Slots. free_slot() leaves it to its caller to hand the slot on.
   bool slot_is_free() const CLEW_REQUIRES(mutex_) { return running_ < options_.threads; }
@@ -106,16 +113,18 @@ class Pool final : public ThreadPool {
   // submit().
   enum class Entry : std::uint8_t { accepted, waits, rejected, closed };
   // What becomes of a task that comes now; counts it, unless it is accepted.
-  Entry entry_now(bool unbounded) CLEW_REQUIRES(mutex_);
-  bool is_full() const CLEW_REQUIRES(mutex_) {
-    return queue_.size() >= static_cast<std::size_t>(options_.queue_max);
+  Entry entry_now(const Task& task) CLEW_REQUIRES(mutex_);
+  bool is_full() const CLEW_REQUIRES(mutex_) { return queue_.size() >= queue_max(); }
+  std::size_t queue_max() const { return static_cast<std::size_t>(options_.queue_max); }
+  bool is_full_for(const Task& task) const CLEW_REQUIRES(mutex_) {
+    return is_full() && !task.unbounded && !queue_.has_part_left(task.tenant, queue_max());
   }
   Wake accept(Task&& task) CLEW_REQUIRES(mutex_);
   // Whether this thread is a worker whose task is ending.
   bool is_ending() const;
   Result<void> submit_to_full_queue(Task task);
   Result<void> wait_for_room(Task& task);
-  Result<PoolSlot> wait_for_slot(const KeyLimit& limit);
+  Result<PoolSlot> wait_for_slot(const Task& task);
   void run_on_caller(Task& task);
   Error rejected() const;
   Error closed() const;
@@ -124,14 +133,14 @@ class Pool final : public ThreadPool {
   bool start_thread(Worker& worker);
   void work(Worker& me);
   QueuedTask* next_task(Worker& me, QueuedTask* finished);
-  void account(const Worker& me, QueuedTask& finished) CLEW_REQUIRES(mutex_);
+  void account(Worker& me, QueuedTask& finished) CLEW_REQUIRES(mutex_);
   void search_or_idle(Worker& me) CLEW_REQUIRES(mutex_);
   void stop_searching(Worker& me) CLEW_REQUIRES(mutex_);
   void spin(Worker& me) const;
   bool rest(Worker& me);
   void nap(Worker& me, Lock& lock) CLEW_REQUIRES(mutex_);
   void make_searcher(Worker& worker) CLEW_REQUIRES(mutex_);
-  bool run(QueuedTask& queued);
+  bool run(Worker& me, QueuedTask& queued);
 
   // Stopping.
   bool is_over() const CLEW_REQUIRES(mutex_) {
@@ -148,7 +157,7 @@ class Pool final : public ThreadPool {
   const std::unique_ptr<Clock> naps_clock_ = make_real_clock();  // threads are real in any time
 
   mutable Mutex mutex_;
-  TaskQueue queue_ CLEW_GUARDED_BY(mutex_);
+  TaskQueue queue_ CLEW_GUARDED_BY(mutex_){clock_, options_.threads};
   int running_ CLEW_GUARDED_BY(mutex_) = 0;    // slots in use
   int searching_ CLEW_GUARDED_BY(mutex_) = 0;  // workers
   int live_ CLEW_GUARDED_BY(mutex_) = 0;       // workers that were started and have not ended

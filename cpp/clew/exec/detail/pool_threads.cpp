@@ -34,17 +34,19 @@ std::string thread_name(const std::string& pool, std::size_t number) {
 void Pool::work(Worker& me) {
   pool_of_thread = this;
   if (options_.on_thread_start) options_.on_thread_start();
+  me.held = &add_held(this);
   QueuedTask* finished = nullptr;
   for (;;) {
     auto* task = next_task(me, std::exchange(finished, nullptr));
     if (task != nullptr) {
-      me.threw = !run(*task);
+      me.threw = !run(me, *task);
       finished = task;
       continue;
     }
     spin(me);
     if (!rest(me)) break;
   }
+  drop_held(*me.held);
   if (options_.on_thread_stop) options_.on_thread_stop();
 }
 
@@ -52,11 +54,11 @@ void Pool::ending() { task_is_ending = pool_of_thread == this; }
 
 bool Pool::is_ending() const { return task_is_ending && pool_of_thread == this; }
 
-bool Pool::run(QueuedTask& queued) {
-  auto& held = add_held(this);
+bool Pool::run(Worker& me, QueuedTask& queued) {
+  me.held->depth = 1;
   const bool returned = call_contained(queued.task.call, Turn::run, options_.on_task_failure);
   task_is_ending = false;
-  drop_held(held);
+  me.held->depth = 0;
   return returned;
 }
 
@@ -68,10 +70,11 @@ QueuedTask* Pool::next_task(Worker& me, QueuedTask* finished) {
     const QuickLock lock(mutex_);
     if (finished != nullptr) account(me, *finished);
     grant_waiters();
-    if (slot_is_free()) task = queue_.pop();
+    if (slot_is_free()) task = queue_.pop(me.held->use);
     if (task != nullptr) {
       take_slot();
       stop_searching(me);
+      if (!entering_.empty()) grant_waiters();  // those that let another tenant's task go first
     } else {
       search_or_idle(me);
     }
@@ -84,11 +87,10 @@ QueuedTask* Pool::next_task(Worker& me, QueuedTask* finished) {
   return task;
 }
 
-void Pool::account(const Worker& me, QueuedTask& finished) {
+void Pool::account(Worker& me, QueuedTask& finished) {
   ++counts_.completed;
   if (me.threw) ++counts_.failures;
-  queue_.free_place(finished.task.limit.key);
-  queue_.recycle(&finished);
+  queue_.finish(&finished, me.held->use);
   free_slot();
 }
 

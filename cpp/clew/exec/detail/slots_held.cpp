@@ -1,27 +1,35 @@
 #include "clew/exec/detail/slots_held.hpp"
 
+#include <iterator>
+
 #include "clew/base/check.hpp"
 
 namespace clew::detail {
 namespace {
 
-constexpr int pools_max = 16;
 // Trivial, so that it costs no guard and lives as long as its thread.
-thread_local constinit SlotHeld entries[pools_max];
+struct AllHeld {
+  SlotHeld entries[16];
+  int used = 0;  // entries beyond have never been used
+};
+thread_local constinit AllHeld all;
 
 }  // namespace
 
 SlotHeld* find_held(const void* pool) {
-  for (auto& entry : entries) {
-    if (entry.pool == pool) return &entry;
+  for (int i = 0; i < all.used; ++i) {
+    if (all.entries[i].pool == pool) return &all.entries[i];
   }
   return nullptr;
 }
 
 SlotHeld& add_held(const void* pool) {
   auto* unused = find_held(nullptr);
-  CLEW_CHECK(unused != nullptr);
-  *unused = {pool, 1, 0};
+  if (unused == nullptr) {
+    CLEW_CHECK(all.used < static_cast<int>(std::size(all.entries)));
+    unused = &all.entries[all.used++];
+  }
+  unused->pool = pool;
   return *unused;
 }
 

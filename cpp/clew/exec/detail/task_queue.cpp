@@ -40,28 +40,50 @@ QueuedTask* TaskLanes::pop() {
 
 void TaskQueue::push(Task&& task) {
   auto* queued = store(std::move(task));
+  auto& tenant = tenant_of(queued->task.tenant);
+  shares_.join(tenant);
+  ++tenant.queued;
   ++size_;
-  const auto key_id = queued->task.limit.key;
-  if (key_id == 0) return free_.push(queued);
-  auto& key = key_of(key_id);
-  key.waiting.push(queued);
-  settle(key);
+  if (const auto key_id = queued->task.limit.key; key_id != 0) {
+    auto& key = key_of(key_id);
+    key.waiting.push(queued);
+    settle(key);
+  } else {
+    tenant.free.push(queued);
+    if (tenant.heap_index == Stands::nowhere) shares_.stand(tenant);
+  }
 }
 
-QueuedTask* TaskQueue::pop() {
+QueuedTask* TaskQueue::pop(SlotUse& use) {
   if (!has_runnable()) return nullptr;
-  auto* first = free_.front();
-  --size_;
-  if (keys_ready_.empty()) return free_.pop();
-  const auto& stand = keys_ready_.top();
-  if (first != nullptr && StandsBefore{}({first->task.priority, first->order}, stand)) {
-    return free_.pop();
+  auto& tenant = static_cast<Tenant&>(shares_.next());
+  QueuedTask* task = nullptr;
+  if (tenant.is_keyed_next()) {
+    auto& key = *tenant.keys_ready.top().key;
+    task = key.waiting.pop();
+    ++key.running;
+    settle(key);
+  } else {
+    task = tenant.free.pop();
+    if (!tenant.has_runnable()) shares_.step_aside(tenant);
   }
-  auto& key = *stand.key;
-  auto* task = key.waiting.pop();
-  ++key.running;
-  settle(key);
+  --tenant.queued;
+  --size_;
+  use = shares_.begin(tenant);
   return task;
+}
+
+bool TaskQueue::Tenant::is_keyed_next() const {
+  if (keys_ready.empty()) return false;
+  const auto* first = free.front();
+  return first == nullptr ||
+         !StandsBefore{}({first->task.priority, first->order}, keys_ready.top());
+}
+
+void TaskQueue::finish(QueuedTask* task, SlotUse& use) {
+  leave_slot(use);  // before its place brings on the next, which starts from what it had
+  free_place(task->task.limit.key);
+  recycle(task);
 }
 
 std::vector<QueuedTask*> TaskQueue::take_all() {
@@ -70,12 +92,20 @@ std::vector<QueuedTask*> TaskQueue::take_all() {
   const auto empty_into_all = [&all](TaskLanes& lanes) {
     while (auto* task = lanes.pop()) all.push_back(task);
   };
-  empty_into_all(free_);
-  for (auto& [id, key] : keys_) empty_into_all(key.waiting);
+  for (auto& [id, tenant] : tenants_) empty_into_all(tenant.free);
+  for (auto& [id, key] : keys_) {
+    empty_into_all(key.waiting);
+    settle(key);
+  }
+  for (auto& [id, tenant] : tenants_) settle(tenant);
   std::ranges::sort(all, {}, &QueuedTask::order);
-  for (auto& [id, key] : keys_) key.heap_index = decltype(keys_ready_)::nowhere;
-  keys_ready_.clear();
   size_ = 0;
+  for (auto* task : all) {
+    auto& tenant = tenant_of(task->task.tenant);
+    tenant.queued = 0;
+    shares_.leave(tenant);
+    forget_if_idle(tenant);
+  }
   return all;
 }
 
@@ -108,6 +138,24 @@ void TaskQueue::free_place(std::uint64_t key_id) {
   forget_if_idle(found->second);
 }
 
+bool TaskQueue::has_part_left(std::uint32_t tenant_id, std::size_t max) const {
+  const auto found = tenants_.find(tenant_id);
+  const bool is_here = found != tenants_.end() && found->second.members > 0;
+  const auto parts = shares_.active() + (is_here ? 0 : 1);
+  return !is_here || found->second.queued < std::max<std::size_t>(max / parts, 1);
+}
+
+SlotUse TaskQueue::enter_counted(std::uint32_t tenant_id) {
+  auto& tenant = tenant_of(tenant_id);
+  shares_.join(tenant);
+  return shares_.begin(tenant);
+}
+
+bool TaskQueue::is_behind(std::uint32_t tenant_id) const {
+  const auto found = tenants_.find(tenant_id);
+  return found != tenants_.end() && shares_.is_behind(found->second);
+}
+
 QueuedTask* TaskQueue::store(Task&& task) {
   QueuedTask* queued = unused_;
   if (queued != nullptr) {
@@ -126,20 +174,48 @@ TaskQueue::Key& TaskQueue::key_of(std::uint64_t key_id) {
   return key;
 }
 
+TaskQueue::Tenant& TaskQueue::find(std::uint32_t tenant_id) {
+  auto& tenant = tenants_[tenant_id];
+  tenant.tenant = tenant_id;
+  last_tenant_ = &tenant;
+  return tenant;
+}
+
 void TaskQueue::settle(Key& key) {
   const auto* first = key.waiting.front();
   const bool may_run = first != nullptr && key.running < first->task.limit.max;
-  if (key.heap_index != decltype(keys_ready_)::nowhere) {
-    if (may_run && keys_ready_.at(key.heap_index).order == first->order) return;
-    keys_ready_.erase(key.heap_index);
+  auto* const stood_with = key.stands_with;
+  if (stood_with != nullptr) {
+    if (may_run && stood_with->keys_ready.at(key.heap_index).order == first->order) return;
+    stood_with->keys_ready.erase(key.heap_index);
   }
-  if (may_run) keys_ready_.push({first->task.priority, first->order, &key});
+  key.stands_with = may_run ? &tenant_of(first->task.tenant) : nullptr;
+  if (may_run) {
+    key.stands_with->keys_ready.push({first->task.priority, first->order, &key});
+    settle(*key.stands_with);
+  }
+  if (stood_with != nullptr && stood_with != key.stands_with) settle(*stood_with);
+}
+
+void TaskQueue::settle(Tenant& tenant) {
+  const bool stands = tenant.heap_index != Stands::nowhere;
+  if (tenant.has_runnable() == stands) return;
+  if (stands) {
+    shares_.step_aside(tenant);
+  } else {
+    shares_.stand(tenant);
+  }
 }
 
 void TaskQueue::forget_if_idle(Key& key) {
   if (keys_.size() > idle_keys_max && key.running == 0 && key.waiting.empty()) {
     keys_.erase(key.key);
   }
+}
+
+void TaskQueue::forget(const Share& share) {
+  if (last_tenant_ == &share) last_tenant_ = nullptr;
+  tenants_.erase(share.tenant);
 }
 
 }  // namespace clew::detail
