@@ -47,6 +47,7 @@ wheel: setup  ## Build the release wheel into dist/
 
 bench: wheel  ## Run the benchmarks on the release wheel, in an environment of its own
 	@$(STAGE) bench-setup .ci/install-wheel build/bench $(addprefix -r ,$(wildcard benchmarks/requirements.txt))
+	@$(STAGE) bench-native $(MAKE) raw-bench-native
 	build/bench/bin/python benchmarks/run.py
 
 docs: module  ## Run every example that README, docs, docstrings and examples/ show
@@ -85,8 +86,8 @@ tidy: module  ## clang-tidy and Clang's lock analysis of what changed in core an
 test-locks: setup  ## The lock analysis of the bindings alone
 	@$(STAGE) test-locks $(MAKE) raw-locks
 
-bench-smoke: module  ## Every benchmark once, briefly
-	@$(STAGE) bench-smoke $(PYTHON) benchmarks/run.py --smoke
+bench-smoke: build  ## Every benchmark once, briefly
+	@$(STAGE) bench-smoke $(PYTHON) benchmarks/run.py --smoke --programs build/dev
 
 wheel-smoke: wheel  ## Install the wheel into an empty environment and use it
 	@$(STAGE) wheel-smoke bash -c '.ci/install-wheel build/smoke && cd build/smoke && \
@@ -112,7 +113,7 @@ format:  ## Lay out all sources
 # Not rebuilt at import: tests start many processes, and none of them should look for changes.
 raw-module:
 	pip install -q --no-build-isolation -e . -Ceditable.rebuild=false \
-	  -Ccmake.define.CLEW_TESTS=ON $(MOLD:-D%=-Ccmake.define.%)
+	  -Ccmake.define.CLEW_TESTS=ON -Ccmake.define.CLEW_BENCH=ON $(MOLD:-D%=-Ccmake.define.%)
 
 raw-lint:
 	clang-format --dry-run -Werror $(CXX_FILES)
@@ -126,6 +127,12 @@ raw-sanitize:
 	cmake --build build/$(NAME)
 	$(CTEST) --test-dir build/$(NAME)
 
+# As the wheel is built.
+raw-bench-native:
+	cmake -G Ninja -S . -B build/bench-native -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS_RELEASE="-O2 -DNDEBUG" \
+	  -DCLEW_LTO=ON -DCLEW_TESTS=OFF -DCLEW_BENCH=ON
+	cmake --build build/bench-native
+
 raw-locks:
 	find bindings -name '*.cpp' -print0 | xargs -0 -n 1 -P $(JOBS) $(CLANG) -std=c++20 -fsyntax-only \
 	  -Wthread-safety -Werror -DFMT_HEADER_ONLY -DCLEW_VERSION='"0"' -Icpp -I. \
@@ -133,4 +140,4 @@ raw-locks:
 
 .PHONY: help setup demo module build wheel bench docs clean test test-fast lint test-cpp test-py tidy test-asan \
   test-tsan test-locks bench-smoke wheel-smoke test-shutdown sanitize stress format \
-  raw-module raw-lint raw-sanitize raw-locks
+  raw-module raw-lint raw-sanitize raw-bench-native raw-locks

@@ -1,6 +1,6 @@
 """Measure Clew and its peers side by side.
 
-    python benchmarks/run.py [--smoke] [--only NAME] [--json FILE] [--readme]
+    python benchmarks/run.py [--smoke] [--only NAME] [--json FILE] [--readme] [--programs DIR]
 
 ``--smoke`` runs every row once with tiny counts, against the standard library alone: that all of
 them still work is the test, and no time is asserted.
@@ -18,6 +18,7 @@ from pathlib import Path
 import calls
 import durable
 import events
+import native
 import startup
 import traces
 from report import Fact, Result, Row, measure, table, to_json, write_readme
@@ -35,6 +36,9 @@ def arguments(names: list[str]) -> argparse.Namespace:
     parser.add_argument("--only", metavar="NAME", help="rows whose name has this in it")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the numbers there too")
     parser.add_argument("--readme", action="store_true", help="put the table into README.md")
+    programs = ROOT / "build/bench-native"
+    parser.add_argument("--programs", metavar="DIR", type=Path, default=programs,
+                        help="where the C++ benchmarks are")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     given = parser.parse_args()
     if given.rounds < 1:
@@ -48,8 +52,9 @@ def arguments(names: list[str]) -> argparse.Namespace:
 
 def main() -> int:
     """Measure, print, write."""
-    rows: list[Row] = [*calls.ROWS, *durable.ROWS, *events.ROWS]
+    rows: list[Row] = [*calls.ROWS, *native.ROWS, *durable.ROWS, *events.ROWS]
     given = arguments([row.name for row in rows] + [FACTS, TRACES])
+    native.BINARIES.append(given.programs)
     rounds = 1 if given.smoke else given.rounds
     results: list[Result] = []
     facts: list[Fact] = []

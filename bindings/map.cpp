@@ -220,7 +220,8 @@ class Map::State : public std::enable_shared_from_this<State> {
         self->refuse_all(Error(Code::closed, "the runtime is closed"));
       }
     };
-    task.tenant = capability_->tenant == 0 && parent_ ? parent_->tenant() : capability_->tenant;
+    const auto tenant = resolved_.capability->tenant;
+    task.tenant = tenant == 0 && parent_ ? parent_->tenant() : tenant;
     task.unbounded = true;  // there are never more runners than workers
     const auto taken = pool().submit(std::move(task));
     if (!taken) refuse_all(taken.error());

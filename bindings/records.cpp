@@ -181,6 +181,7 @@ py::dict to_dict(const workflow::RunInfo& info) {
              return tags;
            }())
       .text_or_none("key", info.key)
+      .text_or_none("workspace", info.workspace)
       .number("priority", info.priority)
       .text_or_none("waiting_for", info.waiting_for)
       .add("created", to_datetime(info.created))

@@ -26,7 +26,8 @@ py::list steps_of(const Definition& definition) {
     }
     py::dict fields;
     fields["name"] = step.name;
-    fields["call"] = step.call_text;
+    fields["call"] = text_or_none(step.call_text);
+    fields["on_event"] = text_or_none(step.on_event ? step.on_event->type_text : "");
     fields["after"] = after;
     fields["for_each"] = step.for_each != nullptr;
     fields["line"] = step.line;

@@ -110,10 +110,18 @@ py::dict register_python(const Self& self, const Value& contract, py::object han
   return registration;
 }
 
-// A contract alone: its handler is bound later, or in another process.
-py::dict register_contract(const Self& self, const Value& contract, const std::string& scope,
-                           const std::string& workspace) {
-  return to_dict(add(*self.core(), contract, nullptr, placing(scope, workspace)));
+// A contract that a workflow carries out; or alone: its handler is bound later, or in another
+// process.
+py::dict register_contract(const Self& self, const Value& contract,
+                           const std::shared_ptr<workflow::Definition>& workflow,
+                           const std::string& scope, const std::string& workspace) {
+  auto where = placing(scope, workspace);
+  if (!workflow) return to_dict(add(*self.core(), contract, nullptr, std::move(where)));
+  auto& runtime = self.core()->runtime();
+  return to_dict(without_gil([&] {
+    auto made = unwrap(Contract::from_document(contract));
+    return unwrap(runtime.add_workflow(std::move(made), workflow, std::move(where)));
+  }));
 }
 
 py::dict register_native(const Self& self, const Value& contract, const std::string& function,
@@ -241,8 +249,8 @@ void define_capabilities(Class& runtime) {
       .def("register", register_python, "contract"_a, "handler"_a, py::kw_only(),
            "kind"_a = "python", "context"_a = py::none(), "decode"_a = py::none(),
            "encode"_a = py::none(), "fingerprint"_a = "", "scope"_a = "public", "workspace"_a = "")
-      .def("register_contract", register_contract, "contract"_a, py::kw_only(),
-           "scope"_a = "public", "workspace"_a = "")
+      .def("register_contract", register_contract, "contract"_a, "workflow"_a = py::none(),
+           py::kw_only(), "scope"_a = "public", "workspace"_a = "")
       .def("register_native", register_native, "contract"_a, "function"_a, py::kw_only(),
            "scope"_a = "public", "workspace"_a = "")
       .def("set_lifecycle", set_lifecycle, "ref"_a, "lifecycle"_a, py::kw_only(),

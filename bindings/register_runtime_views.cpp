@@ -31,8 +31,9 @@ using workflow::Definition;
 
 workflow::StartRequest start_request(py::handle workflow, py::handle input, py::handle id,
                                      py::handle key, int priority, std::vector<std::string> tags,
-                                     py::handle durability) {
+                                     py::handle durability, const std::string& workspace) {
   workflow::StartRequest request;
+  request.workspace = workspace;
   if (py::isinstance<Definition>(workflow)) {
     request.definition = workflow.cast<std::shared_ptr<Definition>>();
   } else {
@@ -58,17 +59,19 @@ std::shared_ptr<Run> to_run(const CorePtr& core, workflow::RunPtr run) {
 
 std::shared_ptr<Run> start(const Self& self, py::handle workflow, py::handle input, py::handle id,
                            py::handle key, int priority, std::vector<std::string> tags,
-                           py::handle durability) {
+                           py::handle durability, const std::string& workspace) {
   const auto request =
-      start_request(workflow, input, id, key, priority, std::move(tags), durability);
+      start_request(workflow, input, id, key, priority, std::move(tags), durability, workspace);
   auto& runtime = self.core()->runtime();
   return to_run(self.core(), unwrap(without_gil([&] { return runtime.start(request); })));
 }
 
 void start_async(const Self& self, py::handle workflow, py::handle input,
                  std::shared_ptr<Ring> ring, py::handle id, py::handle key, int priority,
-                 std::vector<std::string> tags, py::handle durability) {
-  auto request = start_request(workflow, input, id, key, priority, std::move(tags), durability);
+                 std::vector<std::string> tags, py::handle durability,
+                 const std::string& workspace) {
+  auto request =
+      start_request(workflow, input, id, key, priority, std::move(tags), durability, workspace);
   auto& runtime = self.core()->runtime();
   without_gil([&] {
     runtime.start_async(std::move(request),
@@ -84,14 +87,15 @@ std::shared_ptr<Run> started(const Self& self, const Ring& ring) {
   return to_run(self.core(), unwrap(*ring.started));
 }
 
-py::tuple runs(const Self& self, py::handle status, py::handle workflow, py::handle tag, int limit,
-               py::handle cursor) {
+py::tuple runs(const Self& self, py::handle status, py::handle workflow, py::handle tag,
+               py::handle workspace, int limit, py::handle cursor) {
   workflow::RunQuery query;
   if (!status.is_none()) {
     query.status = unwrap(workflow::parse_run_status(text_view(status, "status")));
   }
   query.workflow = text_or_empty(workflow, "workflow");
   query.tag = text_or_empty(tag, "tag");
+  if (!workspace.is_none()) query.workspace = text_view(workspace, "workspace");
   query.limit = limit;
   query.cursor = text_or_empty(cursor, "cursor");
   auto& runtime = self.core()->runtime();
@@ -173,10 +177,10 @@ void define_workflows(RuntimeClass& runtime) {
   runtime
       .def("start", start, "workflow"_a, "input"_a = py::ellipsis(), py::kw_only(),
            "id"_a = py::none(), "key"_a = py::none(), "priority"_a = 0, "tags"_a = py::tuple(),
-           "durability"_a = py::none())
+           "durability"_a = py::none(), "workspace"_a = "")
       .def("_start_async", start_async, "workflow"_a, "input"_a, "ring"_a, py::kw_only(),
            "id"_a = py::none(), "key"_a = py::none(), "priority"_a = 0, "tags"_a = py::tuple(),
-           "durability"_a = py::none())
+           "durability"_a = py::none(), "workspace"_a = "")
       .def("_started", started, "ring"_a)
       .def(
           "run",
@@ -186,7 +190,8 @@ void define_workflows(RuntimeClass& runtime) {
           },
           "id"_a)
       .def("runs", runs, py::kw_only(), "status"_a = py::none(), "workflow"_a = py::none(),
-           "tag"_a = py::none(), "limit"_a = 100, "cursor"_a = py::none())
+           "tag"_a = py::none(), "workspace"_a = py::none(), "limit"_a = 100,
+           "cursor"_a = py::none())
       .def(
           "publish_workflow",
           [](const Self& self, const std::shared_ptr<Definition>& definition) {
@@ -203,11 +208,11 @@ void define_workflows(RuntimeClass& runtime) {
           "ref"_a)
       .def(
           "check",
-          [](const Self& self, const Definition& definition) {
+          [](const Self& self, const Definition& definition, const std::string& workspace) {
             auto& core = self.core()->runtime();
-            return to_list(without_gil([&] { return core.check(definition); }));
+            return to_list(without_gil([&] { return core.check(definition, workspace); }));
           },
-          "definition"_a);
+          "definition"_a, "workspace"_a = "");
 }
 
 void define_inspection(py::module_& m, RuntimeClass& runtime) {

@@ -99,7 +99,7 @@ def make_bar() -> Bar | None:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     if shell is not None and hasattr(shell, "kernel"):
-        from IPython.display import display  # type: ignore[import-not-found]  # it is running us
+        from IPython.display import display  # it is running us
 
         return _Notebook(display)
     try:

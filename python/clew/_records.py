@@ -401,6 +401,7 @@ class RunInfo(_Shown):
     failed_step: str | None
     tags: tuple[str, ...]
     key: str | None
+    workspace: str | None
     priority: int
     waiting_for: str | None
     created: datetime

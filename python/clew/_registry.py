@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from ._capability import Capability
+    from ._workflow import Source, Workflow
 
 __all__ = ["Registering"]
 
@@ -64,6 +65,7 @@ class Registering:
         source: str | os.PathLike[str] | Mapping[str, Any],
         handler: Callable[..., Any] | None = None,
         *,
+        workflow: Workflow | Source | None = None,
         scope: str = "public",
     ) -> Registration:
         """Register a contract that stands in a document: the path of a YAML or JSON file, or data.
@@ -73,13 +75,16 @@ class Registering:
                 ``{``, else a path.
             handler: The function that carries it out. None for a contract alone: calls are refused
                 as `Unavailable`, and runs wait, until a handler is registered under it.
+            workflow: Instead of a handler, the workflow that carries it out, as for
+                `Runtime.start`: a call is a run of it. It is published, and kept with the contract,
+                so that the capability is there again after a restart.
             scope: As for `register`.
 
         Raises:
             InvalidInput: There are problems; the context lists all of them under ``problems``, each
                 with code, path and line.
-            NotFound: There is no such file.
-            Conflict: As for `register`.
+            NotFound: There is no such file, or no such published workflow.
+            Conflict: As for `register`; or other content is published under the workflow's version.
 
         Example:
             >>> contract = {"id": "text.reverse", "version": "1.0.0", "owner": {"team": "text"}}
@@ -89,6 +94,8 @@ class Registering:
         """
         self._require_open()
         document = read_contract(source)
+        if workflow is not None:
+            return self._register_workflow(document, handler, workflow, scope)
         if handler is not None:
             return self._register(document, bind(handler), scope)
         _check.word("scope", scope, _SCOPES)
@@ -300,6 +307,26 @@ class Registering:
         if registration.replaced:
             _notice_of_replacement(registration)
         return registration
+
+    def _register_workflow(
+        self,
+        document: Mapping[str, Any],
+        handler: Callable[..., Any] | None,
+        workflow: Workflow | Source,
+        scope: str,
+    ) -> Registration:
+        from ._workflow import definition_of
+
+        if handler is not None:
+            raise invalid("workflow", workflow, "None beside a handler: one of them carries it out")
+        _check.word("scope", scope, _SCOPES)
+        definition = definition_of(workflow)
+        if isinstance(definition, str):
+            definition = self._core.find_workflow(definition)
+        made = self._core.register_contract(
+            document, definition, scope=scope, workspace=self._workspace
+        )
+        return Registration(**made)
 
     def _require_open(self) -> None:
         if self._core.closed:

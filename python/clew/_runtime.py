@@ -411,10 +411,13 @@ class Runtime(Registering, Publishing, Tracing):
         status: str | None = None,
         workflow: str | None = None,
         tag: str | None = None,
+        workspace: str | None = None,
         limit: int = 100,
         cursor: str | None = None,
     ) -> Page[RunInfo]:
         """Return runs, newest first; the arguments choose, ``limit`` is 1 to 10_000.
+
+        Those of every workspace, unless one is named.
 
         Example:
             >>> rt.start(report, {"docs": ["a b"]}, tags=["nightly"]).result()
@@ -423,16 +426,15 @@ class Runtime(Registering, Publishing, Tracing):
             [('text.report', 'completed')]
         """
         self._require_open()
-        if status is not None:
-            _check.word("status", status, _STATUSES)
-        found, following = self._core.runs(
+        return runs_of(
+            self._core,
             status=status,
-            workflow=_check.optional_text("workflow", workflow),
-            tag=_check.optional_text("tag", tag),
-            limit=_check.integer("limit", limit, 1, 10_000),
-            cursor=_check.optional_text("cursor", cursor),
+            workflow=workflow,
+            tag=tag,
+            workspace=workspace,
+            limit=limit,
+            cursor=cursor,
         )
-        return Page([RunInfo.of(one) for one in found], following)
 
     def _problems_of(self, definition: _core.Definition) -> list[Problem]:
         return [Problem(**one) for one in self._core.check(definition)]
@@ -565,3 +567,27 @@ class Runtime(Registering, Publishing, Tracing):
     def __repr__(self) -> str:
         state = "closed" if self._core.closed else f"{self._core.workers} workers"
         return f"<Runtime {self._core.name} {self._core.store} {state}>"
+
+
+def runs_of(
+    core: _core.Runtime,
+    *,
+    status: str | None,
+    workflow: str | None,
+    tag: str | None,
+    workspace: str | None,
+    limit: int,
+    cursor: str | None,
+) -> Page[RunInfo]:
+    """Return what `Runtime.runs` and `Workspace.runs` do."""
+    if status is not None:
+        _check.word("status", status, _STATUSES)
+    found, following = core.runs(
+        status=status,
+        workflow=_check.optional_text("workflow", workflow),
+        tag=_check.optional_text("tag", tag),
+        workspace=_check.optional_text("workspace", workspace),
+        limit=_check.integer("limit", limit, 1, 10_000),
+        cursor=_check.optional_text("cursor", cursor),
+    )
+    return Page([RunInfo.of(one) for one in found], following)

@@ -12,6 +12,7 @@ from ._records import Problem
 
 if TYPE_CHECKING:
     from ._runtime import Runtime
+    from ._workspace import Workspace
 
 __all__ = ["Workflow", "load"]
 
@@ -71,11 +72,11 @@ class Workflow:
         return self.definition.document
 
     def steps(self) -> list[dict[str, Any]]:
-        """Return the steps: ``name, call, after, for_each, line``."""
+        """Return the steps: ``name, call, on_event, after, for_each, line``."""
         return self.definition.steps()
 
-    def check(self, runtime: Runtime) -> list[Problem]:
-        """Return what would keep it from running there, such as unknown capabilities.
+    def check(self, runtime: Runtime | Workspace) -> list[Problem]:
+        """Return what would keep it from running there: unknown capabilities and event types.
 
         Its own problems come first; while there are any, nothing else is looked at.
         """

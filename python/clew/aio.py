@@ -270,7 +270,7 @@ class Runtime(Registering):
         return twin
 
     def workspace(self, name: str) -> Workspace:
-        """Return a tenant's own capabilities; its calls block, but for `Workspace.submit`."""
+        """Return a tenant's own capabilities; its calls and starts block, but for `submit`."""
         return self._runtime.workspace(name)
 
     def add_connector(
@@ -429,6 +429,7 @@ class Runtime(Registering):
         status: str | None = None,
         workflow: str | None = None,
         tag: str | None = None,
+        workspace: str | None = None,
         limit: int = 100,
         cursor: str | None = None,
     ) -> Page[RunInfo]:
@@ -438,6 +439,7 @@ class Runtime(Registering):
             status=status,
             workflow=workflow,
             tag=tag,
+            workspace=workspace,
             limit=limit,
             cursor=cursor,
         )

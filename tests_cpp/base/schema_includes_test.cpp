@@ -96,6 +96,34 @@ TEST(SchemaIncludes, an_unnamed_member_may_count_as_unused) {
   EXPECT_FALSE(schema_includes(wider, open, Unnamed::unused));
 }
 
+TEST(SchemaIncludes, a_member_that_any_part_of_the_schema_names_is_used) {
+  const Case cases[] = {
+      {R"({"anyOf":[{"properties":{"a":{"minimum":1}}},{"type":"null"}]})",
+       R"({"anyOf":[{"properties":{"a":{"minimum":0}}},{"type":"null"}]})"},
+      {R"({"type":"object","allOf":[{"properties":{"a":{"minimum":1}}}]})",
+       R"({"type":"object","allOf":[{"properties":{"a":{"minimum":0}}}]})"},
+      {R"({"properties":{"a":{"minimum":1}},"allOf":[{"properties":{"b":{}}}]})",
+       R"({"properties":{"a":{"minimum":0}},"allOf":[{"properties":{"b":{}}}]})"},
+      {R"({"additionalProperties":{"type":"integer"}})",
+       R"({"allOf":[{"properties":{"a":{"type":"string"}}},{"title":"b"}]})"},
+      {R"({"properties":{"a":{"minimum":1}}})",
+       R"({"if":{"properties":{"a":{"minimum":0}}},"then":{"required":["a"]}})"},
+      {R"({"properties":{"a":{"minimum":1}}})", R"({"allOf":[{"additionalProperties":true}]})"},
+      {R"({"items":{"properties":{"a":{"minimum":1}}}})", R"({"type":"array"})"},
+      {R"({"allOf":[{"properties":{"a":{"minimum":1}}}]})",
+       R"({"allOf":[{"$ref":"#/$defs/n"}],"$defs":{"n":{"properties":{"a":{"minimum":0}}}}})"},
+  };
+  for (const auto& [wide, narrow] : cases) {
+    EXPECT_FALSE(schema_includes(json(wide), json(narrow), Unnamed::unused)) << wide << narrow;
+  }
+  // Within alternatives too, a member that none of them names may be added.
+  EXPECT_TRUE(schema_includes(
+      json(R"({"anyOf":[{"type":"object","properties":{"a":{},"b":{"type":"string"}}},
+                        {"type":"null"}]})"),
+      json(R"({"anyOf":[{"type":"object","properties":{"a":{}}},{"type":"null"}]})"),
+      Unnamed::unused));
+}
+
 // ---- at random: whatever is claimed must hold for every instance that is tried
 
 class Maker {

@@ -92,3 +92,5 @@ BENCHMARK(publish_in_flight)->Arg(64)->Arg(512)->Arg(4096)->UseRealTime();
 
 }  // namespace
 }  // namespace clew
+
+BENCHMARK_MAIN();

@@ -68,10 +68,7 @@ TEST(Expression, what_is_no_reference_is_refused_with_its_column) {
   const BadCase cases[] = {
       {"", 1, "expected a name"},
       {"   ", 4, "expected a name"},
-      {"1", 1, "expected a name"},
-      {"\"text\"", 1, "expected a name"},
-      {"true", 1, "expected a name"},
-      {"null.x", 1, "expected a name"},
+      {"null.x", 5, "expected an operator"},
       {"for", 1, "expected a name"},
       {".x", 1, "expected a name"},
       {"input.", 7, "got the end"},
@@ -82,9 +79,7 @@ TEST(Expression, what_is_no_reference_is_refused_with_its_column) {
       {"input x", 7, "got \"x\""},
       {"input + 1", 7, "got \"+\""},
       {"steps.my-step", 9, "goes in [\"…\"]"},
-      {"input == 1", 7, "got \"==\""},
       {"input(1)", 6, "got \"(\""},
-      {"(input)", 1, "expected a name"},
       {"input[", 7, "expected an index"},
       {"input[0", 8, "expected \"]\""},
       {"input[0}", 8, "expected \"]\""},
@@ -104,6 +99,18 @@ TEST(Expression, what_is_no_reference_is_refused_with_its_column) {
       {"input.é", 7, "unexpected é"},
       {"input[\"é\"] ä", 12, "unexpected ä"},
       {"input @", 7, "unexpected @"},
+      {"input ==", 9, "got the end"},
+      {"1 < 2 < 3", 7, "no chain"},
+      {"1 == 1 == true", 8, "no chain"},
+      {"!", 2, "got the end"},
+      {"(input", 7, "expected an operator or \")\""},
+      {"()", 2, "got \")\""},
+      {"(input).x", 8, "got \".\""},
+      {"input = 1", 7, "unexpected ="},
+      {"input & 1", 7, "unexpected &"},
+      {"true and false", 6, "got \"and\""},
+      {"-1 < 2", 1, "got \"-\""},
+      {"1.5.x", 4, "expected an operator"},
   };
   for (const auto& [text, column, message] : cases) {
     SCOPED_TRACE(text);
@@ -145,6 +152,89 @@ TEST(Expression, what_is_absent_or_of_another_kind_is_an_error_with_its_path) {
   EXPECT_EQ(evaluate("input.zzzzzz").error().find("suggestion"), nullptr);
 }
 
+TEST(Expression, comparisons_and_logic_give_booleans) {
+  const Case cases[] = {
+      {"1", "1"},
+      {"1.5", "1.5"},
+      {"'text'", R"("text")"},
+      {"null", "null"},
+      {"(input.folder)", R"("docs")"},
+      {"input.rows[0].n == 1", "true"},
+      {"input.rows[0].n == 1.0", "true"},
+      {"input.rows[0].n != 1", "false"},
+      {"input.limit > 9007199254740992.0", "true"},  // as doubles they would be equal
+      {"9007199254740992.0 < input.limit", "true"},
+      {"2 < 2", "false"},
+      {"2 <= 2", "true"},
+      {"2 > 2", "false"},
+      {"2 >= 2", "true"},
+      {"input.folder < 'dot'", "true"},
+      {"input.folder == 1", "false"},
+      {"input.none == null", "true"},
+      {"input.rows == input.rows", "true"},
+      {"true && false", "false"},
+      {"true || false", "true"},
+      {"!true", "false"},
+      {"!!true", "true"},
+      {"true || true && false", "true"},  // && binds tighter
+      {"(true || true) && false", "false"},
+      {"!(1 > 2) && 'a' != \"b\"", "true"},
+      {"false && input.absent", "false"},  // what does not decide is not looked at
+      {"true || input.absent", "true"},
+  };
+  for (const auto& [text, expected] : cases) {
+    SCOPED_TRACE(text);
+    auto value = evaluate(text);
+    ASSERT_TRUE(value) << value.error().to_string();
+    EXPECT_EQ(*value, json(expected));
+  }
+}
+
+TEST(Expression, operands_that_do_not_fit_are_errors_and_never_false) {
+  struct Unfit {
+    std::string_view text, path, message;
+  };
+  const Unfit cases[] = {
+      {"input.folder >= 10", "10", "expected a text in input.folder >= 10, got 10"},
+      {"10 < input.folder", "input.folder", "expected a number"},
+      {"input.none < 1", "input.none", "expected a number or a text"},
+      {"true < false", "true", "expected a number or a text"},
+      {"input.rows && true", "input.rows", "expected true or false"},
+      {"true && 1", "1", "expected true or false in true && 1"},
+      {"false || null", "null", "expected true or false"},
+      {"!input.folder", "input.folder", "expected true or false in !input.folder, got \"docs\""},
+      {"input.absent == 1 || true", "input.absent", "no member"},
+      {"!(input.limit > 'x')", "\"x\"", "expected a number"},
+  };
+  for (const auto& [text, path, message] : cases) {
+    SCOPED_TRACE(text);
+    auto value = evaluate(text);
+    ASSERT_FALSE(value);
+    EXPECT_EQ(value.error().code(), Code::invalid_input);
+    EXPECT_EQ(*value.error().find("path"), Value(path));
+    EXPECT_NE(value.error().message().find(message), std::string::npos) << value.error().message();
+  }
+}
+
+TEST(Expression, nesting_of_operators_has_the_same_bound) {
+  const auto nested = [](int count, std::string_view open, std::string_view close) {
+    std::string text;
+    for (int i = 0; i < count; ++i) text += open;
+    text += "true";
+    for (int i = 0; i < count; ++i) text += close;
+    return text;
+  };
+  constexpr int most = Expression::depth_max;
+  EXPECT_TRUE(Expression::compile(nested(most, "(", ")")));
+  EXPECT_TRUE(Expression::compile(nested(most - 1, "!", "")));
+  for (const auto& text : {nested(most + 1, "(", ")"), nested(most, "!", ""),
+                           nested(100'000, "(", ")"), nested(100'000, "true && ", "")}) {
+    auto compiled = Expression::compile(text);
+    ASSERT_FALSE(compiled);
+    EXPECT_NE(compiled.error().message().find("nests deeper than 128"), std::string::npos);
+  }
+}
+
 TEST(Expression, nests_at_most_128_deep) {
   std::string text = "input";
   for (int i = 1; i < Expression::depth_max; ++i) text += ".a";
@@ -162,6 +252,9 @@ TEST(Expression, references_name_the_way_up_to_the_first_index) {
             (std::vector<Parts>{{"steps", "list", "output", "files"}}));
   EXPECT_EQ(references("steps[\"my-step\"].output[0].x"),
             (std::vector<Parts>{{"steps", "my-step", "output"}}));
+  EXPECT_EQ(references("input.a[0].b >= 1 && !(steps.x.output == item)"),
+            (std::vector<Parts>{{"input", "a"}, {"steps", "x", "output"}, {"item"}}));
+  EXPECT_EQ(references("1 < 2"), std::vector<Parts>());
   EXPECT_EQ(Expression::compile("  input.x ").value()->text(), "input.x");
 }
 

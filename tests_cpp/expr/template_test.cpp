@@ -99,7 +99,7 @@ TEST(Template, bad_templates_name_path_and_column) {
       {R"("{{}}")", "with", 3, "expected a name"},
       {R"("é {{ input. }}")", "with", 13, "expected a member's name"},
       {R"("{{ {\"a\": {}} }}")", "with", 4, "expected a name"},
-      {R"("{{ input.n }} {{ 1 }}")", "with", 18, "expected a name"},
+      {R"("{{ input.n }} {{ + }}")", "with", 18, "expected a name"},
       {R"({"a": [1, {"b c": "{{ ; }}"}]})", "with.a[1][\"b c\"]", 4, "unexpected ;"},
   };
   for (const auto& [source, path, column, message] : cases) {
@@ -117,7 +117,7 @@ TEST(Template, bad_templates_name_path_and_column) {
 
 TEST(Template, all_problems_are_found_at_once) {
   std::vector<Error> problems;
-  const auto source = json(R"({"a": "{{ }}", "b": "{{ input.n }}", "c": ["{{ 1 }}"]})");
+  const auto source = json(R"({"a": "{{ }}", "b": "{{ input.n }}", "c": ["{{ + }}"]})");
   EXPECT_EQ(Template::compile(source, "with", problems), nullptr);
   ASSERT_EQ(problems.size(), 2U);
   EXPECT_EQ(*problems[0].find("path"), Value("with.a"));

@@ -224,26 +224,29 @@ TEST_P(ThreadPoolIntegration, what_a_failed_late_or_cancelled_call_emits_is_neve
   auto emitting = contract("test.emits");
   emitting.emits = {"test.happened"};
   Gate gate;
+  Gate late_gate;  // the call may be late before it has begun
   add(*runtime_, emitting, [&](Invocation& call, const Value& input) -> Result<Value> {
     CLEW_TRY(call.emit({.type = "test.happened", .data = input}));
     if (input.find("fails") != nullptr) return error(Code::execution_failed, "deliberate");
-    gate.wait();
+    (input.find("late") != nullptr ? late_gate : gate).wait();
     if (call.cancelled()) return error(Code::cancelled, "told to");
     return Value();
   });
   EXPECT_FALSE(runtime_->execute(request("test.emits", Value::object({{"fails", 1}}))).result);
-  auto late = request("test.emits");
+  auto late = request("test.emits", Value::object({{"late", 1}}));
   late.timeout = std::chrono::milliseconds(5);
   EXPECT_EQ(runtime_->execute(late).kind, CallOutcome::timeout);
   const auto stopped = runtime_->submit(request("test.emits"));
-  gate.await_waiting(2);
+  gate.await_waiting(1);
   stopped->cancel("enough");
   gate.open();
+  late_gate.open();
   runtime_->dispatcher().wait(stopped, Timestamp::never());
   EXPECT_EQ(stopped->outcome().kind, CallOutcome::cancelled);
   const auto all = runtime_->subscribe({.pattern = ">", .start = StartAt::start});
   EXPECT_TRUE((*all)->take(10)->empty());
   EXPECT_EQ(runtime_->broker().stats().published, 0);
+  runtime_->close(true, std::chrono::seconds(10));  // the late handler is still at its gate
 }
 
 constexpr std::string_view three_steps = R"yaml(

@@ -207,6 +207,10 @@ void Ways::answer_by_key() {
 }
 
 void Ways::fail_to_commit() {
+  const auto folder = fresh_folder();
+  RuntimeOptions options;
+  options.store = (folder / "work.db").string();
+  runtime_ = open(options);
   ASSERT_TRUE(runtime_->define_event({"test.told@1.0.0"}));
   auto telling = contract("test.tells");
   telling.emits = {"test.told@1.0.0"};
@@ -222,6 +226,8 @@ void Ways::fail_to_commit() {
             "handler_returned commit_failed");
   commits->disarm();
   EXPECT_EQ(call->outcome().kind, CallOutcome::failure);
+  runtime_ = open({});
+  std::filesystem::remove_all(folder);
 }
 
 void Ways::be_pinned() {

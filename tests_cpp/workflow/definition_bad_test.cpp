@@ -88,8 +88,51 @@ TEST(BadDefinition, documents) {
        "expected a JSON Schema", ""},
       {"workflow: w\nversion: 1.0.0\ninput:\n  type: objct\nsteps: {a: {call: x}}", "input.type", 4,
        "objct", ""},
-      {"workflow: w\nversion: 1.0.0\nsteps: {a: {call: x}}\noutput:\n  x: \"{{ 1 }}\"", "output.x",
+      {"workflow: w\nversion: 1.0.0\nsteps: {a: {call: x}}\noutput:\n  x: \"{{ + }}\"", "output.x",
        5, "column 4: expected a name", ""},
+  };
+  for (const auto& bad : cases) expect_only_problem(bad);
+}
+
+// Parity: workflow validate
+TEST(BadDefinition, waits_for_events) {
+  const auto edge = [](std::string_view keys) {
+    return step(fmt::format("on_event: {{type: x.y, {}}}", keys));
+  };
+  const std::string at = "steps.a.on_event";
+  const BadCase cases[] = {
+      {step("on_event: 3"), at, 4, "expected an event type such as \"shop.settled@^1\"", ""},
+      {step("on_event: Bad"), at, 4, "\"Bad\"", ""},
+      {step("on_event: \"x.*\""), at, 4, "x.*", ""},
+      {step("on_event: x@1.0"), at, 4, "\"x@1.0\"", ""},
+      {step("on_event: {}"), at + ".type", 4, "\"type\" is missing; expected an event type", ""},
+      {step("on_event: {type: [x]}"), at + ".type", 4, "got [\"x\"]", ""},
+      {step("on_event: {type: x, corelation: any}"), at + ".corelation", 4, "no key",
+       "correlation"},
+      {edge("where: true"), at + ".where", 4, "expected one {{ … }} that gives true or false", ""},
+      {edge("where: \"a {{ event.id }}\""), at + ".where", 4, "expected one {{ … }} that gives",
+       ""},
+      {edge("where: \"{{ event.data = 1 }}\""), at + ".where", 4, "column 15: unexpected =", ""},
+      {edge("where: \"{{ evnt.id == 'x' }}\""), at + ".where", 4,
+       "expected one of input, steps, event", "event"},
+      {edge("where: \"{{ event.dta }}\""), at + ".where", 4, "an event has no \"dta\"", "data"},
+      {edge("where: \"{{ steps.b.output }}\""), at + ".where", 4, "there is no step \"b\"", "a"},
+      {edge("where: \"{{ steps.a.output }}\""), at + ".where", 4, "cannot wait for itself", ""},
+      {edge("correlation: mine"), at + ".correlation", 4, "expected run, any, or one {{ … }}", ""},
+      {edge("correlation: 7"), at + ".correlation", 4, "got 7", ""},
+      {edge("correlation: \"{{ event.id }}\""), at + ".correlation", 4,
+       "expected one of input, steps", ""},
+      {edge("timeout: soon"), at + ".timeout", 4, "\"soon\"", ""},
+      {edge("timeout: 0s"), at + ".timeout", 4, "expected a duration above zero", ""},
+      {step("with: {v: \"{{ event.data }}\"}"), "steps.a.with.v", 4, "there is no \"event\" here",
+       ""},
+      {step("on_event: x, for_each: [], as: event"), "steps.a.as", 4, "would hide the run's own",
+       ""},
+      {steps("  a: {on_event: x, with: {}}"), "steps.a.with", 4, "\"with\" belongs to a \"call\"",
+       ""},
+      {steps("  a: {on_event: x, timeout: 1s}"), "steps.a.timeout", 4, "belongs to a \"call\"", ""},
+      {steps("  a: {on_event: x}\n  b: {call: y, with: {e: \"{{ event }}\"}}"), "steps.b.with.e", 5,
+       "there is no \"event\" here", ""},
   };
   for (const auto& bad : cases) expect_only_problem(bad);
 }
@@ -104,7 +147,8 @@ TEST(BadDefinition, steps) {
       {steps("  a b: {call: x}"), "steps[\"a b\"]", 4, "expected a step's name", ""},
       {steps("  " + std::string(65, 'a') + ": {call: x}"), "steps." + std::string(65, 'a'), 4,
        "at most 63 of", ""},
-      {steps("  a:\n"), "steps.a", 4, "expected a mapping with the key call, got null", ""},
+      {steps("  a:\n"), "steps.a", 4, "expected a mapping with the key call or on_event, got null",
+       ""},
       {steps("  a: text.words"), "steps.a", 4, "got \"text.words\"", ""},
       {steps("  a:\n    with: {}\n"), "steps.a.call", 4, "\"call\" is missing", ""},
       {steps("  a:\n    call: 3\n"), "steps.a.call", 5, "got 3", ""},

@@ -43,6 +43,12 @@ Value random_step(Dice& dice, int index) {
     step.push_back({"concurrency", 1 + dice.below(3)});
     with.push_back({"item", dice.one_in(40) ? Value("{{ item.absent }}") : Value("{{ item }}")});
   }
+  if (dice.one_in(4)) {
+    step.push_back({"on_event", Value::object({{"type", "x.y"},
+                                               {"where", "{{ event.data.n >= 5 }}"},
+                                               {"timeout", "1h"}})});
+    if (dice.one_in(2)) with.push_back({"event", "{{ event.data }}"});
+  }
   step.push_back({"with", Value::object(std::move(with))});
   step.push_back({"after", Value::array(std::move(after))});
   return Value::object(std::move(step));
@@ -126,6 +132,8 @@ class Program {
   void go_on() {
     world_.now = world_.now + Duration(schedule_.below(2000));
     if (schedule_.one_in(8)) return disturb();
+    if (!waits_.empty() && schedule_.one_in(3)) return show_event();
+    if (calls_.empty() && wakes_.empty()) return show_event();
     const auto choices = calls_.size() + wakes_.size();
     ASSERT_GT(choices, 0U) << "the run stands still\n" << show(world_.state);
     auto chosen = static_cast<std::size_t>(schedule_.below(static_cast<int>(choices)));
@@ -143,6 +151,25 @@ class Program {
     wakes_.erase(wakes_.begin() + static_cast<std::ptrdiff_t>(chosen));
     world_.now = std::max(world_.now, wake.due);
     carry_out(world_.give(RetryDue{wake.step, wake.item}));
+  }
+
+  // Each wait sees events in the order of their cursors; a third of them fit.
+  void show_event() {
+    ASSERT_FALSE(waits_.empty()) << "the run stands still\n" << show(world_.state);
+    auto& wait = waits_[static_cast<std::size_t>(schedule_.below(static_cast<int>(waits_.size())))];
+    auto event = std::make_shared<Event>();
+    event->cursor = ++wait.after;
+    event->type = "x.y";
+    event->time = {1'000};
+    // The same event at the same cursor, however often it is shown.
+    event->data = Value::object({{"n", static_cast<int>((event->cursor * 7 + wait.step) % 9)}});
+    const int step = wait.step;
+    const auto decision = world_.give(EventArrived{step, event});
+    if (!world_.state.steps[static_cast<std::size_t>(step)].awaits_event) {
+      std::erase_if(waits_, [step](const WaitCommand& each) { return each.step == step; });
+      EXPECT_TRUE(is_empty(world_.give(EventArrived{step, event}))) << "consumed twice";
+    }
+    carry_out(decision);
   }
 
   // What is late, early or told twice.
@@ -165,6 +192,7 @@ class Program {
   void crash() {
     calls_.clear();
     wakes_.clear();
+    waits_.clear();
     world_.state = refolded();
     carry_out(world_.give(Resume{}));
   }
@@ -184,10 +212,17 @@ class Program {
     if (decision.cancel_calls) {
       calls_.clear();
       wakes_.clear();
+      waits_.clear();
     }
     for (const auto& call : decision.calls) check_call(call);
     calls_.insert(calls_.end(), decision.calls.begin(), decision.calls.end());
-    wakes_.insert(wakes_.end(), decision.wakes.begin(), decision.wakes.end());
+    for (const auto& wake : decision.wakes) {
+      // The deadline of a wait is beyond what the program lives to see.
+      const bool is_deadline = std::ranges::any_of(
+          decision.waits, [&](const WaitCommand& wait) { return wait.step == wake.step; });
+      if (!is_deadline) wakes_.push_back(wake);
+    }
+    waits_.insert(waits_.end(), decision.waits.begin(), decision.waits.end());
     ended_ = decision.ended;
     EXPECT_EQ(decision.ended, is_terminal(world_.state.status));
     check_windows();
@@ -214,12 +249,17 @@ class Program {
   void check_windows() {
     std::size_t running = 0;
     std::size_t waiting = 0;
+    std::size_t awaiting = 0;
     const auto count = [&](const CallState& call) {
       running += call.status == StepStatus::running ? 1 : 0;
       waiting += call.status == StepStatus::waiting ? 1 : 0;
     };
     for (std::size_t i = 0; i < world_.state.steps.size(); ++i) {
       const auto& step = world_.state.steps[i];
+      if (step.awaits_event) {
+        ++awaiting;
+        continue;
+      }
       if (world_.definition->steps[i].for_each == nullptr) {
         count(step);
         continue;
@@ -229,6 +269,7 @@ class Program {
     }
     EXPECT_EQ(running, calls_.size());
     EXPECT_EQ(waiting, wakes_.size());
+    EXPECT_EQ(awaiting, waits_.size());
   }
 
   // (3) The run has ended once, and nothing follows.
@@ -257,6 +298,7 @@ class Program {
   World world_;
   std::vector<CallCommand> calls_;     // in flight
   std::vector<WakeCommand> wakes_;     // timers
+  std::vector<WaitCommand> waits_;     // for events; `after`: shown so far
   std::vector<CallCommand> finished_;  // those that have reported
   std::set<Key> completed_;
   std::set<std::pair<Key, int>> called_;  // with the attempt

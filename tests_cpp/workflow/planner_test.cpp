@@ -1,7 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "clew/workflow/detail/transitions.hpp"
 #include "workflow/planner_world.hpp"
 
 namespace clew::workflow {
@@ -458,7 +457,7 @@ TEST(Planner, resuming_goes_on_from_any_committed_event) {
 
 // --- the fold ---
 
-TEST(PlannerFold, an_event_that_cannot_follow_is_corrupt_and_changes_nothing) {
+TEST(PlannerFolds, an_event_that_cannot_follow_is_corrupt_and_changes_nothing) {
   struct Case {
     std::string_view type;
     int step, item;
@@ -511,7 +510,7 @@ TEST(PlannerFold, an_event_that_cannot_follow_is_corrupt_and_changes_nothing) {
   }
 }
 
-TEST(PlannerFold, nothing_follows_an_end_and_nothing_comes_before_a_start) {
+TEST(PlannerFolds, nothing_follows_an_end_and_nothing_comes_before_a_start) {
   World world(definition_of(list));
   const auto apply_one = [&](std::string_view type, int step, std::string_view data) {
     return apply(*world.definition, world.state, {world.now, type, step, -1, json(data)});
@@ -528,7 +527,7 @@ TEST(PlannerFold, nothing_follows_an_end_and_nothing_comes_before_a_start) {
   EXPECT_EQ(show(world.state), before);
 }
 
-TEST(PlannerFold, a_list_of_another_length_is_corrupt) {
+TEST(PlannerFolds, a_list_of_another_length_is_corrupt) {
   World world(definition_of(list));
   const auto start = world.give(Start{json(R"({"rows": 3})"), Value()});
   EXPECT_EQ(world.state.status, RunStatus::failed);
@@ -539,74 +538,6 @@ TEST(PlannerFold, a_list_of_another_length_is_corrupt) {
                            {other.now, "step.started", 0, -1, json(R"({"items": 3})")});
   ASSERT_FALSE(wrong);
   EXPECT_NE(wrong.error().message().find("its list has 2 elements"), std::string::npos);
-}
-
-TEST(PlannerFold, every_row_of_the_tables_is_taken) {
-  std::set<Row> taken;
-  const auto run = [&](std::string_view steps, Effect effect, const auto& script) {
-    World world(definition_of(steps), three_tries(), effect);
-    script(world);
-    taken.insert(world.rows.begin(), world.rows.end());
-  };
-  const auto wake = [](World& world, int item) {
-    world.now = world.now + std::chrono::hours(1);
-    world.give(RetryDue{0, item});
-  };
-  run(chain, Effect::idempotent, [&](World& world) {  // a whole life of a step
-    world.start(R"({"n": 1})");
-    world.fail("a", Code::timeout);
-    wake(world, -1);
-    world.give(Resume{});
-    world.give(Withdrawn{0, -1, 2});
-    wake(world, -1);
-    world.complete("a", R"({"n": 1})", -1, 2);
-    world.complete("b", "1");
-  });
-  run(list, Effect::idempotent, [&](World& world) {  // of an item
-    world.start(R"({"rows": [1]})");
-    world.fail("a", Code::timeout, 0);
-    wake(world, 0);
-    world.give(Resume{});
-    world.give(Withdrawn{0, 0, 2});
-    wake(world, 0);
-    world.complete("a", "1", 0, 2);
-  });
-  run(list, Effect::idempotent, [&](World& world) {
-    world.start(R"({"rows": [1, 2]})");
-    world.fail("a", Code::timeout, 0);
-    world.give(CancelRequested{"enough"});
-  });
-  run(pair, Effect::idempotent, [&](World& world) {
-    world.start();
-    world.fail("a", Code::timeout);
-    world.give(CancelRequested{"enough"});
-  });
-  run(pair, Effect::idempotent, [&](World& world) {
-    world.start();
-    world.fail("a", Code::conflict);
-  });
-  run(list, Effect::idempotent, [&](World& world) {
-    world.start(R"({"rows": [1, 2]})");
-    world.fail("a", Code::conflict, 0);
-  });
-  run(pair, Effect::once, [&](World& world) {
-    world.start();
-    world.fail("a", Code::timeout);
-  });
-  run(chain, Effect::idempotent, [&](World& world) { world.start(); });
-  run(chain, Effect::idempotent, [&](World& world) { world.give(CancelRequested{"no"}); });
-  run("steps:\n  a: {call: x, for_each: [1], with: {v: \"{{ item.k }}\"}}\n", Effect::idempotent,
-      [&](World& world) { world.start(); });
-
-  std::set<Row> rows;
-  for (const auto& row : detail::run_transitions()) {
-    rows.emplace("run", name(row.from), row.type.substr(4), name(row.to));
-  }
-  for (const auto& row : detail::call_transitions()) {
-    rows.emplace(row.subject == detail::Subject::step ? "step" : "item", name(row.from), row.event,
-                 name(row.to));
-  }
-  EXPECT_EQ(taken, rows);
 }
 
 TEST(Planner, words_of_statuses_read_back) {

@@ -36,9 +36,12 @@ inline std::string show(const RunState& state) {
       to_json(state.input), to_json(state.output), state.error ? state.error->to_string() : "",
       state.failed_step, state.started.us, state.ended.us, state.open_steps, state.completed_steps);
   for (const auto& step : state.steps) {
-    text += fmt::format("{} list={} next {} open {} done {} missing {} why '{}'\n", show(step),
-                        to_json(step.list), step.next_item, step.open_items, step.done_items,
-                        step.missing, step.reason);
+    text += fmt::format(
+        "{} list={} next {} open {} done {} missing {} why '{}' awaits {} after {} of '{}' got "
+        "{}\n",
+        show(step), to_json(step.list), step.next_item, step.open_items, step.done_items,
+        step.missing, step.reason, step.awaits_event, step.looked_to, step.correlation,
+        to_json(step.event));
     for (const auto& item : step.items) text += "  " + show(item) + "\n";
   }
   return text;
@@ -131,7 +134,7 @@ class World {
 
 inline bool is_empty(const Decision& decision) {
   return decision.events.empty() && decision.calls.empty() && decision.wakes.empty() &&
-         !decision.cancel_calls && !decision.ended;
+         decision.waits.empty() && !decision.cancel_calls && !decision.ended;
 }
 
 }  // namespace clew::workflow

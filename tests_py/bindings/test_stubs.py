@@ -11,7 +11,7 @@ import clew
 import pytest
 from clew import _core
 
-STUB = Path(clew.__file__).with_name("_core.pyi")
+STUBS = sorted((Path(clew.__file__).parent / "_core").glob("*.pyi"))
 # Of every class, whatever it is.
 # copyreg leaves the last one behind when somebody tries to copy an instance.
 COMMON = {"__init__", "__module__", "__doc__", "__new__", "__del__", "__slotnames__"}
@@ -21,10 +21,14 @@ COMMON = {"__init__", "__module__", "__doc__", "__new__", "__del__", "__slotname
 ADDED = {"Context": {"connector", "log"}}
 
 
+def statements() -> list[ast.stmt]:
+    return [node for path in STUBS for node in ast.parse(path.read_text()).body]
+
+
 def stub_names() -> dict[str, Any]:
     """The names of the stub; for a class, its members."""
     names: dict[str, Any] = {}
-    for node in ast.parse(STUB.read_text()).body:
+    for node in statements():
         if isinstance(node, ast.ClassDef):
             names[node.name] = {n.name for n in node.body if isinstance(n, ast.FunctionDef)}
         elif isinstance(node, ast.FunctionDef):
@@ -71,7 +75,7 @@ def documented(function: Any) -> list[str]:
 
 def stub_functions() -> list[tuple[str, ast.FunctionDef]]:
     found = []
-    for node in ast.parse(STUB.read_text()).body:
+    for node in statements():
         if isinstance(node, ast.FunctionDef):
             found.append((node.name, node))
         elif isinstance(node, ast.ClassDef):

@@ -81,8 +81,6 @@ Python
 
 # What waits for a later part, and for which.
 LATER = {
-    "state machine": "a request's states and reasons in its trace",
-    "event edge": "edges of workflows that wait for events",
     "branch/parallel/join": "choices and joins of workflows",
     "wait/retry/compensate": "waits and compensation of workflows",
 }

@@ -1,6 +1,7 @@
 // base/base.hpp: what every layer stands on. Read this first, then the header of the noun you need.
 //
 //   value.hpp     Value: immutable shared JSON, the form in which all data travels
+//   compare.hpp   values by what they are worth
 //   error.hpp     Code, Error; result.hpp: Result<T>, CLEW_TRY; check.hpp: CLEW_CHECK
 //   json.hpp      text and canonical form, SHA-256, first difference
 //   signature.hpp Ed25519 over digests
@@ -16,6 +17,7 @@
 #pragma once
 
 #include "clew/base/cancel.hpp"
+#include "clew/base/compare.hpp"
 #include "clew/base/env.hpp"
 #include "clew/base/fault.hpp"
 #include "clew/base/function.hpp"

@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "clew/base/json.hpp"
@@ -50,17 +53,26 @@ class Comparison {
   Comparison(const Value& wide, const Value& narrow, Unnamed unnamed)
       : wide_root_(wide), narrow_root_(narrow), unnamed_(unnamed) {}
 
+  // For schemas of one value, all that is said of it in `narrow`.
   bool includes(const Value& wide, const Value& narrow) {
-    if (++steps_ > steps_max || depth_ >= depth_max) return false;
-    ++depth_;
-    const bool answer = decide(wide, narrow);
-    --depth_;
+    const auto* outer = std::exchange(whole_, &narrow);
+    const bool answer = part_includes(wide, narrow);
+    whole_ = outer;
     return answer;
   }
 
  private:
   static constexpr int steps_max = 10'000;
   static constexpr int depth_max = 100;
+
+  // The same within `whole_`, which may say more of that value than `narrow` does.
+  bool part_includes(const Value& wide, const Value& narrow) {
+    if (++steps_ > steps_max || depth_ >= depth_max) return false;
+    ++depth_;
+    const bool answer = decide(wide, narrow);
+    --depth_;
+    return answer;
+  }
 
   bool decide(const Value& wide, const Value& narrow) {
     if (accepts_all(wide) || accepts_none(narrow)) return true;
@@ -118,9 +130,10 @@ class Comparison {
       return wide == narrow && wide_root_ == narrow_root_;
     }
     // A pair that is being compared is assumed to hold: any failure shows elsewhere.
-    if (!open_.insert({wide_target, narrow_target}).second) return true;
-    const bool answer = includes(*wide_target, *narrow_target);
-    open_.erase({wide_target, narrow_target});
+    const std::tuple pair{wide_target, narrow_target, whole_};
+    if (!open_.insert(pair).second) return true;
+    const bool answer = part_includes(*wide_target, *narrow_target);
+    open_.erase(pair);
     return answer;
   }
 
@@ -159,14 +172,14 @@ class Comparison {
     for (const std::string_view key : {"anyOf", "oneOf"}) {
       const Value* branches = member(narrow, key);
       if (branches != nullptr && std::ranges::all_of(branches->items(), [&](const Value& each) {
-            return includes(wide, each);
+            return part_includes(wide, each);
           })) {
         return true;
       }
     }
     if (const Value* parts = member(narrow, "allOf")) {
       if (std::ranges::any_of(parts->items(),
-                              [&](const Value& each) { return includes(wide, each); })) {
+                              [&](const Value& each) { return part_includes(wide, each); })) {
         return true;
       }
     }
@@ -176,7 +189,7 @@ class Comparison {
     return std::ranges::all_of(type->items(), [&](const Value& each) {
       std::vector<Member> members(narrow.members().begin(), narrow.members().end());
       std::ranges::find(members, "type", &Member::key)->value = each;
-      return includes(wide, kept(Value::object(std::move(members))));
+      return part_includes(wide, kept(Value::object(std::move(members))));
     });
   }
   // Parts made here live as long as the comparison, since pairs are told apart by address.
@@ -194,11 +207,11 @@ class Comparison {
     if (key == "type") return (types_of(narrow) & ~types_of(wide)) == 0;
     if (key == "allOf") {
       return std::ranges::all_of(value.items(),
-                                 [&](const Value& each) { return includes(each, narrow); });
+                                 [&](const Value& each) { return part_includes(each, narrow); });
     }
     if (key == "anyOf") {
       return std::ranges::any_of(value.items(),
-                                 [&](const Value& each) { return includes(each, narrow); });
+                                 [&](const Value& each) { return part_includes(each, narrow); });
     }
     if (key == "oneOf") return is_in_one(value, narrow);
     if (const int sense = bound_sense(key); sense != 0)
@@ -265,7 +278,7 @@ class Comparison {
       const Value* seen = target(wide_root_, branch);
       if (seen == nullptr) return false;
       if (accepts_none(*seen) || (types_of(*seen) & own) == 0) continue;
-      if (!includes(branch, narrow)) return false;
+      if (!part_includes(branch, narrow)) return false;
       ++including;
     }
     return including == 1;
@@ -313,19 +326,63 @@ class Comparison {
 
   // ---- objects and arrays
 
-  // What `schema` says of a member, or null when other keywords make that unclear.
-  const Value* of_property(const Value& schema, std::string_view name, bool is_narrow) const {
+  // The members that a schema names, itself or in what it joins for the same value. Not clear when
+  // it says something of others too, as one does that accepts everything.
+  struct Names {
+    std::set<std::string_view> all;
+    bool are_clear = true;
+  };
+  const Names& names_of_whole() {
+    const auto [at, is_new] = names_.try_emplace(whole_);
+    if (is_new) {
+      at->second.are_clear = !accepts_all(*whole_);
+      collect_names(*whole_, at->second, 0);
+    }
+    return at->second;
+  }
+  void collect_names(const Value& schema, Names& names, int depth) const {
+    if (!schema.is_object()) return;
+    const Value* seen = target(narrow_root_, schema);
+    if (seen == nullptr || depth > depth_max) {
+      names.are_clear = false;
+      return;
+    }
+    if (seen != &schema) return collect_names(*seen, names, depth + 1);
+    for (const auto& [key, value] : schema.members()) {
+      if (key == "properties") {
+        for (const auto& each : value.members()) names.all.insert(each.key);
+      } else if (key == "allOf" || key == "anyOf" || key == "oneOf") {
+        for (const auto& each : value.items()) collect_names(each, names, depth + 1);
+      } else if (key == "if" || key == "then" || key == "else" || key == "not") {
+        collect_names(value, names, depth + 1);
+      } else if (key == "dependentSchemas") {
+        for (const auto& each : value.members()) collect_names(each.value, names, depth + 1);
+      } else if (key == "additionalProperties" || key == "unevaluatedProperties") {
+        if (!accepts_none(value)) names.are_clear = false;
+      } else if (key == "patternProperties" || key == "$dynamicRef") {
+        names.are_clear = false;
+      }
+    }
+  }
+  bool is_unused(std::string_view name) {
+    if (unnamed_ != Unnamed::unused) return false;
+    const auto& names = names_of_whole();
+    return names.are_clear && !names.all.contains(name);
+  }
+
+  // What `narrow` says of a member.
+  const Value& of_member(const Value& narrow, std::string_view name) {
     static const Value anything(true);
     static const Value nothing(false);
-    const Value* named = member(schema, "properties");
-    if (named != nullptr && named->find(name) != nullptr) return named->find(name);
-    if (member(schema, "patternProperties") != nullptr) return is_narrow ? &anything : nullptr;
-    if (const Value* rest = member(schema, "additionalProperties")) return rest;
-    return is_narrow && unnamed_ == Unnamed::unused ? &nothing : &anything;
+    const Value* named = member(narrow, "properties");
+    if (named != nullptr && named->find(name) != nullptr) return *named->find(name);
+    if (member(narrow, "patternProperties") != nullptr) return anything;
+    if (const Value* rest = member(narrow, "additionalProperties")) return *rest;
+    return is_unused(name) ? nothing : anything;
   }
   bool properties_hold(const Value& properties, const Value& narrow) {
     return std::ranges::all_of(properties.members(), [&](const Member& each) {
-      return includes(each.value, *of_property(narrow, each.key, true));
+      return includes(each.value, of_member(narrow, each.key));
     });
   }
   bool additional_holds(const Value& rest, const Value& wide, const Value& narrow) {
@@ -340,8 +397,14 @@ class Comparison {
       if (!includes(rest, value)) return false;
     }
     const Value* other = member(narrow, "additionalProperties");
-    if (other == nullptr) return unnamed_ == Unnamed::unused;
-    return includes(rest, *other);
+    if (other != nullptr) return includes(rest, *other);
+    // Beyond those of `narrow` itself, nothing may be sent that `rest` is about.
+    return unnamed_ == Unnamed::unused && names_of_whole().are_clear &&
+           std::ranges::all_of(names_of_whole().all, [&](std::string_view name) {
+             const Value* here = member(wide, "properties");
+             return (named != nullptr && named->find(name) != nullptr) ||
+                    (here != nullptr && here->find(name) != nullptr);
+           });
   }
   static std::size_t prefix_size(const Value& schema) {
     const Value* prefix = member(schema, "prefixItems");
@@ -368,7 +431,9 @@ class Comparison {
   const Value& wide_root_;
   const Value& narrow_root_;
   const Unnamed unnamed_;
-  std::set<std::pair<const Value*, const Value*>> open_;
+  const Value* whole_ = nullptr;
+  std::map<const Value*, Names> names_;
+  std::set<std::tuple<const Value*, const Value*, const Value*>> open_;
   std::vector<std::unique_ptr<Value>> made_;
   int steps_ = 0;
   int depth_ = 0;

@@ -7,8 +7,8 @@
 
 namespace clew {
 
-// What an object may hold under names that neither `properties` nor `patternProperties` of the
-// narrow schema mention, when it says nothing of additionalProperties.
+// What an object may hold under names that no `properties` of the narrow schema mentions, nor of
+// those that it joins for the same value, when none says anything of other names.
 enum class Unnamed : std::uint8_t {
   anything,  // what the standard says
   unused     // nothing: nobody sends what nobody has named

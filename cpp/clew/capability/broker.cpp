@@ -205,6 +205,9 @@ class BrokerImpl final : public Broker {
     return detail::join_group(core_, std::move(options), std::move(pattern), position);
   }
 
+  Result<Cursor> newest() override { return core_->newest(); }
+  const EventRetention& retention() const override { return core_->options.retention; }
+
   Result<void> flush() override {
     if (!is_memory()) return {};
     detail::EventHead head;

@@ -150,6 +150,10 @@ class Broker {
   // `conflict` for a group that reads another pattern or subject. Blocks for the disk.
   virtual Result<SubscriptionPtr> subscribe(SubscribeOptions options) = 0;
 
+  // Where the log stands now, what other processes have published included. Blocks for the disk.
+  virtual Result<Cursor> newest() = 0;
+  virtual const EventRetention& retention() const = 0;
+
   // Lets SQL see a log that is in memory.
   virtual Result<void> flush() = 0;
   virtual Result<void> check(const store::ReportRow& report) = 0;

@@ -135,6 +135,7 @@ struct Capability {
   std::string workspace;                   // empty: the default one
   Scope scope = Scope::everyone;
   Lifecycle lifecycle = Lifecycle::active;  // its contract's, or what it was moved to since
+  std::string workflow;  // the digest of the workflow that carries it out; empty: a function does
   bool is_restored = false;  // an earlier process has registered it, and this one not yet
   // Names the capability in limits; in one registry, that of what it replaced and of no other.
   std::uint64_t key = 0;

@@ -23,19 +23,28 @@ CREATE VIEW v_capabilities AS
   SELECT workspace, scope, id, version, digest, lifecycle, document, registered_us FROM contracts;
 )sql";
 
+constexpr const char* workflow_sql = R"sql(
+ALTER TABLE contracts ADD COLUMN workflow TEXT;
+DROP VIEW v_capabilities;
+CREATE VIEW v_capabilities AS
+  SELECT workspace, scope, id, version, digest, lifecycle, document, registered_us, workflow
+    FROM contracts;
+)sql";
+
 const store::Statement find_sql(R"sql(
 SELECT digest, document FROM contracts
 WHERE workspace = :workspace AND scope = :scope AND id = :id AND version = :version)sql");
 
 const store::Statement keep_sql(R"sql(
-INSERT INTO contracts (workspace, scope, id, version, digest, lifecycle, document, registered_us)
-VALUES (:workspace, :scope, :id, :version, :digest, :lifecycle, :document, :now)
+INSERT INTO contracts (workspace, scope, id, version, digest, lifecycle, document, registered_us,
+                       workflow)
+VALUES (:workspace, :scope, :id, :version, :digest, :lifecycle, :document, :now, :workflow)
 ON CONFLICT (workspace, scope, id, version)
 DO UPDATE SET digest = excluded.digest, lifecycle = excluded.lifecycle,
-              document = excluded.document)sql");
+              document = excluded.document, workflow = excluded.workflow)sql");
 
 const store::Statement load_sql(R"sql(
-SELECT workspace, scope, id, version, digest, lifecycle, document FROM contracts
+SELECT workspace, scope, id, version, digest, lifecycle, document, workflow FROM contracts
 ORDER BY workspace, id, version, scope)sql");
 
 Result<Capability> decode(const store::Row& row) {
@@ -49,6 +58,7 @@ Result<Capability> decode(const store::Row& row) {
   CLEW_TRY(made.lifecycle, parse_lifecycle(Value(lifecycle), "lifecycle"));
   CLEW_TRY(const auto document, store::json_at(row, 6));
   CLEW_TRY(made.contract, Contract::from_document(document));
+  CLEW_TRY(made.workflow, store::text_at(row, 7));
   if (to_hex(digest_of(made.contract.content())) != made.digest) {
     return store::corrupt_column(row, 4, "the digest of the document");
   }
@@ -67,6 +77,9 @@ Error in_contract(const Error& why, const store::Row& row) {
 }  // namespace
 
 store::Migration contract_migration(int version) { return {version, "contracts", contracts_sql}; }
+store::Migration contract_workflow_migration(int version) {
+  return {version, "workflows of contracts", workflow_sql};
+}
 
 Result<void> store_contract(store::Transaction& tx, const Capability& capability, bool may_replace,
                             Timestamp now) {
@@ -90,10 +103,11 @@ Result<void> store_contract(store::Transaction& tx, const Capability& capability
         .with("registered", difference.left)
         .with("given", difference.right);
   }
-  CLEW_TRY(tx.run(keep_sql, capability.workspace, scope, capability.contract.id,
-                  capability.version_text, capability.digest,
-                  std::string(name(capability.lifecycle)), to_json(capability.contract.content()),
-                  now));
+  CLEW_TRY(
+      tx.run(keep_sql, capability.workspace, scope, capability.contract.id, capability.version_text,
+             capability.digest, std::string(name(capability.lifecycle)),
+             to_json(capability.contract.content()), now,
+             capability.workflow.empty() ? store::Arg(nullptr) : store::Arg(capability.workflow)));
   return {};
 }
 

@@ -11,6 +11,8 @@ namespace clew {
 
 // The table of contracts and its view `v_capabilities`, one migration.
 store::Migration contract_migration(int version);
+// And what came later: the workflow that carries a capability out.
+store::Migration contract_workflow_migration(int version);
 
 // Keeps what was registered. `conflict` naming the first difference when other content is stored,
 // by another process say, unless `may_replace`.

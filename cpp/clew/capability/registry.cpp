@@ -207,7 +207,10 @@ Result<Registration> replace(const Capability& old, Capability& made, Replace al
   } else if (made.lifecycle < old.lifecycle) {
     return backwards(old, made.lifecycle);
   }
-  if (made.handler == nullptr) made.handler = old.handler;
+  if (made.handler == nullptr) {
+    made.handler = old.handler;
+    made.workflow = old.workflow;
+  }
   made.key = old.key;  // what still runs of the old one counts under the limit
   done.already_registered = same_contract && same_function;
   done.replaced = !done.already_registered;
@@ -433,6 +436,7 @@ Result<Registration> Registry::add(Contract contract, std::shared_ptr<const Hand
   CLEW_TRY(auto made, compile(std::move(contract), std::move(handler)));
   made->scope = options.scope;
   made->workspace = std::move(options.workspace);
+  made->workflow = std::move(options.workflow);
   Registration done{made->contract.id, made->version_text, made->digest};
 
   const Lock lock(writers_);
@@ -452,7 +456,7 @@ Result<Registration> Registry::add(Contract contract, std::shared_ptr<const Hand
   if (new_content && versions != nullptr) {
     CLEW_TRY(check_neighbours(*versions, *made));
   }
-  const bool moved = old && old->lifecycle != made->lifecycle;
+  const bool moved = old && (old->lifecycle != made->lifecycle || old->workflow != made->workflow);
   if (old && !new_content && !moved && old->handler == made->handler) return done;
   if (!old) made->key = ++last_key_;
   made->tenant = tenant_of(made->workspace);
@@ -493,14 +497,19 @@ Result<void> Registry::set_lifecycle(const std::string& exact, Lifecycle to,
   return {};
 }
 
-void Registry::restore(std::vector<Capability> stored) {
+Result<void> Registry::restore(std::vector<Capability> stored) {
   const Lock lock(writers_);
   for (auto& each : stored) {
+    if (each.handler) {
+      CLEW_TRY(each.inputs, Schema::compile(each.contract.inputs, "inputs"));
+      CLEW_TRY(each.outputs, Schema::compile(each.contract.outputs, "outputs"));
+    }
     each.key = ++last_key_;
     each.tenant = tenant_of(each.workspace);
     each.is_restored = true;
     put(std::make_shared<Capability>(std::move(each)));
   }
+  return {};
 }
 
 void Registry::clear() {

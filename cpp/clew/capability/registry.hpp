@@ -114,6 +114,7 @@ struct AddOptions {
   Replace replace = Replace::function;
   Scope scope = Scope::everyone;
   std::string workspace;
+  std::string workflow{};  // the digest of the workflow that the handler stands for
 };
 
 // Thread-safe. Readers take a snapshot and are never blocked by a registration; registrations wait
@@ -132,8 +133,9 @@ class Registry {
   // Moves one version on. `not_found`; `conflict` for a move backwards.
   Result<void> set_lifecycle(const std::string& exact, Lifecycle to, const AddOptions& where,
                              Persist persist = nullptr);
-  // Takes over what a store holds: contracts whose handlers come later.
-  void restore(std::vector<Capability> stored);
+  // Takes over what a store holds: contracts whose handlers come later, or with them. Errors: those
+  // of compiling schemas.
+  Result<void> restore(std::vector<Capability> stored);
 
   std::shared_ptr<const RegistrySnapshot> snapshot() const { return current_.load(); }
   // Changes with each registration.

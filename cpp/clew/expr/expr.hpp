@@ -1,8 +1,13 @@
 // expr/expr.hpp: expressions and {{ }} templates. Read this first.
 //
 // The language is a subset of CEL: references, made of a name, .member, ["member"] and [index] with
-// an index from 0. Anything else is refused when compiled, with its position. A member that is no
-// plain identifier is written in brackets: steps["my-step"].
+// an index from 0; texts, numbers, true, false and null; the comparisons == != < <= > >=, and && ||
+// ! and parentheses over their answers. Anything else is refused when compiled, with its position.
+// A member that is no plain identifier is written in brackets: steps["my-step"].
+//
+// Numbers compare by what they are worth, exactly; texts by their bytes. Only two numbers or two
+// texts have an order; == and != take any two values. && and || want booleans and look at their
+// right side only when the left one does not decide: an error is never taken for false.
 #pragma once
 
 #include <functional>
@@ -34,7 +39,8 @@ class Expression {
   static Result<std::shared_ptr<const Expression>> compile(std::string_view text);
   virtual ~Expression() = default;
   // Errors: `invalid_input` naming the part of the path that is absent or of the wrong type, and
-  // the value it was looked up in (an absent member is an error, never null).
+  // the value it was looked up in (an absent member is an error, never null); or the operand that
+  // does not fit its operator.
   virtual Result<Value> evaluate(const Scope& scope) const = 0;
   // Each reference as its names from the root: {"steps", "list", "output", "files"}. An [index]
   // ends it, as would a part that is not constant. For checking definitions before anything runs.

@@ -25,6 +25,8 @@ std::vector<store::Migration> all_migrations() {
   migrations.push_back(wasm::module_migration(static_cast<int>(migrations.size()) + 1));
   migrations.push_back(event_migration(static_cast<int>(migrations.size()) + 1));
   migrations.push_back(trace_path_migration(static_cast<int>(migrations.size()) + 1));
+  migrations.push_back(workflow::run_workspace_migration(static_cast<int>(migrations.size()) + 1));
+  migrations.push_back(contract_workflow_migration(static_cast<int>(migrations.size()) + 1));
   return migrations;
 }
 
@@ -111,8 +113,9 @@ class RuntimeImpl final : public Runtime {
     CLEW_TRY(parts_->engine,
              workflow::Engine::open(
                  {*parts_->env, *parts_->database, *parts_->dispatcher, parts_->registry,
-                  *parts_->traces, *parts_->timers, *parts_->broker},
+                  *parts_->traces, *parts_->timers, *parts_->broker, *parts_->pool},
                  engine));
+    CLEW_TRY(restore_composites());
     open_.store(true);
     if (options_.start) parts_->engine->begin_recovery();
     return {};
@@ -139,6 +142,24 @@ class RuntimeImpl final : public Runtime {
     CLEW_TRY(auto admitted, host->admit(contract, source));
     CLEW_TRY(auto done, add(std::move(contract), std::move(admitted.handler), {}));
     done.warning = std::move(admitted.warning);
+    return done;
+  }
+
+  Result<Registration> add_workflow(Contract contract, workflow::DefinitionPtr definition,
+                                    Placing where) override {
+    CLEW_TRY(check_open());
+    if (contract.max_concurrency != 0) {
+      return invalid_input("max_concurrency", contract.max_concurrency,
+                           "nothing: a workflow takes no thread, its steps do");
+    }
+    CLEW_TRY(serve_composites());
+    CLEW_TRY(parts_->engine->publish(definition));
+    auto options = add_options(std::move(where));
+    options.workflow = definition->digest;
+    CLEW_TRY(auto done, parts_->registry.add(std::move(contract),
+                                             workflow::make_workflow_handler(std::move(definition)),
+                                             std::move(options), persist()));
+    parts_->engine->registry_changed();
     return done;
   }
 
@@ -205,8 +226,9 @@ class RuntimeImpl final : public Runtime {
     CLEW_TRY(check_open());
     return parts_->engine->find_definition(reference);
   }
-  std::vector<workflow::Problem> check(const workflow::Definition& definition) override {
-    return parts_->engine->check(definition);
+  std::vector<workflow::Problem> check(const workflow::Definition& definition,
+                                       const std::string& workspace) override {
+    return parts_->engine->check(definition, workspace);
   }
 
   Result<EventTypePtr> define_event(const EventDefinition& definition) override {
@@ -325,6 +347,7 @@ class RuntimeImpl final : public Runtime {
     if (finished_) return true;
     finished_ = true;
     const auto deadline = parts_->env->clock().now() + timeout;
+    if (drain) parts_->engine->drain_calls(deadline);
     parts_->broker->stop_reading();  // calls that wait for events end; those in flight may emit
     bool kept = parts_->engine->stop(drain, deadline);
     kept = parts_->dispatcher->stop(drain, deadline) && kept;
@@ -400,8 +423,38 @@ class RuntimeImpl final : public Runtime {
       CLEW_TRY(stored, load_contracts(tx, damaged));
       return {};
     }));
-    parts_->registry.restore(std::move(stored));
+    // What workflows carry out comes once those can be read.
+    const auto composites = std::ranges::partition(
+        stored, [](const Capability& each) { return each.workflow.empty(); });
+    composites_.assign(composites.begin(), composites.end());
+    stored.erase(composites.begin(), stored.end());
+    return parts_->registry.restore(std::move(stored));
+  }
+
+  // From the first composite on: before, no call need look at its executor.
+  Result<void> serve_composites() {
+    const Lock lock(composites_mutex_);
+    if (serves_composites_) return {};
+    CLEW_TRY(parts_->dispatcher->add_executor(parts_->engine->executor()));
+    serves_composites_ = true;
     return {};
+  }
+
+  Result<void> restore_composites() {
+    auto composites = std::exchange(composites_, {});
+    if (!composites.empty()) {
+      CLEW_TRY(serve_composites());
+    }
+    for (auto& each : composites) {
+      auto definition = parts_->engine->kept_definition(each.workflow);
+      if (definition) {
+        each.handler = workflow::make_workflow_handler(std::move(definition).value());
+      } else {
+        damaged_contracts_.push_back(
+            fmt::format("{}: {}", each.reference(), definition.error().to_string()));
+      }
+    }
+    return parts_->registry.restore(std::move(composites));
   }
   AddOptions add_options(Placing where) const {
     return {options_.replace, where.scope, std::move(where.workspace)};
@@ -443,6 +496,9 @@ class RuntimeImpl final : public Runtime {
   Mutex closing_;
   bool finished_ = false;
   std::vector<std::string> damaged_contracts_;  // written while opening only
+  std::vector<Capability> composites_;          // the same: to be restored
+  Mutex composites_mutex_;
+  bool serves_composites_ CLEW_GUARDED_BY(composites_mutex_) = false;
   std::shared_ptr<Parts> parts_ = std::make_shared<Parts>();
 };
 

@@ -79,6 +79,13 @@ class Runtime {
   // Registers a WebAssembly module; see wasm::Host::admit for its errors. The first one loads the
   // library of wasmtime and starts the engine. Blocks for the disk and the compiler.
   virtual Result<Registration> add_wasm(Contract contract, const wasm::ModuleSource& source) = 0;
+  // Registers a capability that a workflow carries out: a call of it is a run of that workflow,
+  // ends with it and stops it when cancelled. The workflow is published, and kept with the
+  // contract: the capability is there again after a restart. Errors: those of publish_workflow()
+  // and add(); `invalid_input` for a contract with `max_concurrency`, for it takes no thread.
+  // Blocks for the disk.
+  virtual Result<Registration> add_workflow(Contract contract, workflow::DefinitionPtr definition,
+                                            Placing where = {}) = 0;
   // An executor beside the built-in ones; serves what its accepts() says. `conflict` for a name
   // that is taken.
   virtual Result<void> add_executor(std::shared_ptr<CapabilityExecutor> executor) = 0;
@@ -98,8 +105,10 @@ class Runtime {
   // Keeps a definition under its name and version; the same content again is fine.
   virtual Result<void> publish_workflow(workflow::DefinitionPtr definition) = 0;
   virtual Result<workflow::DefinitionPtr> find_workflow(const std::string& reference) = 0;
-  // What is wrong with a definition in this runtime: unknown capabilities, with suggestions.
-  virtual std::vector<workflow::Problem> check(const workflow::Definition& definition) = 0;
+  // What is wrong with a definition in a workspace of this runtime: unknown capabilities and types
+  // of events, with suggestions.
+  virtual std::vector<workflow::Problem> check(const workflow::Definition& definition,
+                                               const std::string& workspace = {}) = 0;
 
   // Events: see EventCatalog and Broker, which have the contracts. All block for the disk but
   // publish_async(). What a handler publishes inherits its call's correlation and names the call as

@@ -50,7 +50,12 @@ EngineImpl::EngineImpl(EngineParts parts, EngineOptions options, store::OwnerId 
     : parts_(parts),
       options_(std::move(options)),
       jitter_(parts.env.random("workflow.jitter")),
-      owner_(owner) {}
+      owner_(owner),
+      waits_(parts.broker, parts.env.clock(), !parts.database.is_memory(),
+             [this](const LiveRunPtr& run, int step, const Stimulus& stimulus) {
+               return tell(run, step, stimulus);
+             }),
+      composites_(std::make_shared<WorkflowExecutor>(*this, parts.pool)) {}
 
 EngineImpl::~EngineImpl() { stop(false, parts_.env.clock().now()); }
 
@@ -93,11 +98,13 @@ Result<void> EngineImpl::prepare(StartRequest& request) {
   if (request.key.size() > 200) {
     return invalid_input("key", request.key, "at most 200 characters");
   }
-  if (auto problems = check(*request.definition); !problems.empty()) {
+  CLEW_TRY(check_workspace(request.workspace));
+  if (auto problems = check(*request.definition, request.workspace); !problems.empty()) {
     const auto registry = parts_.registry.snapshot();
     auto code = Code::not_found;
     for (const auto& step : request.definition->steps) {
-      const auto found = registry->resolve(step.call);
+      if (!step.has_call()) continue;
+      const auto found = registry->resolve(step.call, {request.workspace});
       if (found) continue;
       code = found.error().code();
       break;
@@ -121,25 +128,46 @@ Result<LiveRunPtr> EngineImpl::plan_start(StartRequest& request) {
   row.info.input = request.input;
   row.info.tags = request.tags;
   row.info.key = request.key;
+  row.info.workspace = request.workspace;
   row.info.priority = request.priority;
   row.info.created = now;
   auto run = std::make_shared<LiveRun>(*this, std::move(row), request.definition, store::Lease{});
 
-  std::vector<Member> pins;
-  const auto registry = parts_.registry.snapshot();
-  for (const auto& step : request.definition->steps) {
-    CLEW_TRY(auto capability, registry->resolve(step.call));
-    pins.push_back({step.name, Value(fmt::format("{}@{}", capability->contract.id,
-                                                 capability->version_text))});
-    run->traits_.push_back(
-        {capability->contract.effect, step.retry.value_or(capability->contract.retry)});
-    run->capabilities_.push_back(std::move(capability));
+  run->way_.insert(run->way_.begin(), request.above.begin(), request.above.end());
+
+  Start start{request.input};
+  CLEW_TRY(pin(*run, start));
+  if (run->definition_->awaits_events) {
+    CLEW_TRY(start.events_after, parts_.broker.newest());
   }
   const Lock lock(run->mutex_);
-  auto decision = decide(*run->definition_, run->state_, run->traits_,
-                         Start{request.input, Value::object(std::move(pins))}, now);
+  auto decision = decide(*run->definition_, run->state_, run->traits_, start, now);
   gather(*run, std::move(decision), run->next_);
   return run;
+}
+
+// Settles which capabilities the run will call, and with which content.
+Result<void> EngineImpl::pin(LiveRun& run, Start& start) {
+  std::vector<Member> pins;
+  std::map<std::string, std::string> lock;
+  const auto registry = parts_.registry.snapshot();
+  for (const auto& step : run.definition_->steps) {
+    CapabilityPtr capability;
+    if (step.has_call()) {
+      CLEW_TRY(capability, registry->resolve(step.call, {run.row_.info.workspace}));
+      pins.push_back({step.name, Value(capability->reference())});
+      lock[capability->reference()] = lock_digest(*capability);
+      CLEW_TRY(const auto needed, registry->dependencies(*capability));
+      for (const auto& each : needed) lock[each->reference()] = lock_digest(*each);
+    }
+    run.traits_.push_back(traits_of(step, capability.get()));
+    run.capabilities_.push_back(std::move(capability));
+  }
+  std::vector<Member> locked;
+  for (auto& [reference, digest] : lock) locked.push_back({reference, Value(digest)});
+  start.pins = Value::object(std::move(pins));
+  start.lock = Value::object(std::move(locked));
+  return {};
 }
 
 void EngineImpl::commit_start(const LiveRunPtr& run, std::shared_ptr<Batch> batch,
@@ -162,9 +190,9 @@ void EngineImpl::commit_start(const LiveRunPtr& run, std::shared_ptr<Batch> batc
   }
   auto apply = [this, run, batch, plan](store::Transaction& tx) -> Result<void> {
     const auto& row = run->row_;
-    CLEW_TRY(plan->number,
-             insert_run(tx, {row.info.id, run->definition_.get(), plan->input, plan->tags,
-                             row.info.priority, row.durability, row.info.created, row.info.key}));
+    CLEW_TRY(plan->number, insert_run(tx, {row.info.id, run->definition_.get(), plan->input,
+                                           plan->tags, row.info.priority, row.durability,
+                                           row.info.created, row.info.key, row.info.workspace}));
     if (!plan->number) return {};
     if (plan->keep) CLEW_TRY(keep_definition(tx, *run->definition_));
     CLEW_TRY(plan->lease, store::make_lease(tx, {run_kind, *plan->number}, owner_.load()));
@@ -199,10 +227,15 @@ Result<RunPtr> EngineImpl::same_run(const StartRequest& request) {
   auto found = request.id.empty() ? Result<RunPtr>(RunPtr()) : find(request.id);
   if (!found && found.error().code() != Code::not_found) return found;
   if (!found || !*found) {
-    CLEW_TRY(found, find_by_key(request.definition->name, request.key));
+    CLEW_TRY(found, find_by_key(request));
   }
   const RunPtr& run = *found;
   CLEW_TRY(const auto info, run->info());
+  if (info.workspace != request.workspace) {  // and more of it is nobody's business here
+    return error(Code::conflict, "another workspace has a run \"{}\"", request.id)
+        .with("run", request.id)
+        .with("path", "id");
+  }
   const auto differs = [&](std::string_view path, const Value& stored, const Value& given) {
     return error(Code::conflict, "run \"{}\" was started with other content: {} is {}, not {}",
                  run->id(), path, preview(stored), preview(given))
@@ -249,6 +282,7 @@ void EngineImpl::gather(LiveRun& run, Decision decision, Batch& into) {
   }
   std::ranges::move(decision.calls, std::back_inserter(into.calls));
   std::ranges::move(decision.wakes, std::back_inserter(into.wakes));
+  std::ranges::move(decision.waits, std::back_inserter(into.waits));
   into.cancel_calls = into.cancel_calls || decision.cancel_calls;
   if (decision.ended) into.end = without_steps(run.state_);
 }
@@ -322,7 +356,8 @@ void EngineImpl::pump(const LiveRunPtr& run) {
                      durability_of(*run, *batch)};
   // With nothing else in flight nobody is coming to share the sync, so this thread does it, unless
   // others' timers wait for it.
-  if (active_calls_.load(std::memory_order_relaxed) == 0 && !parts_.timers.on_timer_thread()) {
+  const bool may_block = !parts_.timers.on_timer_thread() && !EventWaits::on_own_thread();
+  if (active_calls_.load(std::memory_order_relaxed) == 0 && may_block) {
     parts_.database.submit_or_commit(std::move(write));
   } else {
     parts_.database.submit(std::move(write));
@@ -382,6 +417,7 @@ void EngineImpl::carry_out(const LiveRunPtr& run, Batch& batch) {
     }
     for (const auto& call : calls) call->cancel("its run has ended");
   }
+  for (const auto& wait : batch.waits) await_event(run, wait);
   for (const auto& wake : batch.wakes) wake_at(run, wake);
   if (batch.calls.empty()) return;
   {
@@ -484,8 +520,33 @@ void EngineImpl::call_ended(const LiveRunPtr& run, const CallCommand& command,
 void EngineImpl::wake_at(const LiveRunPtr& run, const WakeCommand& wake) {
   parts_.timers.at(wake.due, [this, weak = std::weak_ptr(run), wake] {
     const auto waiting = weak.lock();
-    if (waiting && !stopping_.load()) stimulate(waiting, RetryDue{wake.step, wake.item});
+    if (!waiting || stopping_.load()) return;
+    bool is_deadline = false;
+    {
+      const Lock lock(waiting->mutex_);
+      const auto& step = waiting->state_.steps[static_cast<std::size_t>(wake.step)];
+      is_deadline = wake.item < 0 && step.awaits_event;
+    }
+    if (is_deadline) {
+      waits_.expire(waiting, wake.step);  // events that came in time are told first
+    } else {
+      stimulate(waiting, RetryDue{wake.step, wake.item});
+    }
   });
+}
+
+void EngineImpl::await_event(const LiveRunPtr& run, const WaitCommand& wait) {
+  const EventEdge& edge = *run->definition_->steps[static_cast<std::size_t>(wait.step)].on_event;
+  const bool is_own = edge.correlated == EventEdge::Correlation::run;
+  waits_.add(
+      {run, wait.step, edge.type, edge.type_id, is_own ? run->id() : wait.correlation, wait.after});
+}
+
+// Whether the step still waits for an event afterwards.
+bool EngineImpl::tell(const LiveRunPtr& run, int step, const Stimulus& stimulus) {
+  stimulate(run, stimulus);
+  const Lock lock(run->mutex_);
+  return !run->gone_ && run->state_.steps[static_cast<std::size_t>(step)].awaits_event;
 }
 
 // This process cannot go on with the run: another owner has it, or it could not be committed.
@@ -528,6 +589,7 @@ void EngineImpl::lose(const LiveRunPtr& run, Error why) {
 }
 
 void EngineImpl::forget(const LiveRunPtr& run) {
+  if (run->definition_->awaits_events) waits_.drop(run);
   const Lock lock(mutex_);
   if (const auto live = live_.find(run->id()); live != live_.end() && live->second == run) {
     live_.erase(live);

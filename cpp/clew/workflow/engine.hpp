@@ -25,9 +25,11 @@ struct StartRequest {
   std::string id;  // empty: a new one. The same id with the same input gives the same run
   // The same for a key of the workflow's, such as the tick of a schedule; the run's id is its own.
   std::string key;
+  std::string workspace;  // in which its steps find their capabilities; empty: the default one
   int priority = 0;
   std::vector<std::string> tags;
   std::optional<store::Durability> durability;  // absent: the runtime's
+  std::vector<std::string> above;  // of a call's run: workflows and capabilities it lies within
 };
 
 // One event as users read it. A value.
@@ -51,7 +53,7 @@ struct StepInfo {
   std::optional<Timestamp> ended;
   int items = -1;  // of a for_each, once started; else -1
   int items_done = 0;
-  std::string reason;  // why skipped or cancelled
+  std::string reason;  // why skipped or cancelled, or what it waits for
 };
 
 // A run's row: what lists show. A value.
@@ -66,8 +68,9 @@ struct RunInfo {
   std::string failed_step;
   std::vector<std::string> tags;
   std::string key;  // that it was started with
+  std::string workspace;
   int priority = 0;
-  std::string waiting_for;  // why it does not go on, such as a handler that is not bound
+  std::string waiting_for;  // why it does not go on: a handler that is not bound, an event
   Timestamp created;
   std::optional<Timestamp> ended;
   int steps_done = 0;   // calls completed, elements of a for_each counted each
@@ -107,7 +110,8 @@ struct RunQuery {
   std::optional<RunStatus> status;
   std::string workflow;
   std::string tag;
-  int limit = 100;  // 1 to 10,000
+  std::optional<std::string> workspace;  // absent: all
+  int limit = 100;                       // 1 to 10,000
   std::string cursor;
 };
 struct RunPage {
@@ -115,8 +119,13 @@ struct RunPage {
   std::string next_cursor;
 };
 
-// Tables and views of runs (`v_runs, v_steps, v_events`), one migration.
+// Tables and views of runs (`v_runs, v_steps, v_events`), one migration; and what came later:
+// workspaces of runs, waits for events.
 store::Migration run_migration(int version);
+store::Migration run_workspace_migration(int version);
+
+// What a capability's handler is when a workflow carries it out; Engine::executor() runs it.
+std::shared_ptr<const Handler> make_workflow_handler(DefinitionPtr definition);
 
 struct EngineOptions {
   std::string owner_name;
@@ -132,6 +141,7 @@ struct EngineParts {  // all borrowed, all outlive the engine
   TraceStore& traces;
   Timers& timers;
   Broker& broker;
+  ThreadPool& pool;
 };
 
 // Thread-safe.
@@ -148,9 +158,16 @@ class Engine {
   virtual Result<RunPage> list(const RunQuery& query) = 0;
   virtual Result<void> publish(DefinitionPtr definition) = 0;
   virtual Result<DefinitionPtr> find_definition(const std::string& reference) = 0;
-  virtual std::vector<Problem> check(const Definition& definition) = 0;
+  // The definition of that digest. `corrupt` when it is not kept.
+  virtual Result<DefinitionPtr> kept_definition(const std::string& digest) = 0;
+  virtual std::vector<Problem> check(const Definition& definition,
+                                     const std::string& workspace) = 0;
   // A capability was registered: runs that wait for a handler look again.
   virtual void registry_changed() = 0;
+  // Runs capabilities whose handler is a workflow. Lives as long as the engine.
+  virtual std::shared_ptr<CapabilityExecutor> executor() = 0;
+  // Before stop(): waits for the calls that it runs, but for steps, until `deadline`.
+  virtual void drain_calls(Timestamp deadline) = 0;
   // Who this process is in the store.
   virtual store::OwnerId owner() const = 0;
   // Invariants of runs; empty when all hold.

@@ -27,10 +27,12 @@ Result<RunPtr> EngineImpl::find(const std::string& id) {
   return run;
 }
 
-Result<RunPtr> EngineImpl::find_by_key(const std::string& workflow, const std::string& key) {
-  CLEW_TRY(auto run,
-           find_stored([&](store::Transaction& tx) { return find_run_by_key(tx, workflow, key); }));
-  if (!run) return error(Code::not_found, "no run of {} has the key \"{}\"", workflow, key);
+Result<RunPtr> EngineImpl::find_by_key(const StartRequest& request) {
+  const auto& workflow = request.definition->name;
+  CLEW_TRY(auto run, find_stored([&](store::Transaction& tx) {
+             return find_run_by_key(tx, {request.workspace, workflow, request.key});
+           }));
+  if (!run) return error(Code::not_found, "no run of {} has the key \"{}\"", workflow, request.key);
   if (auto live = find_live(run->id())) return RunPtr(live);
   return run;
 }
@@ -136,16 +138,39 @@ Result<DefinitionPtr> EngineImpl::find_definition(const std::string& text) {
   return found;
 }
 
-std::vector<Problem> EngineImpl::check(const Definition& definition) {
+Result<DefinitionPtr> EngineImpl::kept_definition(const std::string& digest) {
+  DefinitionPtr definition;
+  CLEW_TRY(parts_.database.read([&](store::Transaction& tx) -> Result<void> {
+    CLEW_TRY(definition, load_definition(tx, digest));
+    return {};
+  }));
+  return definition;
+}
+
+std::vector<std::string> EngineImpl::way_to(const std::string& run) {
+  const auto live = find_live(run);
+  return live ? live->way_ : std::vector<std::string>();
+}
+
+std::vector<Problem> EngineImpl::check(const Definition& definition, const std::string& workspace) {
   const auto registry = parts_.registry.snapshot();
   std::vector<Problem> problems;
+  const auto note = [&problems](const Step& step, std::string_view key, const Error& why) {
+    const Value* suggestion = why.find("suggestion");
+    problems.push_back({fmt::format("steps.{}.{}", step.name, key), step.line, why.message(),
+                        suggestion != nullptr ? std::string(suggestion->as_string()) : ""});
+  };
   for (const auto& step : definition.steps) {
-    if (const auto found = registry->resolve(step.call); !found) {
-      const Value* suggestion = found.error().find("suggestion");
-      problems.push_back({fmt::format("steps.{}.call", step.name), step.line,
-                          found.error().message(),
-                          suggestion != nullptr ? std::string(suggestion->as_string()) : ""});
+    if (step.on_event) {
+      const auto type = parts_.broker.catalog().find(step.on_event->type_text);
+      const bool is_named = type || type.error().code() == Code::ambiguous;  // any version will do
+      const Value* declared = definition.document.find("steps")->find(step.name)->find("on_event");
+      const auto* key = declared->is_string() ? "on_event" : "on_event.type";
+      if (!is_named) note(step, key, type.error());
     }
+    if (!step.has_call()) continue;
+    if (const auto found = registry->resolve(step.call, {workspace}); !found)
+      note(step, "call", found.error());
   }
   return problems;
 }

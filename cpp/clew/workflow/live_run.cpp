@@ -9,6 +9,7 @@ LiveRun::LiveRun(EngineImpl& engine, RunRow row, DefinitionPtr definition, store
       row_(std::move(row)),
       definition_(std::move(definition)),
       lease_(lease),
+      way_({fmt::format("{}@{}", definition_->name, definition_->version_text)}),
       state_(initial_state(*definition_)) {}
 
 // Asks whoever has the run now, when this object does not any more: another process, or this one
@@ -46,8 +47,8 @@ Result<RunInfo> LiveRun::info() {
     info.failed_step = state_.failed_step;
     info.ended = state_.ended;
   } else {
-    info.status = waiting_for_.empty() ? RunStatus::running : RunStatus::waiting;
-    info.waiting_for = waiting_for_;
+    info.waiting_for = waiting_for_.empty() ? describe_waits(*definition_, state_) : waiting_for_;
+    info.status = info.waiting_for.empty() ? RunStatus::running : RunStatus::waiting;
   }
   count_steps(*definition_, state_, info);
   return info;

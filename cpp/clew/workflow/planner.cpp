@@ -25,12 +25,17 @@ constexpr std::array<RunTransition, 6> run_table = {{
     {RunStatus::running, "run.unknown", RunStatus::unknown},
 }};
 
-constexpr std::array<CallTransition, 22> call_table = {{
+constexpr std::array<CallTransition, 27> call_table = {{
     // of           from                 event          to
     {Subject::step, StepStatus::pending, "started", StepStatus::running},
     {Subject::step, StepStatus::pending, "failed", StepStatus::failed},  // no input for it
     {Subject::step, StepStatus::pending, "skipped", StepStatus::skipped},
     {Subject::step, StepStatus::pending, "cancelled", StepStatus::cancelled},
+    {Subject::step, StepStatus::pending, "waiting", StepStatus::waiting},
+    {Subject::step, StepStatus::waiting, "waiting", StepStatus::waiting},
+    {Subject::step, StepStatus::waiting, "event", StepStatus::waiting},
+    {Subject::step, StepStatus::waiting, "completed", StepStatus::completed},  // by its event alone
+    {Subject::step, StepStatus::waiting, "failed", StepStatus::failed},        // without an event
     {Subject::step, StepStatus::running, "completed", StepStatus::completed},
     {Subject::step, StepStatus::running, "retrying", StepStatus::waiting},
     {Subject::step, StepStatus::running, "failed", StepStatus::failed},
@@ -108,6 +113,11 @@ class Fold {
     }
     return static_cast<int>(value->as_int());
   }
+  Result<Cursor> need_cursor(std::string_view key) const {
+    CLEW_TRY(const Value* value, need(key));
+    if (value->is_int() && value->as_int() >= 0) return value->as_int();
+    return refuse(fmt::format("\"{}\" is {}", key, preview(*value)));
+  }
   std::string text(std::string_view key) const {
     const Value* value = find(key);
     return value != nullptr && value->is_string() ? std::string(value->as_string()) : std::string();
@@ -120,6 +130,9 @@ class Fold {
     if (row == run_table.end()) return refuse(fmt::format("the run is {}", name(state_.status)));
     if (row->to == RunStatus::running) {
       CLEW_TRY(const Value* input, need("input"));
+      if (find("events_after") != nullptr) {
+        CLEW_TRY(state_.events_after, need_cursor("events_after"));
+      }
       state_.input = *input;
       state_.started = event_.at;
     } else {
@@ -164,18 +177,74 @@ class Fold {
       return refuse(fmt::format("{} items are open", step.open_items));
     }
     const auto from = step.status;
-    const bool is_list =
-        definition_.steps[static_cast<std::size_t>(event_.step)].for_each != nullptr;
-    if (is_list && to == StepStatus::running) {
+    const Step& defined = definition_.steps[static_cast<std::size_t>(event_.step)];
+    CLEW_TRY(check_wait(defined, step));
+    const bool is_list = defined.for_each != nullptr;
+    if (to == StepStatus::waiting && word_ == "waiting") {
+      CLEW_TRY(fold_wait(step));
+    } else if (word_ == "event") {
+      CLEW_TRY(fold_event(step));
+    } else if (!defined.has_call() && to == StepStatus::completed) {
+      step.output = step.event;
+      step.ended = event_.at;
+      step.status = to;
+    } else if (is_list && to == StepStatus::running) {
       CLEW_TRY(start_list(step));
     } else if (is_list && to == StepStatus::completed) {
       CLEW_TRY(complete_list(step));
     } else {
       CLEW_TRY(fold_call(step, to));
     }
-    if (is_terminal(to)) step.list = Value();
+    if (is_terminal(to)) {
+      step.list = Value();
+      step.awaits_event = false;
+    }
     if (to == StepStatus::skipped || to == StepStatus::cancelled) step.reason = text("reason");
     count_step(from, to);
+    return {};
+  }
+
+  // An event follows only where it is awaited, and a call only where none is.
+  Result<void> check_wait(const Step& defined, const StepState& step) const {
+    const bool waits = word_ == "waiting" || word_ == "event";
+    if (waits && !defined.on_event) return refuse("the step waits for no event");
+    const bool is_first = word_ == "waiting" && step.status == StepStatus::pending;
+    if (waits && !is_first && !step.awaits_event) return refuse("the step has its event");
+    const bool begins = word_ == "started" || word_ == "completed";
+    const bool lacks = defined.on_event && step.event.is_null() && begins;
+    if (lacks) return refuse("the step lacks its event");
+    const bool needs_call = word_ == "completed" && step.status == StepStatus::waiting;
+    if (needs_call && defined.has_call()) return refuse("its call has not begun");
+    return {};
+  }
+
+  Result<void> fold_wait(StepState& step) {
+    CLEW_TRY(const auto after, need_cursor("after"));
+    if (after < step.looked_to) {
+      return refuse(fmt::format("it has looked as far as {} already", step.looked_to));
+    }
+    if (step.status == StepStatus::pending) {
+      if (const Value* due = find("due_us"); due != nullptr) {
+        if (!due->is_int()) return refuse(fmt::format("\"due_us\" is {}", preview(*due)));
+        step.due = {due->as_int()};
+      }
+      step.correlation = text("correlation");
+      step.awaits_event = true;
+      step.status = StepStatus::waiting;
+    }
+    step.looked_to = after;
+    return {};
+  }
+
+  Result<void> fold_event(StepState& step) {
+    CLEW_TRY(const auto cursor, need_cursor("cursor"));
+    CLEW_TRY(const Value* event, need("event"));
+    if (!event->is_object()) return refuse(fmt::format("\"event\" is {}", preview(*event)));
+    if (cursor <= step.looked_to) return refuse("it has passed that event over");
+    step.looked_to = cursor;
+    step.event = *event;
+    step.awaits_event = false;
+    step.due = event_.at;  // it may begin now
     return {};
   }
 
@@ -197,8 +266,13 @@ class Fold {
     const auto output_of = [this](int index) {
       return state_.steps[static_cast<std::size_t>(index)].output;
     };
-    auto list =
-        detail::render_list(defined, {definition_, state_.input, defined.dependencies, output_of});
+    auto list = detail::render_list(defined, {definition_,
+                                              state_.input,
+                                              defined.dependencies,
+                                              output_of,
+                                              {},
+                                              nullptr,
+                                              defined.on_event ? &step.event : nullptr});
     if (!list) return refuse(list.error().message());
     if (std::cmp_not_equal(items, list->size())) {
       return refuse(fmt::format("its list has {} elements", list->size()));
@@ -207,6 +281,7 @@ class Fold {
     step.list = std::move(list).value();
     step.attempts = 1;
     step.started = event_.at;
+    step.due = {};
     step.status = StepStatus::running;
     return {};
   }

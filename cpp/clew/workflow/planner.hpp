@@ -44,15 +44,17 @@ bool is_terminal(RunStatus status);
 bool is_terminal(StepStatus status);
 
 // A fact about a run. Stored as (type, step, data); `data` holds what else the type needs.
-//   run.started {input, pins}   run.completed {output}   run.failed {error, step}
-//   run.cancelled {reason}      run.unknown {step, item?, error}
-//   (the step of run.* is a name; it is absent where the run's output is what failed)
-//   step.started {attempt} or, for a for_each, {items: n}
-//   step.completed {attempt, output} or, for a for_each, {} (its output is the items' outputs)
-//   step.retrying {attempt, error, due_us}   step.failed {attempt?, error}
+//   run.started {input, pins, lock?, events_after?}   run.completed {output}   run.failed {error,
+//   step} run.cancelled {reason}      run.unknown {step, item?, error} (the step of run.* is a
+//   name; it is absent where the run's output is what failed) step.started {attempt} or, for a
+//   for_each, {items: n} step.completed {attempt, output} or, for a for_each, {} (its output is the
+//   items' outputs) step.retrying {attempt, error, due_us}   step.failed {attempt?, error}
 //   step.interrupted {attempt}  (its process died; the attempt is made again)
 //   step.withdrawn {attempt}    (taken back before its handler was entered: it does not count)
 //   step.skipped {reason}       step.cancelled {reason}
+//   step.waiting {after, due_us?, correlation?}  (events beyond that cursor count; again, with
+//                               {after} alone: it has looked so far and found none of its)
+//   step.event {cursor, version, event}  (consumed; `event` is what templates see)
 //   item.started, item.completed, item.retrying, item.failed, item.interrupted, item.withdrawn,
 //   item.cancelled: the same for one element of a for_each, with {item}
 struct RunEvent {
@@ -82,6 +84,10 @@ struct StepState : CallState {
   int done_items = 0;            // completed
   int missing = 0;               // dependencies that have not completed
   std::string reason;            // why skipped or cancelled
+  bool awaits_event = false;     // `due` is then its deadline, if it has one
+  Cursor looked_to = 0;          // no event up to here is the one
+  std::string correlation;  // that its event must have, where the definition lets it render one
+  Value event;              // that it has consumed
 };
 
 struct RunState {
@@ -94,7 +100,8 @@ struct RunState {
   std::int64_t last_seq = 0;  // of the last event; kept by whoever stores events
   Timestamp started;
   Timestamp ended;
-  int open_steps = 0;  // neither ended nor pending
+  Cursor events_after = 0;  // where the log of events stood when the run was started
+  int open_steps = 0;       // neither ended nor pending
   int completed_steps = 0;
 };
 
@@ -108,7 +115,9 @@ Result<void> apply(const Definition& definition, RunState& state, const RunEvent
 // --- What asks for a decision ---
 struct Start {
   Value input;
-  Value pins;  // step → exact reference
+  Value pins{};  // step → exact reference
+  Value lock{};  // exact reference → digest, of those and of all that they need; null: unknown
+  std::optional<Cursor> events_after{};  // given when some step waits for an event
 };
 struct AttemptFinished {
   int step = -1;
@@ -116,9 +125,21 @@ struct AttemptFinished {
   int attempt = 0;
   Result<Value> result;
 };
-struct RetryDue {
+struct RetryDue {  // or the deadline of a wait for an event
   int step = -1;
   int item = -1;
+};
+struct EventArrived {  // of the step's type and correlation; in the order of cursors
+  int step = -1;
+  EventPtr event;
+};
+struct EventsPassed {  // none up to there was the step's
+  int step = -1;
+  Cursor to = 0;
+};
+struct EventsLost {  // events that may have been the step's cannot be looked at any more
+  int step = -1;
+  Error why;
 };
 struct Withdrawn {  // an attempt whose handler was never entered, and never will be
   int step = -1;
@@ -129,7 +150,8 @@ struct CancelRequested {
   std::string reason;
 };
 struct Resume {};  // another process began this; what it was running is interrupted
-using Stimulus = std::variant<Start, AttemptFinished, RetryDue, Withdrawn, CancelRequested, Resume>;
+using Stimulus = std::variant<Start, AttemptFinished, RetryDue, EventArrived, EventsPassed,
+                              EventsLost, Withdrawn, CancelRequested, Resume>;
 
 // --- What is to be done once the events are committed ---
 struct CallCommand {
@@ -143,10 +165,16 @@ struct WakeCommand {  // decide(RetryDue) at that instant
   int item = -1;
   Timestamp due;
 };
+struct WaitCommand {  // decide(EventArrived) for each event after `after` that is of its type
+  int step = -1;
+  Cursor after = 0;
+  std::string correlation;  // and has this one, where the definition lets it render one
+};
 struct Decision {
   std::vector<RunEvent> events;
   std::vector<CallCommand> calls;
   std::vector<WakeCommand> wakes;
+  std::vector<WaitCommand> waits;
   bool cancel_calls = false;  // everything in flight is no longer wanted
   bool ended = false;         // the last event ends the run
 };
@@ -168,8 +196,10 @@ struct StepTraits {
 // An interrupted call of a `once` capability ends the run `unknown`, naming the step; so does a
 // result with Code::unknown_outcome. A step whose outcome is unknown is `failed` with that error,
 // so that in an ended run every step has ended. An expression that errors fails its step. An empty
-// for_each completes with []. A RetryDue that comes early gives its wake again. A withdrawn attempt
-// is due again at once, but only Resume (or RetryDue) asks for it: whoever withdrew it is stopping.
+// for_each completes with []. An event counts for a step if it was published before the deadline of
+// the wait; a predicate that is false passes it over. A RetryDue that comes early gives its wake
+// again. A withdrawn attempt is due again at once, but only Resume (or RetryDue) asks for it:
+// whoever withdrew it is stopping.
 Decision decide(const Definition& definition, const RunState& state,
                 const std::vector<StepTraits>& traits, const Stimulus& stimulus, Timestamp now,
                 double unit = 0.0);

@@ -15,6 +15,7 @@ struct Draft {
   StepStatus status = StepStatus::pending;
   int missing = 0;
   Value output;
+  Value event;
   Value list;
   int next_item = 0;
   int open_items = 0;
@@ -42,6 +43,7 @@ class Decider {
         now_(now),
         unit_(unit),
         input_(state.input),
+        events_after_(state.events_after),
         completed_(state.completed_steps),
         active_(state.status == RunStatus::running) {}
 
@@ -57,7 +59,11 @@ class Decider {
 
   void on(const Start& start) {
     if (state_.status != RunStatus::pending) return;
-    emit("run.started", {}, {{"input", start.input}, {"pins", start.pins}});
+    Members started = {{"input", start.input}, {"pins", start.pins}};
+    if (!start.lock.is_null()) started.push_back({"lock", start.lock});
+    if (start.events_after) started.push_back({"events_after", *start.events_after});
+    emit("run.started", {}, std::move(started));
+    events_after_ = start.events_after.value_or(0);
     input_ = start.input;
     active_ = true;
     queue_pending();
@@ -79,6 +85,7 @@ class Decider {
   }
 
   void on(const RetryDue& due) {
+    if (due.item < 0 && awaits_event(due.step)) return on_deadline(due.step);
     const Call call{due.step, due.item};
     const CallState* current = find(call);
     if (current == nullptr || current->status != StepStatus::waiting) return;
@@ -87,6 +94,41 @@ class Decider {
     } else {
       begin(call, current->attempts + 1);
     }
+  }
+
+  void on_deadline(int index) {
+    const auto due = base(index).due;
+    if (due == Timestamp{}) return;
+    if (now_ < due) {
+      decision_.wakes.push_back({index, -1, due});
+    } else {
+      expire(index);
+    }
+  }
+
+  void on(const EventArrived& arrived) {
+    const int index = arrived.step;
+    if (!awaits_event(index) || arrived.event->cursor <= base(index).looked_to) return;
+    const auto due = base(index).due;
+    if (due != Timestamp{} && arrived.event->time >= due) return expire(index);
+    const auto event = detail::event_value(*arrived.event);
+    const auto fits = matches(index, event);
+    if (!fits) return fail({index, -1}, 0, fits.error());
+    if (!*fits) return;
+    emit(
+        "event", {index, -1},
+        {{"cursor", arrived.event->cursor}, {"version", arrived.event->version}, {"event", event}});
+    draft(index).event = event;
+    begin_step(index);
+  }
+
+  void on(const EventsPassed& passed) {
+    if (!awaits_event(passed.step) || passed.to <= base(passed.step).looked_to) return;
+    emit("waiting", {passed.step, -1}, {{"after", passed.to}});
+  }
+
+  void on(const EventsLost& lost) {
+    if (awaits_event(lost.step)) fail({lost.step, -1}, 0, lost.why);
   }
 
   void on(const Withdrawn& withdrawn) {
@@ -135,6 +177,10 @@ class Decider {
   }
 
   void resume_step(int index) {
+    const StepState& step = base(index);
+    if (step.awaits_event) return await(index, step.looked_to, step.due, step.correlation);
+    const bool has_begun = step.attempts > 0 || step.status != StepStatus::waiting;
+    if (definition(index).on_event && !has_begun) return begin_step(index);
     for_each_call(index, [&](Call call, const CallState& current) {
       if (!is_active()) return;
       if (current.status == StepStatus::waiting) {
@@ -169,8 +215,58 @@ class Decider {
   // --- going on ---
 
   void start(int index) {
+    if (!definition(index).on_event) return begin_step(index);
+    Members waiting = {{"after", events_after_}};
+    Timestamp due;
+    if (const auto& timeout = definition(index).on_event->timeout) {
+      due = now_ + *timeout;
+      waiting.push_back({"due_us", due.us});
+    }
+    const auto correlation = render_correlation(index);
+    if (!correlation) return fail({index, -1}, 0, correlation.error());
+    if (!correlation->empty()) waiting.push_back({"correlation", *correlation});
+    emit("waiting", {index, -1}, std::move(waiting));
+    draft(index).status = StepStatus::waiting;
+    await(index, events_after_, due, *correlation);
+  }
+
+  void await(int index, Cursor after, Timestamp due, const std::string& correlation) {
+    decision_.waits.push_back({index, after, correlation});
+    if (due != Timestamp{}) decision_.wakes.push_back({index, -1, due});
+  }
+
+  Result<std::string> render_correlation(int index) {
+    const EventEdge& edge = *definition(index).on_event;
+    if (edge.correlation == nullptr) return std::string();
+    CLEW_TRY(const auto given,
+             detail::render(*edge.correlation, rendering(definition(index).dependencies)));
+    if (given.is_string() && !given.as_string().empty()) return std::string(given.as_string());
+    return invalid_input(fmt::format("steps.{}.on_event.correlation", definition(index).name),
+                         given, "a text that is not empty");
+  }
+
+  Result<bool> matches(int index, const Value& event) {
+    const Step& step = definition(index);
+    if (step.on_event->where == nullptr) return true;
+    auto with = rendering(step.dependencies);
+    with.event = &event;
+    CLEW_TRY(const auto answer, detail::render(*step.on_event->where, with));
+    if (answer.is_bool()) return answer.as_bool();
+    return invalid_input(fmt::format("steps.{}.on_event.where", step.name), answer,
+                         "true or false");
+  }
+
+  // Nothing that the step waits for is left.
+  void begin_step(int index) {
+    if (!definition(index).has_call()) {
+      emit("completed", {index, -1}, {});
+      draft(index).output = draft(index).event;
+      return complete_step(index);
+    }
     if (definition(index).for_each == nullptr) return begin({index, -1}, 1);
-    auto list = detail::render_list(definition(index), rendering(definition(index).dependencies));
+    auto with = rendering(definition(index).dependencies);
+    if (definition(index).on_event) with.event = &draft(index).event;
+    auto list = detail::render_list(definition(index), with);
     if (!list) return fail({index, -1}, 0, list.error());
     emit("started", {index, -1}, {{"items", static_cast<std::int64_t>(list->size())}});
     Draft& step = draft(index);
@@ -286,6 +382,15 @@ class Decider {
     }
   }
 
+  // No event has come in time.
+  void expire(int index) {
+    const Step& step = definition(index);
+    fail({index, -1}, 0,
+         error(Code::timeout, "no event {} has come within {}", step.on_event->type_text,
+               to_string(*step.on_event->timeout))
+             .with("path", fmt::format("steps.{}.on_event", step.name)));
+  }
+
   // The call has failed for good, and so has the run. `attempt` is 0 when none had begun.
   void fail(Call call, int attempt, const Error& error) {
     const auto& step = definition(call.step);
@@ -343,6 +448,7 @@ class Decider {
     active_ = false;
     decision_.calls.clear();
     decision_.wakes.clear();
+    decision_.waits.clear();
     decision_.cancel_calls = true;
     decision_.ended = true;
   }
@@ -354,6 +460,11 @@ class Decider {
     return definition_.steps[static_cast<std::size_t>(index)];
   }
   const StepState& base(int index) const { return state_.steps[static_cast<std::size_t>(index)]; }
+
+  bool awaits_event(int index) const {
+    return active_ && index >= 0 && std::cmp_less(index, state_.steps.size()) &&
+           base(index).awaits_event;
+  }
 
   // The call, if the run is active and has begun it.
   const CallState* find(Call call) const {
@@ -380,6 +491,7 @@ class Decider {
     made.status = step.status;
     made.missing = step.missing;
     made.output = step.output;
+    made.event = step.event;
     made.list = step.list;
     made.next_item = step.next_item;
     made.open_items = step.open_items;
@@ -398,6 +510,7 @@ class Decider {
   Result<Value> render_input(Call call) {
     const Step& step = definition(call.step);
     auto with = rendering(step.dependencies);
+    if (step.on_event) with.event = &draft(call.step).event;
     if (call.item >= 0) {
       with.as = step.as;
       with.element = &draft(call.step).list.items()[static_cast<std::size_t>(call.item)];
@@ -424,6 +537,8 @@ class Decider {
         {"interrupted", "step.interrupted", "item.interrupted"},
         {"withdrawn", "step.withdrawn", "item.withdrawn"},
         {"cancelled", "step.cancelled", "item.cancelled"},
+        {"waiting", "step.waiting", ""},
+        {"event", "step.event", ""},
     };
     for (const auto& row : types) {
       if (row.word == word) return call.item >= 0 ? row.item : row.step;
@@ -439,6 +554,7 @@ class Decider {
 
   Decision decision_;
   Value input_;                  // of the run
+  Cursor events_after_;          // the same
   std::map<int, Draft> drafts_;  // by step
   std::vector<int> ready_;       // steps that may begin, in order
   std::size_t ready_done_ = 0;

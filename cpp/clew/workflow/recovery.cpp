@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "clew/base/json.hpp"
 #include "clew/store/owner.hpp"
 #include "clew/workflow/detail/engine_impl.hpp"
 
@@ -19,7 +20,50 @@ Result<store::OwnerId> register_owner(store::Database& database, const std::stri
   return owner;
 }
 
+// Why a run that was started with a capability of that digest (null: of any) cannot go on with this
+// one; empty: it can.
+std::string objection(const Capability* capability, const std::string& reference,
+                      const Value& digest) {
+  constexpr std::size_t shown = 12;
+  if (capability == nullptr) return fmt::format("capability {} is not registered", reference);
+  const auto now = lock_digest(*capability);
+  if (!digest.is_string() || digest.as_string() == now) return {};
+  return fmt::format(
+      "capability {} is another one: its digest is {}…, the run was started with {}…", reference,
+      now.substr(0, shown), digest.as_string().substr(0, shown));
+}
+
+// What a call of a composite would lack here, however deep: the first reference whose handler is
+// not registered yet; empty: nothing. `seen` keeps circles from being walked for ever.
+std::string missing_below(const RegistrySnapshot& registry, const Capability& capability,
+                          std::set<std::string>& seen) {
+  const Definition* definition = workflow_of(capability);
+  if (definition == nullptr || !seen.insert(capability.reference()).second) return {};
+  for (const auto& step : definition->steps) {
+    if (!step.has_call()) continue;
+    const auto found = registry.resolve(step.call, {capability.workspace});
+    if (!found && found.error().code() == Code::unavailable) return step.call_text;
+    if (!found) continue;  // to be said when it is called
+    if (auto missing = missing_below(registry, **found, seen); !missing.empty()) return missing;
+  }
+  return {};
+}
+
 }  // namespace
+
+// The digest covers the contract; of what a workflow carries out that workflow belongs to it.
+std::string lock_digest(const Capability& capability) {
+  if (capability.workflow.empty()) return capability.digest;
+  return to_hex(sha256(capability.digest + capability.workflow));
+}
+
+// A call that is a run can be met again: nothing of it is unknown after a crash.
+StepTraits traits_of(const Step& step, const Capability* capability) {
+  if (capability == nullptr) return {};
+  const Contract& contract = capability->contract;
+  return {capability->workflow.empty() ? contract.effect : Effect::idempotent,
+          step.retry.value_or(contract.retry)};
+}
 
 Result<std::unique_ptr<Engine>> Engine::open(EngineParts parts, EngineOptions options) {
   if (options.lease_ttl < std::chrono::milliseconds(10)) {
@@ -306,13 +350,13 @@ std::optional<Error> EngineImpl::unreadable(std::int64_t number) {
 
 Result<void> EngineImpl::try_adopt(const store::Lease& lease) {
   LiveRunPtr run;
-  Value pins;
+  Pinned pinned;
   CLEW_TRY(parts_.database.read([&](store::Transaction& tx) -> Result<void> {
     CLEW_TRY(auto row, find_run(tx, lease.number));
     if (!row) return error(Code::corrupt, "a leased run has no row").with("table", "runs");
     CLEW_TRY(auto definition, load_definition(tx, row->digest));
     CLEW_TRY(auto loaded, load_state(tx, *definition, lease.number));
-    pins = loaded.pins;
+    pinned = std::move(loaded.pinned);
     run = std::make_shared<LiveRun>(*this, std::move(*row), std::move(definition), lease);
     const Lock lock(run->mutex_);
     run->traits_.resize(run->definition_->steps.size());  // known once bound; cancelling needs none
@@ -324,7 +368,7 @@ Result<void> EngineImpl::try_adopt(const store::Lease& lease) {
   {
     const Lock lock(mutex_);
     live_[run->id()] = run;
-    unbound_[run->id()] = {run, std::move(pins)};
+    unbound_[run->id()] = {run, std::move(pinned)};
     ++adoptions_;
   }
   adopted_here_.notify_all();
@@ -332,40 +376,57 @@ Result<void> EngineImpl::try_adopt(const store::Lease& lease) {
   return {};
 }
 
-// Goes on with an adopted run, or, while one of its handlers is not registered, lets it wait.
+// Goes on with an adopted run, or, while a capability is not registered or is another than the run
+// was started with, lets it wait.
 void EngineImpl::resume_or_wait(const LiveRunPtr& run) {
   {
     // Whoever takes it off the list goes on with it: only one thread does.
     const Lock lock(mutex_);
     const auto waiting = unbound_.find(run->id());
     if (waiting == unbound_.end() || waiting->second.first != run) return;
-    std::string missing;
+    std::string waiting_for;
     const Lock run_lock(run->mutex_);
-    const bool bound = bind(*run, waiting->second.second, missing);
-    run->waiting_for_ = bound ? "" : fmt::format("capability {} is not registered", missing);
+    const bool bound = bind(*run, waiting->second.second, waiting_for);
+    run->waiting_for_ = std::move(waiting_for);
     if (!bound) return;
     unbound_.erase(waiting);
   }
   stimulate(run, Resume{});
 }
 
-// Finds the exact capabilities that the run was started with; false naming one that is missing.
-bool EngineImpl::bind(LiveRun& run, const Value& pins, std::string& missing) {
+// Finds the exact capabilities that the run was started with; false naming one that is missing or
+// has other content than then.
+bool EngineImpl::bind(LiveRun& run, const Pinned& pinned, std::string& waiting_for) {
   const auto registry = parts_.registry.snapshot();
+  const View view{run.row_.info.workspace};
+  if (pinned.lock.is_object()) {
+    for (const auto& [reference, digest] : pinned.lock.members()) {
+      waiting_for = objection(registry->find(reference, view).get(), reference, digest);
+      if (!waiting_for.empty()) return false;
+    }
+  }
   std::vector<CapabilityPtr> capabilities;
   std::vector<StepTraits> traits;
   for (const auto& step : run.definition_->steps) {
+    if (!step.has_call()) {
+      traits.push_back(traits_of(step, nullptr));
+      capabilities.emplace_back();
+      continue;
+    }
     // What a run has begun with it ends with, even when that version was retired since.
-    const Value* pin = pins.find(step.name);
+    const Value* pin = pinned.pins.find(step.name);
     const auto reference =
         pin != nullptr && pin->is_string() ? std::string(pin->as_string()) : step.call_text;
-    auto capability = registry->find(reference);
-    if (capability == nullptr) {
-      missing = reference;
+    auto capability = registry->find(reference, view);
+    waiting_for = objection(capability.get(), reference, Value());
+    if (!waiting_for.empty()) return false;
+    std::set<std::string> seen;
+    if (const auto missing = missing_below(*registry, *capability, seen); !missing.empty()) {
+      waiting_for =
+          fmt::format("capability {}, which {} calls, is not registered", missing, reference);
       return false;
     }
-    traits.push_back(
-        {capability->contract.effect, step.retry.value_or(capability->contract.retry)});
+    traits.push_back(traits_of(step, capability.get()));
     capabilities.push_back(std::move(capability));
   }
   run.capabilities_ = std::move(capabilities);
@@ -392,6 +453,8 @@ bool EngineImpl::stop(bool drain, Timestamp deadline) {
   }
   keeper_wake_.notify_all();
   keeper_.join();
+  waits_.stop();
+  composites_->end_all();
 
   bool idle = !drain || await_quiet(true, deadline);
   withdraw_all();
@@ -428,6 +491,7 @@ void EngineImpl::stop_draining() {
     draining_stopped_.store(true);
   }
   idle_.notify_all();
+  composites_->stop_draining();
 }
 
 // Takes back every call whose handler has not been entered, and asks the others to stop.

@@ -14,10 +14,11 @@ using store::Transaction;
 
 // Every type that an event of a run may have; a RunEvent's type points into this list.
 constexpr auto types = std::to_array<std::string_view>(
-    {"run.started",    "run.completed",    "run.failed",     "run.cancelled", "run.unknown",
-     "step.started",   "step.completed",   "step.retrying",  "step.failed",   "step.interrupted",
-     "step.withdrawn", "step.skipped",     "step.cancelled", "item.started",  "item.completed",
-     "item.retrying",  "item.interrupted", "item.withdrawn", "item.failed",   "item.cancelled"});
+    {"run.started",    "run.completed",  "run.failed",     "run.cancelled",    "run.unknown",
+     "step.started",   "step.completed", "step.retrying",  "step.failed",      "step.interrupted",
+     "step.withdrawn", "step.skipped",   "step.cancelled", "step.waiting",     "step.event",
+     "item.started",   "item.completed", "item.retrying",  "item.interrupted", "item.withdrawn",
+     "item.failed",    "item.cancelled"});
 
 Error corrupt_event(const store::StreamEvent& event, std::string_view what) {
   return error(Code::corrupt, "event {} ({}) of a run {}", event.seq, event.type, what);
@@ -142,7 +143,7 @@ Result<void> check_events(Transaction& tx, const store::ReportRow& report) {
 
 Result<LoadedState> load_state(Transaction& tx, const Definition& definition, std::int64_t number) {
   constexpr int page = 4096;
-  LoadedState loaded{initial_state(definition), Value()};
+  LoadedState loaded{initial_state(definition), {}};
   RunState& state = loaded.state;
   for (;;) {
     CLEW_TRY(const auto events, store::read_events(tx, number, state.last_seq, page));
@@ -151,9 +152,9 @@ Result<LoadedState> load_state(Transaction& tx, const Definition& definition, st
       auto applied = event ? apply(definition, state, *event) : Result<void>(event.error());
       if (!applied) return store::in_event(applied.error(), number, stored.seq);
       state.last_seq = stored.seq;
-      if (const Value* pins = event->data.find("pins"); stored.seq == 1 && pins != nullptr) {
-        loaded.pins = *pins;
-      }
+      if (stored.seq != 1) continue;
+      if (const Value* pins = event->data.find("pins")) loaded.pinned.pins = *pins;
+      if (const Value* lock = event->data.find("lock")) loaded.pinned.lock = *lock;
     }
     if (events.size() < page) break;
   }

@@ -44,11 +44,36 @@ CREATE VIEW v_steps AS
                    WHERE x.stream = e.stream AND x.subject = e.subject AND x.type LIKE 'step.%');
 )sql";
 
+constexpr const char* workspace_sql = R"sql(
+ALTER TABLE runs ADD COLUMN workspace TEXT NOT NULL DEFAULT '';
+DROP INDEX runs_start_key;
+CREATE UNIQUE INDEX runs_start_key ON runs (workspace, workflow, start_key)
+  WHERE start_key IS NOT NULL;
+DROP VIEW v_runs;
+CREATE VIEW v_runs AS
+  SELECT id, workflow, version, status, input, output, error, failed_step, tags, priority,
+         created_us, ended_us, start_key, workspace FROM runs;
+DROP VIEW v_steps;
+CREATE VIEW v_steps AS
+  SELECT r.id AS run, e.subject AS step,
+         CASE e.type WHEN 'step.started' THEN 'running' WHEN 'step.interrupted' THEN 'running'
+                     WHEN 'step.retrying' THEN 'waiting' WHEN 'step.withdrawn' THEN 'waiting'
+                     WHEN 'step.waiting' THEN 'waiting' WHEN 'step.event' THEN 'waiting'
+                     WHEN 'step.completed' THEN 'completed'
+                     WHEN 'step.failed' THEN 'failed' WHEN 'step.skipped' THEN 'skipped'
+                     ELSE 'cancelled' END AS status,
+         e.at_us AS changed_us, e.data
+    FROM events e JOIN runs r ON r.run = e.stream
+   WHERE e.type LIKE 'step.%'
+     AND e.seq = (SELECT MAX(x.seq) FROM events x
+                   WHERE x.stream = e.stream AND x.subject = e.subject AND x.type LIKE 'step.%');
+)sql";
+
 const Statement insert_run_sql(R"sql(
     INSERT INTO runs (id, workflow, version, digest, status, input, tags, priority, durability,
-                      created_us, start_key)
+                      created_us, start_key, workspace)
     VALUES (:id, :workflow, :version, :digest, 'running', :input, :tags, :priority, :durability,
-            :created, :key) ON CONFLICT DO NOTHING)sql");
+            :created, :key, :workspace) ON CONFLICT DO NOTHING)sql");
 // Not RETURNING: for that SQLite makes a table in between, which costs more than all else here.
 const Statement run_number_sql("SELECT run FROM runs WHERE id = :id");
 const Statement end_run_sql(R"sql(
@@ -56,14 +81,16 @@ const Statement end_run_sql(R"sql(
                     ended_us = :ended WHERE run = :run)sql");
 #define CLEW_RUN_COLUMNS                                                                         \
   "SELECT run, id, workflow, version, digest, status, input, output, error, failed_step, tags, " \
-  "priority, durability, created_us, ended_us, start_key FROM runs "
+  "priority, durability, created_us, ended_us, start_key, workspace FROM runs "
 const Statement find_run_sql(CLEW_RUN_COLUMNS "WHERE id = :id");
-const Statement find_key_sql(CLEW_RUN_COLUMNS "WHERE workflow = :workflow AND start_key = :key");
+const Statement find_key_sql(
+    CLEW_RUN_COLUMNS "WHERE workspace = :workspace AND workflow = :workflow AND start_key = :key");
 const Statement find_number_sql(CLEW_RUN_COLUMNS "WHERE run = :run");
 const Statement list_runs_sql(CLEW_RUN_COLUMNS
                               "WHERE run < :before AND (:status = '' OR status = :status OR status "
                               "NOT IN ('running', 'completed', 'failed', 'cancelled', 'unknown')) "
                               "AND (:workflow = '' OR workflow = :workflow) "
+                              "AND (:any_workspace = 1 OR workspace = :workspace) "
                               "ORDER BY run DESC LIMIT :limit");
 const Statement run_numbers_sql(
     "SELECT run FROM runs WHERE run > :after ORDER BY run LIMIT :limit");
@@ -169,6 +196,7 @@ Result<RunRow> decode_columns(const Row& row) {
   CLEW_TRY(run.durability, durability_at(row, 12));
   CLEW_TRY(run.info.created, store::instant_at(row, 13));
   CLEW_TRY(run.info.key, store::text_at(row, 15));
+  CLEW_TRY(run.info.workspace, store::text_at(row, 16));
   return run;
 }
 
@@ -241,13 +269,16 @@ Result<std::optional<RunRow>> find_one(Transaction& tx, const Statement& stateme
 }  // namespace
 
 store::Migration run_migration(int version) { return {version, "runs", schema}; }
+store::Migration run_workspace_migration(int version) {
+  return {version, "workspaces of runs, waits for events", workspace_sql};
+}
 
 Result<std::optional<std::int64_t>> insert_run(Transaction& tx, const NewRun& run) {
   CLEW_TRY(const auto added,
            tx.run(insert_run_sql, run.id, run.definition->name, run.definition->version_text,
                   run.definition->digest, run.input, run.tags, run.priority,
                   run.durability == store::Durability::relaxed ? "relaxed" : "sync", run.created,
-                  run.key.empty() ? store::Arg(nullptr) : store::Arg(run.key)));
+                  run.key.empty() ? store::Arg(nullptr) : store::Arg(run.key), run.workspace));
   if (added == 0) return std::optional<std::int64_t>();
   std::int64_t number = 0;
   const auto take = [&](const Row& row) -> Result<void> {
@@ -278,9 +309,8 @@ Result<std::optional<RunRow>> find_run(Transaction& tx, const std::string& id) {
   return find_one(tx, find_run_sql, id);
 }
 
-Result<std::optional<RunRow>> find_run_by_key(Transaction& tx, const std::string& workflow,
-                                              const std::string& key) {
-  return find_one(tx, find_key_sql, workflow, key);
+Result<std::optional<RunRow>> find_run_by_key(Transaction& tx, const StartKey& key) {
+  return find_one(tx, find_key_sql, key.workspace, key.workflow, key.key);
 }
 
 Result<std::optional<RunRow>> find_run(Transaction& tx, std::int64_t number) {
@@ -311,6 +341,7 @@ Result<std::vector<RunRow>> list_runs(Transaction& tx, const RunQuery& query) {
   while (rows.size() < wanted) {
     const auto first = before;
     CLEW_TRY(tx.each(list_runs_sql, std::ref(visit), before, status, query.workflow,
+                     query.workspace ? 0 : 1, query.workspace.value_or(""),
                      static_cast<std::int64_t>(wanted)));
     if (before == first || query.tag.empty()) break;
   }

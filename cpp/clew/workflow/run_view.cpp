@@ -11,6 +11,35 @@ std::optional<Timestamp> known(Timestamp at) {
 
 }  // namespace
 
+std::string describe_wait(const Step& step, const StepState& state) {
+  const EventEdge& edge = *step.on_event;
+  auto text = "event " + edge.type_text;
+  switch (edge.correlated) {
+    case EventEdge::Correlation::run:
+      text += " of this run";
+      break;
+    case EventEdge::Correlation::any:
+      break;
+    case EventEdge::Correlation::given:
+      text += fmt::format(" with correlation \"{}\"", state.correlation);
+      break;
+  }
+  return text;
+}
+
+std::string describe_waits(const Definition& definition, const RunState& state) {
+  std::string first;
+  if (!definition.awaits_events || state.status != RunStatus::running) return first;
+  for (std::size_t i = 0; i < state.steps.size(); ++i) {
+    const StepState& step = state.steps[i];
+    if (step.status == StepStatus::running) return {};
+    if (!step.awaits_event || !first.empty()) continue;
+    first = fmt::format("step {} waits for {}", definition.steps[i].name,
+                        describe_wait(definition.steps[i], step));
+  }
+  return first;
+}
+
 std::vector<StepInfo> step_infos(const Definition& definition, const RunState& state) {
   std::vector<StepInfo> infos;
   infos.reserve(state.steps.size());
@@ -25,8 +54,9 @@ std::vector<StepInfo> step_infos(const Definition& definition, const RunState& s
     info.started = known(step.started);
     info.ended = known(step.ended);
     info.reason = step.reason;
+    if (step.awaits_event) info.reason = "waits for " + describe_wait(definition.steps[i], step);
     if (definition.steps[i].for_each != nullptr && step.status != StepStatus::pending &&
-        step.status != StepStatus::skipped) {
+        step.status != StepStatus::skipped && !step.awaits_event) {
       info.items = static_cast<int>(step.items.size());
       info.items_done = step.done_items;
       for (const auto& item : step.items) info.attempts += item.attempts;

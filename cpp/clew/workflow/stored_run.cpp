@@ -23,14 +23,19 @@ class StoredRun final : public Run {
   Result<RunInfo> info() override {
     if (auto live = engine_.find_live(id_)) return live->info();
     CLEW_TRY(auto loaded, load());
-    count_steps(*definition_, loaded.state, loaded.row.info);
+    auto& info = loaded.row.info;
+    info.waiting_for = describe_waits(*definition_, loaded.state);
+    if (!info.waiting_for.empty()) info.status = RunStatus::waiting;
+    count_steps(*definition_, loaded.state, info);
     return std::move(loaded.row.info);
   }
 
   Result<RunStatus> status() override {
     if (auto live = engine_.find_live(id_)) return live->status();
     CLEW_TRY(const auto row, current());
-    return row.info.status;
+    if (is_terminal(row.info.status) || !definition_->awaits_events) return row.info.status;
+    CLEW_TRY(const auto info, this->info());  // the row does not say whether it waits
+    return info.status;
   }
 
   Result<std::vector<StepInfo>> steps() override {

@@ -13,19 +13,7 @@ namespace {
 
 __extension__ typedef unsigned __int128 Wide;
 
-std::strong_ordering compare_doubles(double a, double b) {
-  if (a == b) return std::strong_ordering::equal;
-  return a < b ? std::strong_ordering::less : std::strong_ordering::greater;
-}
-
 bool fits_integer(double real) { return real >= -0x1.0p63 && real < 0x1.0p63; }
-
-std::strong_ordering compare_mixed(std::int64_t integer, double real) {
-  if (!fits_integer(real)) return compare_doubles(0, real);
-  const double whole = std::trunc(real);
-  if (const auto order = integer <=> static_cast<std::int64_t>(whole); order != 0) return order;
-  return compare_doubles(whole, real);
-}
 
 // digits × 10^exponent, without sign.
 struct Decimal {
@@ -77,22 +65,7 @@ std::size_t combine(std::size_t seed, std::size_t hash) {
   return seed ^ (hash + 0x9E3779B97F4A7C15U + (seed << 6U) + (seed >> 2U));
 }
 
-bool same_objects(const Value& a, const Value& b) {
-  if (a.size() != b.size()) return false;
-  return std::ranges::all_of(a.members(), [&](const Member& member) {
-    const auto* other = b.find(member.key);
-    return other != nullptr && same_value(member.value, *other);
-  });
-}
-
 }  // namespace
-
-std::strong_ordering compare_numbers(const Value& a, const Value& b) {
-  if (a.is_int() && b.is_int()) return a.as_int() <=> b.as_int();
-  if (a.is_real() && b.is_real()) return compare_doubles(a.as_real(), b.as_real());
-  if (a.is_int()) return compare_mixed(a.as_int(), b.as_real());
-  return 0 <=> compare_mixed(b.as_int(), a.as_real());
-}
 
 bool is_integral(const Value& number) {
   return number.is_int() || number.as_real() == std::trunc(number.as_real());
@@ -114,26 +87,6 @@ bool is_multiple(const Value& number, const Value& divisor) {
     if (scaled > a.digits) return false;
   }
   return a.digits % scaled == 0;
-}
-
-bool same_value(const Value& a, const Value& b) {
-  if (a.is_number() && b.is_number()) return compare_numbers(a, b) == 0;
-  if (a.kind() != b.kind()) return false;
-  switch (a.kind()) {
-    case Value::Kind::null:
-    case Value::Kind::integer:
-    case Value::Kind::real:
-      return true;  // numbers were compared above
-    case Value::Kind::boolean:
-      return a.as_bool() == b.as_bool();
-    case Value::Kind::string:
-      return a.as_string() == b.as_string();
-    case Value::Kind::array:
-      return std::ranges::equal(a.items(), b.items(), same_value);
-    case Value::Kind::object:
-      return same_objects(a, b);
-  }
-  return false;
 }
 
 std::size_t value_hash(const Value& value) {

@@ -1,20 +1,15 @@
-// base/detail/number.hpp: numbers and values as JSON Schema compares them: 1 and 1.0 are one
-// number.
+// base/detail/number.hpp: numbers and values as JSON Schema needs them beyond base/compare.hpp.
 #pragma once
 
-#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <unordered_set>
 #include <vector>
 
-#include "clew/base/value.hpp"
+#include "clew/base/compare.hpp"
 
 namespace clew::schema {
-
-// Compares two numbers exactly: no integer is rounded to a double on the way.
-std::strong_ordering compare_numbers(const Value& a, const Value& b);
 
 // True for every integer and for reals without a fraction.
 bool is_integral(const Value& number);
@@ -22,9 +17,6 @@ bool is_integral(const Value& number);
 // True when `number` is a whole multiple of `divisor` (> 0), both taken as the decimals that their
 // shortest texts show: 0.0075 is a multiple of 0.0001.
 bool is_multiple(const Value& number, const Value& divisor);
-
-// Equality of JSON Schema: numbers by what they are worth, objects without regard to order.
-bool same_value(const Value& a, const Value& b);
 
 // Equal for values that same_value() holds to be equal.
 std::size_t value_hash(const Value& value);

@@ -124,13 +124,12 @@ Result<Token> Lexer::read_number() {
   if (offset_ < text_.size() && is_letter(text_[offset_])) {
     return syntax_error(text_, from, "a number that goes on with letters");
   }
-  if (kind == Token::Kind::integer) {
-    const auto [end, problem] = std::from_chars(
-        number.text.data(), number.text.data() + number.text.size(), number.integer);
-    if (problem != std::errc()) {
-      return syntax_error(text_, from, fmt::format("{} does not fit 64 bits", number.text));
-    }
-  }
+  const auto* const last = number.text.data() + number.text.size();
+  const bool fits =
+      kind == Token::Kind::integer
+          ? std::from_chars(number.text.data(), last, number.integer).ec == std::errc()
+          : std::from_chars(number.text.data(), last, number.real).ec == std::errc();
+  if (!fits) return syntax_error(text_, from, fmt::format("{} does not fit 64 bits", number.text));
   return number;
 }
 

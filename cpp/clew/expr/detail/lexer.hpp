@@ -16,6 +16,7 @@ struct Token {
   Kind kind = Kind::end;
   std::string text;          // the name, the symbol, or what the string stands for
   std::int64_t integer = 0;  // of an integer
+  double real = 0;           // of a real
   std::size_t offset = 0;    // of its first byte
 
   bool is(std::string_view symbol) const { return kind == Kind::symbol && text == symbol; }

@@ -14,14 +14,22 @@ namespace clew::expr::detail {
 // One operation. Operands are positions in the tree's `nodes`, always before their user.
 struct Node {
   enum class Kind : std::uint8_t {
-    name,    // `text` in the scope
-    member,  // member `text` of `operand`
-    index,   // element `index` of `operand`
+    name,     // `text` in the scope
+    member,   // member `text` of `operand`
+    index,    // element `index` of `operand`
+    literal,  // `value`
+    compare,  // `operand` with `right`, as `text` says
+    both,     // `operand` && `right`
+    either,   // `operand` || `right`
+    negate,   // ! `operand`
   };
   Kind kind = Kind::name;
   int operand = -1;
-  std::string text;
+  std::string text{};
   std::int64_t index = 0;
+  int right = -1;
+  Value value{};
+  int depth = 1;  // of the tree that it is the root of
 };
 
 // A parsed expression: the last node is its root. A value.
@@ -36,8 +44,8 @@ Result<Tree> parse(std::string_view text, std::size_t from, std::size_t to);
 // Error: there is none, at byte `open`; or what stands before it is no token.
 Result<std::size_t> find_end(std::string_view text, std::size_t open, std::size_t from);
 
-// How the reference that ends with `node` is written: "steps.list.output[2]".
-std::string path_of(const Tree& tree, int node);
+// How `node` is written: "steps.list.output[2]", "input.n >= 10".
+std::string text_of(const Tree& tree, int node);
 
 // As Expression::compile, for a part of a longer text.
 Result<std::shared_ptr<const Expression>> compile_part(std::string_view text, std::size_t from,

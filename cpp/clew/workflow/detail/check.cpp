@@ -133,6 +133,8 @@ Loaded check(const Document& document) {
   if (!problems.empty()) return {nullptr, problems.take()};
   definition->document = value;
   definition->digest = to_hex(digest_of(value));
+  definition->awaits_events = std::ranges::any_of(
+      definition->steps, [](const Step& step) { return step.on_event.has_value(); });
   note_lines(document, *definition);
   order_by_name(*definition);
   return {std::move(definition), {}};

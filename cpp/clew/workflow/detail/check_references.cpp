@@ -1,5 +1,6 @@
 // What the parts of a definition say about each other.
 #include <algorithm>
+#include <array>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -52,8 +53,13 @@ class ReferenceChecker {
     own_ = index;
     found_.clear();
     check_after(step);
-    check_template(step.for_each.get(), {});
-    check_template(step.with.get(), step.for_each != nullptr ? step.as : std::string_view());
+    if (step.on_event) check_template(step.on_event->correlation.get(), {});
+    Names names;
+    names.has_event = step.on_event.has_value();
+    if (names.has_event) check_template(step.on_event->where.get(), names);
+    check_template(step.for_each.get(), names);
+    if (step.for_each != nullptr) names.as = step.as;
+    check_template(step.with.get(), names);
     step.dependencies.assign(found_.begin(), found_.end());
     for (const int dependency : step.dependencies) {
       definition_.steps[static_cast<std::size_t>(dependency)].dependents.push_back(index);
@@ -98,19 +104,29 @@ class ReferenceChecker {
     }
   }
 
-  void check_template(const expr::Template* compiled, std::string_view as) {
+  // What a template may name beside `input` and `steps`.
+  struct Names {
+    std::string_view as;  // the element of a for_each; empty: there is none
+    bool has_event = false;
+  };
+
+  void check_template(const expr::Template* compiled, const Names& names) {
     if (compiled == nullptr) return;
     for (const auto& use : compiled->uses()) {
-      for (const auto& parts : use.expression->references()) check_reference(parts, use.path, as);
+      for (const auto& parts : use.expression->references()) {
+        check_reference(parts, use.path, names);
+      }
     }
   }
 
-  void check_reference(const Parts& parts, const std::string& path, std::string_view as) {
+  void check_reference(const Parts& parts, const std::string& path, const Names& names) {
     if (parts[0] == "input") return check_input(parts, path);
     if (parts[0] == "steps") return check_steps(parts, path);
-    if (!as.empty() && parts[0] == as) return;
+    if (!names.as.empty() && parts[0] == names.as) return;
+    if (names.has_event && parts[0] == "event") return check_event(parts, path);
     std::vector<std::string_view> scope = {"input", "steps"};
-    if (!as.empty()) scope.push_back(as);
+    if (names.has_event) scope.push_back("event");
+    if (!names.as.empty()) scope.push_back(names.as);
     auto suggestion = std::string(nearest(parts[0], scope));
     if (indexes_.contains(parts[0])) suggestion = join({"steps", parts[0], "output"}, 3);
     problems_.add(path,
@@ -140,6 +156,16 @@ class ReferenceChecker {
       problems_.add(path, fmt::format("{} is the list of a for_each, which has no member {}",
                                       output, preview(Value(parts[3]))));
     }
+  }
+
+  void check_event(const Parts& parts, const std::string& path) {
+    static constexpr std::array<std::string_view, 5> members = {"id", "type", "subject", "data",
+                                                                "correlation_id"};
+    if (parts.size() < 2 || std::ranges::find(members, parts[1]) != members.end()) return;
+    problems_.add(path,
+                  fmt::format("an event has no {}; expected one of {}", preview(Value(parts[1])),
+                              list_of(members)),
+                  std::string(nearest(parts[1], members)));
   }
 
   // Refuses what no input that fits the schema can have.

@@ -3,6 +3,8 @@
 //   engine.cpp     starting, deciding, committing, calling: the life of a live run
 //   engine_reads.cpp  finding runs and definitions, lists, checks, counters
 //   recovery.cpp   leases: staying alive, adopting runs, handing them back
+//   event_waits.cpp  showing events to the steps that wait for them
+//   composite.cpp  calls that are runs
 //   live_run.cpp   how users see a run that this process owns
 //   stored_run.cpp how they see one that it does not own
 #pragma once
@@ -17,6 +19,8 @@
 #include <vector>
 
 #include "clew/base/threads.hpp"
+#include "clew/workflow/detail/composite.hpp"
+#include "clew/workflow/detail/event_waits.hpp"
 #include "clew/workflow/detail/live_run.hpp"
 
 namespace clew::workflow {
@@ -35,7 +39,10 @@ class EngineImpl final : public Engine {
   Result<RunPage> list(const RunQuery& query) override;
   Result<void> publish(DefinitionPtr definition) override;
   Result<DefinitionPtr> find_definition(const std::string& reference) override;
-  std::vector<Problem> check(const Definition& definition) override;
+  Result<DefinitionPtr> kept_definition(const std::string& digest) override;
+  std::vector<Problem> check(const Definition& definition, const std::string& workspace) override;
+  std::shared_ptr<CapabilityExecutor> executor() override { return composites_; }
+  void drain_calls(Timestamp deadline) override { composites_->drain(deadline); }
   void registry_changed() override;
   store::OwnerId owner() const override { return owner_.load(); }
   Result<std::vector<std::pair<std::string, std::string>>> verify() override;
@@ -50,6 +57,8 @@ class EngineImpl final : public Engine {
   bool closed() const { return closed_.load(std::memory_order_acquire); }
   LiveRunPtr find_live(const std::string& id);
   Result<DefinitionPtr> load_definition(store::Transaction& tx, const std::string& digest);
+  // The workflows and capabilities that a live run lies within, its own last; else nothing.
+  std::vector<std::string> way_to(const std::string& run);
   // How often runs were adopted here; waits until that has changed, the engine has closed, or
   // `until`.
   std::uint64_t adoptions();
@@ -81,6 +90,7 @@ class EngineImpl final : public Engine {
   // --- engine.cpp ---
   Result<void> prepare(StartRequest& request);
   Result<LiveRunPtr> plan_start(StartRequest& request);
+  Result<void> pin(LiveRun& run, Start& start);
   void commit_start(const LiveRunPtr& run, std::shared_ptr<Batch> batch, StartRequest request,
                     Function<void(Result<RunPtr>)> started);
   Result<RunPtr> same_run(const StartRequest& request);
@@ -95,10 +105,12 @@ class EngineImpl final : public Engine {
   void withdraw(const LiveRunPtr& run, const CallCommand& command);
   void call_ended(const LiveRunPtr& run, const CallCommand& command, const InvocationPtr& call);
   void wake_at(const LiveRunPtr& run, const WakeCommand& wake);
+  void await_event(const LiveRunPtr& run, const WaitCommand& wait);
+  bool tell(const LiveRunPtr& run, int step, const Stimulus& stimulus);
   void lose(const LiveRunPtr& run, Error why);
   void forget(const LiveRunPtr& run);
   // --- engine_reads.cpp ---
-  Result<RunPtr> find_by_key(const std::string& workflow, const std::string& key);
+  Result<RunPtr> find_by_key(const StartRequest& request);
   Result<RunPtr> find_stored(Function<Result<std::optional<RunRow>>(store::Transaction&)> find);
   using Violations = std::vector<std::pair<std::string, std::string>>;
   Result<void> verify_folds(store::Transaction& tx, Violations& violations);
@@ -117,7 +129,7 @@ class EngineImpl final : public Engine {
   Result<void> try_adopt(const store::Lease& lease);
   void note_unreadable(std::int64_t number, const Result<void>& adopted);
   void resume_or_wait(const LiveRunPtr& run);
-  bool bind(LiveRun& run, const Value& pins, std::string& missing);
+  bool bind(LiveRun& run, const Pinned& pinned, std::string& waiting_for);
   Result<void> hand_back();
 
   EngineParts parts_;
@@ -139,7 +151,7 @@ class EngineImpl final : public Engine {
   Mutex mutex_;
   Condition idle_;
   std::unordered_map<std::string, LiveRunPtr> live_ CLEW_GUARDED_BY(mutex_);
-  std::map<std::string, std::pair<LiveRunPtr, Value>> unbound_ CLEW_GUARDED_BY(mutex_);
+  std::map<std::string, std::pair<LiveRunPtr, Pinned>> unbound_ CLEW_GUARDED_BY(mutex_);
   std::set<std::string> kept_definitions_ CLEW_GUARDED_BY(mutex_);
   std::unordered_map<std::string, DefinitionPtr> definitions_ CLEW_GUARDED_BY(mutex_);
   std::deque<std::pair<LiveRunPtr, CallCommand>> ready_ CLEW_GUARDED_BY(mutex_);
@@ -149,6 +161,9 @@ class EngineImpl final : public Engine {
   std::uint64_t adoptions_ CLEW_GUARDED_BY(mutex_) = 1;
   Condition adopted_here_;  // or closed
 
+  EventWaits waits_;
+  const std::shared_ptr<WorkflowExecutor> composites_;
+
   Mutex keeper_mutex_;
   Condition keeper_wake_;
   bool keeper_stop_ CLEW_GUARDED_BY(keeper_mutex_) = false;
@@ -157,6 +172,11 @@ class EngineImpl final : public Engine {
   std::int64_t watched_version_ = -1;  // of the data when the keeper looked; its thread's own
   Threads keeper_;
 };
+
+// What a run's lock says of a capability: changes whenever its content does.
+std::string lock_digest(const Capability& capability);
+// What the planner must know; `capability` is null for a step without a call.
+StepTraits traits_of(const Step& step, const Capability* capability);
 
 // A run that this process does not own: every question is asked of the store.
 RunPtr make_stored_run(EngineImpl& engine, RunRow row, DefinitionPtr definition);

@@ -30,13 +30,14 @@ struct Batch {
   std::vector<EventBatchPtr> published;  // what completed steps have emitted
   std::vector<CallCommand> calls;
   std::vector<WakeCommand> wakes;
+  std::vector<WaitCommand> waits;
   std::vector<Acknowledge> acknowledge;
   bool cancel_calls = false;
   std::shared_ptr<const RunState> end;  // the final state, without its steps
 
   bool empty() const {
     return events.empty() && traces.empty() && acknowledge.empty() && calls.empty() &&
-           wakes.empty();
+           wakes.empty() && waits.empty();
   }
 };
 
@@ -75,6 +76,7 @@ class LiveRun final : public Run, public std::enable_shared_from_this<LiveRun> {
   store::Lease lease_;                       // set before anything else sees the run
   std::vector<CapabilityPtr> capabilities_;  // by step; set once bound
   std::vector<StepTraits> traits_;
+  std::vector<std::string> way_;  // what it lies within, and itself
 
   Mutex mutex_;
   Condition changed_;  // a commit; apart, so that it wakes nobody who waits for the end
@@ -92,6 +94,11 @@ class LiveRun final : public Run, public std::enable_shared_from_this<LiveRun> {
   std::string waiting_for_ CLEW_GUARDED_BY(mutex_);
 };
 using LiveRunPtr = std::shared_ptr<LiveRun>;
+
+// Which event a step waits for.
+std::string describe_wait(const Step& step, const StepState& state);
+// The same of a run in which nothing else goes on; empty: it does not wait.
+std::string describe_waits(const Definition& definition, const RunState& state);
 
 // What users see of a state.
 std::vector<StepInfo> step_infos(const Definition& definition, const RunState& state);

@@ -33,6 +33,7 @@ struct NewRun {
   store::Durability durability = store::Durability::sync;
   Timestamp created;
   std::string key;  // may be empty
+  std::string workspace;
 };
 
 // Inserts a run; nothing when there is one of that id, or of that workflow and key, already.
@@ -41,8 +42,12 @@ Result<std::optional<std::int64_t>> insert_run(store::Transaction& tx, const New
 Result<void> end_run(store::Transaction& tx, std::int64_t number, const RunState& state);
 Result<std::optional<RunRow>> find_run(store::Transaction& tx, const std::string& id);
 Result<std::optional<RunRow>> find_run(store::Transaction& tx, std::int64_t number);
-Result<std::optional<RunRow>> find_run_by_key(store::Transaction& tx, const std::string& workflow,
-                                              const std::string& key);
+struct StartKey {
+  std::string workspace;
+  std::string workflow;
+  std::string key;
+};
+Result<std::optional<RunRow>> find_run_by_key(store::Transaction& tx, const StartKey& key);
 Result<std::vector<RunRow>> list_runs(store::Transaction& tx, const RunQuery& query);
 
 Result<void> keep_definition(store::Transaction& tx, const Definition& definition);
@@ -67,9 +72,14 @@ Result<std::vector<EventInfo>> read_event_infos(store::Transaction& tx,
                                                 const Definition& definition, std::int64_t number,
                                                 std::int64_t after, int limit);
 
+// What a run was started with.
+struct Pinned {
+  Value pins;  // step → exact reference
+  Value lock;  // exact reference → digest; null of runs that have none
+};
 struct LoadedState {
   RunState state;
-  Value pins;  // step → exact reference, as the run was started with
+  Pinned pinned;
 };
 // All events of a run, folded. `corrupt` naming the sequence where it cannot be.
 Result<LoadedState> load_state(store::Transaction& tx, const Definition& definition,

@@ -31,7 +31,8 @@ Result<Value> render(const expr::Template& source, const Rendering& with) {
       if (!steps) steps = outputs_by_step(with);
       return &*steps;
     }
-    return with.element != nullptr && name == with.as ? with.element : nullptr;
+    if (with.element != nullptr && name == with.as) return with.element;
+    return name == "event" ? with.event : nullptr;
   };
   return source.render(scope);
 }
@@ -45,6 +46,17 @@ std::vector<int> steps_in(const Definition& definition, const expr::Template& so
     }
   }
   return {found.begin(), found.end()};
+}
+
+Value event_value(const Event& event) {
+  const auto text_or_null = [](const std::string& text) {
+    return text.empty() ? Value() : Value(text);
+  };
+  return Value::object({{"id", event.id},
+                        {"type", event.type},
+                        {"subject", text_or_null(event.subject)},
+                        {"data", event.data},
+                        {"correlation_id", text_or_null(event.correlation_id)}});
 }
 
 Result<Value> render_list(const Step& step, const Rendering& with) {

@@ -17,6 +17,7 @@ struct Rendering {
   std::function<Value(int step)> output_of;  // of one of them
   std::string_view as = {};                  // the name of `element`
   const Value* element = nullptr;            // of the for_each's list
+  const Value* event = nullptr;              // that the step has consumed, or may
 };
 
 // `steps` is put together only when the template asks for it.
@@ -24,6 +25,9 @@ Result<Value> render(const expr::Template& source, const Rendering& with);
 
 // The steps that a template mentions, ascending.
 std::vector<int> steps_in(const Definition& definition, const expr::Template& source);
+
+// What `event` stands for: {id, type, subject, data, correlation_id}, absent ones null.
+Value event_value(const Event& event);
 
 // Renders what a for_each iterates over. Errors: the expression's; `invalid_input` when it gives no
 // array, or one of more than items_max elements.
