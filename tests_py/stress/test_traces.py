@@ -37,7 +37,7 @@ def test_a_page_is_found_as_fast_as_the_first_whatever_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import traces  # type: ignore[import-not-found]
+    import traces  # type: ignore[import-not-found]  # on that path
 
     calls = 300_000
     with clew.Runtime(tmp_path / "calls.db", limits={"traces_max": calls}) as rt:
