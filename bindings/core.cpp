@@ -46,6 +46,7 @@ CorePtr Core::open(RuntimeOptions options, std::shared_ptr<ManualClock> clock) {
   without_gil([&] {
     core->runtime_ = unwrap(Runtime::open(core->options_));
     auto& runtime = *core->runtime_;
+    core->workers_ = runtime.pool().stats().capacity;
     unwrap(runtime.add_executor(make_python_executor(runtime.pool(), core)));
     core->loop_ = make_async_executor(runtime.pool(), core);
     unwrap(runtime.add_executor(core->loop_));

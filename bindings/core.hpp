@@ -43,6 +43,8 @@ class Core : public std::enable_shared_from_this<Core> {
   bool closed() const;
   bool has_virtual_time() const { return clock_ != nullptr; }
   const RuntimeOptions& options() const { return options_; }
+  // How many threads there are, chosen or not.
+  int workers() const { return workers_; }
 
   // GIL. Stops everything in the runtime's order; see Runtime::close(). Later calls wait for the
   // first. Heeds Ctrl-C: the closing then goes on behind, as it does when user code still runs 5 s
@@ -87,6 +89,7 @@ class Core : public std::enable_shared_from_this<Core> {
   const std::shared_ptr<ManualClock> clock_;
   const std::uint64_t generation_ = fork_generation();
   std::unique_ptr<Runtime> runtime_;
+  int workers_ = 0;
   std::shared_ptr<LoopExecutor> loop_;  // set once
 
   std::atomic<bool> closing_{false};

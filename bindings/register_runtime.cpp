@@ -33,7 +33,10 @@ Replace replace_of(const std::string& environment) {
   }
   // At a prompt a function is written again and again under one version.
   const auto sys = py::module_::import("sys");
-  const bool prompt = py::hasattr(sys, "ps1") || sys.attr("modules").contains("IPython");
+  const auto ipython = sys.attr("modules").attr("get")("IPython");
+  const auto shell = py::getattr(ipython, "get_ipython", py::none());  // imported is not running
+  const bool notebook = !shell.is_none() && !shell().is_none();
+  const bool prompt = notebook || py::hasattr(sys, "ps1");
   return prompt ? Replace::everything : Replace::function;
 }
 
@@ -284,8 +287,7 @@ void register_runtime(py::module_& m) {
            "events_max"_a = py::none(), "events_age"_a = py::none())
       .def_property_readonly("name", [](const Self& self) { return self.core()->options().name; })
       .def_property_readonly("store", [](const Self& self) { return self.core()->options().store; })
-      .def_property_readonly("workers",
-                             [](const Self& self) { return self.core()->options().workers; })
+      .def_property_readonly("workers", [](const Self& self) { return self.core()->workers(); })
       .def_property_readonly("closed", [](const Self& self) { return self.core()->closed(); })
       .def(
           "close",

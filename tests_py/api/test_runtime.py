@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import clew
@@ -24,6 +26,32 @@ def test_a_store_is_a_path_of_any_kind(clew_no_leaks: None, tmp_path: Path) -> N
             assert (rt.name, rt.store, rt.workers) == ("one", str(store), 3)
             assert "one" in repr(rt)
         assert Path(store).exists()
+
+
+def test_the_number_of_workers_is_told_also_where_it_was_chosen(clew_no_leaks: None) -> None:
+    with clew.Runtime() as rt:
+        assert rt.workers == rt.stats()["pool"]["capacity"] > 0
+        assert f"{rt.workers} workers" in repr(rt)
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_only_a_running_ipython_is_a_prompt(
+    clew_no_leaks: None, monkeypatch: pytest.MonkeyPatch, running: bool
+) -> None:
+    shell = object() if running else None
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    with clew.Runtime() as rt:
+        rt.register(words)
+
+        @clew.capability("test.words", version="1.0.0")
+        def other(text: str) -> int:
+            return len(text)
+
+        if running:
+            assert rt.register(other).replaced
+        else:
+            with pytest.raises(clew.Conflict):
+                rt.register(other)
 
 
 def test_a_foreign_file_is_left_as_it_was(clew_no_leaks: None, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "examples/tour.ipynb"
-# In a process of its own: whoever runs notebooks imports IPython, which counts as a prompt.
+# In a process of its own: a client of kernels leaves threads and modules behind.
 EXECUTE = """
 import sys, nbclient, nbformat
 notebook = nbformat.read(sys.argv[1], as_version=4)

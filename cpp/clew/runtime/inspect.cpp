@@ -157,7 +157,7 @@ Value stats_of(const store::Database& database, const ThreadPool& pool,
                            Entry{"inline", slots.inline_runs}})},
       Entry{"traces", Value::object({Entry{"recorded", trace.recorded},
                                      Entry{"dropped", trace.dropped_by_retention},
-                                     Entry{"pending", trace.pending}})},
+                                     Entry{"pending", trace.pending}, Entry{"lost", trace.lost}})},
       Entry{"events",
             Value::object(
                 {Entry{"published", events.published}, Entry{"duplicates", events.duplicates},
