@@ -99,7 +99,6 @@ struct Order {
   std::size_t rank;
   double load;
   std::string_view target;
-  friend bool operator==(const Order&, const Order&) = default;
   friend auto operator<=>(const Order& a, const Order& b) {
     return std::tie(a.is_overloaded, a.rank, a.load, a.target) <=>
            std::tie(b.is_overloaded, b.rank, b.load, b.target);
@@ -168,7 +167,8 @@ Result<Placement::Choice> Placement::weigh(const Capability& capability,
   }
   if (eligible.empty()) return nobody(capability, *this, wish);
   // In order of names, so with all else equal the earlier name stays.
-  const auto best = *std::ranges::min_element(eligible, {}, &Weighed::order);
+  const auto best = *std::ranges::min_element(
+      eligible, [](const Weighed& a, const Weighed& b) { return a.order < b.order; });
   auto reason = wish_decides ? HopReason::target_requested : HopReason::only_candidate;
   const Weighed* second = nullptr;
   for (const auto& each : eligible) {

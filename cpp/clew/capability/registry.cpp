@@ -281,12 +281,26 @@ Result<Resolved> RegistrySnapshot::lookup(const std::string& reference, const Vi
     }
   }
   CLEW_TRY(const auto parsed, Reference::parse(reference, "reference"));
+  const auto* versions = versions_of(parsed.id, view.workspace);
+  if (versions != nullptr && versions->size() == 1) {  // no choice: nothing to write down
+    CLEW_TRY(auto only, resolve(parsed, view));
+    return Resolved{std::move(only), Value()};
+  }
   CLEW_TRY(auto resolution, explain(parsed, view));
   return Resolved{std::move(resolution.capability), considered(resolution)};
 }
 
 Result<CapabilityPtr> RegistrySnapshot::resolve(const Reference& reference,
                                                 const View& view) const {
+  const auto* versions = versions_of(reference.id, view.workspace);
+  if (versions != nullptr && reference.kind != Reference::Kind::bare) {
+    Judge judge(*versions, reference, view);  // the highest comes first: no need to look on
+    const Capability* before = nullptr;
+    for (const auto& capability : *versions) {
+      if (judge.objection(*capability, before).empty()) return capability;
+      before = capability.get();
+    }
+  }
   CLEW_TRY(auto resolution, explain(reference, view));
   return std::move(resolution.capability);
 }

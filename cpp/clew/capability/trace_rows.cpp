@@ -39,14 +39,6 @@ CREATE TABLE traces (
   correlation_id TEXT
 ) {clustered};
 CREATE INDEX traces_of_run ON traces (run, id) WHERE run IS NOT NULL;
-CREATE INDEX traces_of_capability ON traces (capability, id);
-CREATE INDEX traces_by_outcome ON traces (outcome, id) WHERE outcome <> 'success';
-CREATE INDEX traces_by_code ON traces (code, id) WHERE code IS NOT NULL;
-CREATE INDEX traces_of_capability_by_outcome ON traces (capability, outcome, id)
- WHERE outcome <> 'success';
-CREATE INDEX traces_of_capability_by_code ON traces (capability, code, id) WHERE code IS NOT NULL;
-CREATE INDEX traces_damaged ON traces (id)
- WHERE outcome NOT IN ('success', 'failure', 'timeout', 'cancelled', 'rejected');
 
 CREATE VIEW v_traces AS
 SELECT substr(lower(hex(id)), 1, 8) || '-' || substr(lower(hex(id)), 9, 4) || '-' ||
@@ -64,12 +56,21 @@ SELECT substr(lower(hex(id)), 1, 8) || '-' || substr(lower(hex(id)), 9, 4) || '-
 )sql"};
 }
 
-// The same with how the call went and whose trace it belongs to.
+// How a call went, whose trace it belongs to, and what finds it among a million.
 store::Migration trace_path_migration(int version) {
   return {version, "paths of traces", R"sql(
 ALTER TABLE traces ADD COLUMN path {integer} NOT NULL DEFAULT 0;
 ALTER TABLE traces ADD COLUMN context {blob};
 ALTER TABLE traces ADD COLUMN considered TEXT;
+
+CREATE INDEX traces_of_capability ON traces (capability, id);
+CREATE INDEX traces_by_outcome ON traces (outcome, id) WHERE outcome <> 'success';
+CREATE INDEX traces_by_code ON traces (code, id) WHERE code IS NOT NULL;
+CREATE INDEX traces_of_capability_by_outcome ON traces (capability, outcome, id)
+ WHERE outcome <> 'success';
+CREATE INDEX traces_of_capability_by_code ON traces (capability, code, id) WHERE code IS NOT NULL;
+CREATE INDEX traces_damaged ON traces (id)
+ WHERE outcome NOT IN ('success', 'failure', 'timeout', 'cancelled', 'rejected');
 
 DROP VIEW v_traces;
 CREATE VIEW v_traces AS
