@@ -1,7 +1,7 @@
 // The ways of calls: each kind of end with its exact reasons, and every row of the table.
 #include <fmt/ranges.h>
 
-#include <map>
+#include <deque>
 #include <set>
 
 #include "clew/base/fault.hpp"
@@ -11,6 +11,8 @@ namespace clew {
 namespace {
 
 Result<Value> echo(Invocation&, const Value& input) { return input; }
+
+constexpr auto ms = [](int count) { return Duration(std::chrono::milliseconds(count)); };
 
 // Serves native handlers at one target, with the load that it is told.
 class Elsewhere final : public CapabilityExecutor {
@@ -50,7 +52,8 @@ class Ways : public testing::Test {
     add(*runtime_, "test.fail",
         [](Invocation&, const Value&) -> Result<Value> { return Error(Code::internal, "no"); });
     add(*runtime_, "test.wait", [this](Invocation& call, const Value& input) -> Result<Value> {
-      gate_->wait();
+      Gate& gate = gates_.back();
+      gate.wait();
       if (call.cancelled()) return Error(Code::cancelled, "as asked");
       return input;
     });
@@ -75,10 +78,10 @@ class Ways : public testing::Test {
   InvocationPtr submit(const std::string& reference) { return submit(request(reference)); }
   InvocationPtr admit(Request asked) { return runtime_->dispatcher().admit(std::move(asked)); }
   // The only worker is in a handler until the gate opens.
-  InvocationPtr occupy() {
-    gate_ = std::make_unique<Gate>();
-    auto call = submit("test.wait");
-    gate_->await_waiting(1);
+  InvocationPtr occupy(Duration timeout = std::chrono::hours(1)) {
+    gates_.emplace_back();  // the others stay: a handler may not have left yet
+    auto call = submit(within(request("test.wait"), timeout));
+    gates_.back().await_waiting(1);
     return call;
   }
   static Request within(Request asked, Duration timeout) {
@@ -90,6 +93,7 @@ class Ways : public testing::Test {
     return asked;
   }
 
+  void stay_on_this_thread();
   void succeed_and_fail();
   void end_early();
   void be_refused();
@@ -100,19 +104,27 @@ class Ways : public testing::Test {
   void place();
 
   ManualClock clock_;
-  std::unique_ptr<Gate> gate_ = std::make_unique<Gate>();
+  std::deque<Gate> gates_;
   std::unique_ptr<Runtime> runtime_;
   std::set<std::string> seen_;
 };
 
-constexpr auto ms = [](int count) { return Duration(std::chrono::milliseconds(count)); };
-
-void Ways::succeed_and_fail() {
+// While nobody else had the slot.
+void Ways::stay_on_this_thread() {
+  const std::string placed = "reference_resolved request_admitted only_candidate ";
   const auto here = admit(request("test.echo"));
   EXPECT_TRUE(runtime_->dispatcher().run_here(here));
-  EXPECT_EQ(way(here),
-            "reference_resolved request_admitted only_candidate slot_free handler_returned "
-            "result_accepted");
+  EXPECT_EQ(way(here), placed + "slot_free handler_returned result_accepted");
+  const auto unwanted = admit(request("test.echo"));
+  unwanted->cancel("not needed");
+  EXPECT_EQ(way(unwanted), placed + "cancelled_early");
+  const auto late = admit(within(request("test.echo"), ms(10)));
+  clock_.advance(ms(10));
+  EXPECT_TRUE(runtime_->dispatcher().run_here(late));
+  EXPECT_EQ(way(late), placed + "deadline_passed");
+}
+
+void Ways::succeed_and_fail() {
   EXPECT_EQ(way(submit("test.echo")),
             "reference_resolved request_admitted only_candidate handed_over began "
             "handler_returned result_accepted");
@@ -128,17 +140,14 @@ void Ways::succeed_and_fail() {
 
 void Ways::end_early() {
   const std::string placed = "reference_resolved request_admitted only_candidate ";
-  auto late = admit(within(request("test.echo"), ms(10)));
-  auto unwanted = admit(request("test.echo"));
-  unwanted->cancel("not needed");
-  EXPECT_EQ(way(unwanted), placed + "cancelled_early");
+  auto running = occupy(ms(10));
   clock_.advance(ms(10));
-  runtime_->dispatcher().run_here(late);
-  EXPECT_EQ(way(late), placed + "deadline_passed");
+  EXPECT_EQ(way(running), placed + "handed_over began deadline_passed");
+  gates_.back().open();
 
-  auto running = occupy();
+  running = occupy();
   const auto queued = submit("test.echo");
-  late = submit(within(request("test.echo"), ms(10)));
+  const auto late = submit(within(request("test.echo"), ms(10)));
   const auto one_too_many = submit("test.echo");
   EXPECT_EQ(way(one_too_many), placed + "handed_over executor_refused");
   queued->cancel("not needed");
@@ -146,15 +155,8 @@ void Ways::end_early() {
   clock_.advance(ms(10));
   EXPECT_EQ(way(late), placed + "handed_over deadline_passed");
   running->cancel("stop");
-  gate_->open();
+  gates_.back().open();
   EXPECT_EQ(way(running), placed + "handed_over began cancel_heeded");
-
-  gate_ = std::make_unique<Gate>();
-  running = submit(within(request("test.wait"), ms(10)));
-  gate_->await_waiting(1);
-  clock_.advance(ms(10));
-  EXPECT_EQ(way(running), placed + "handed_over began deadline_passed");
-  gate_->open();
 }
 
 void Ways::be_refused() {
@@ -297,6 +299,7 @@ void Ways::place() {
 
 // Parity: state machine
 TEST_F(Ways, each_kind_of_end_has_its_way_and_together_they_take_every_row) {
+  stay_on_this_thread();
   succeed_and_fail();
   end_early();
   be_refused();
@@ -315,7 +318,7 @@ TEST_F(Ways, times_of_a_way_are_those_of_the_call) {
   const auto call = occupy();
   const auto queued = submit("test.echo");
   clock_.advance(ms(50));
-  gate_->open();
+  gates_.back().open();
   (void)way(call);
   (void)way(queued);
   const auto first = runtime_->trace(call->id()).value();
