@@ -287,8 +287,10 @@ void Ways::place() {
   made.id = "test.preferred";
   made.preferred_targets = {"edge"};
   EXPECT_EQ(placed(made), "edge " + before + "preferred_target");
-  serve("also", "local", 0);
+  serve("also", "worker", 0);
+  serve("too", "worker", 0);
   made = contract("test.tied");
+  made.permitted_targets = {"worker"};
   EXPECT_EQ(placed(made), "also " + before + "tie_by_name");
   serve("busy", "cloud", 1);
   serve("busier", "cloud", 2);
