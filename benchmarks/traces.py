@@ -37,9 +37,12 @@ def facts(folder: Path, *, smoke: bool) -> list[Fact]:
         found.append(Fact(what, _growth(store, calls), "MiB"))
     with clew.Runtime(folder / "traces.db", limits={"traces_max": calls}) as rt:
         fill(rt, calls)
-        for name, (median, slowest) in query_times(rt, 5 if smoke else 100).items():
-            found.append(Fact(f"traces of {calls:,}: {name}, median", 1e3 * median, "ms"))
-            found.append(Fact(f"traces of {calls:,}: {name}, p99", 1e3 * slowest, "ms"))
+        times = query_times(rt, 5 if smoke else 100)
+    kind = max(times, key=lambda name: times[name][1])
+    median, slowest = (1e3 * each for each in times[kind])
+    what = f"a page of {calls:,} traces, the slowest of {len(times)} kinds ({kind})"
+    found.append(Fact(f"{what}, median", median, "ms"))
+    found.append(Fact(f"{what}, p99", slowest, "ms"))
     return found
 
 
