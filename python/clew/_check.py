@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ._errors import InvalidInput
+from ._errors import Closed, InvalidInput
+
+if TYPE_CHECKING:
+    from . import _core
 
 __all__ = [
     "flag",
@@ -15,6 +18,7 @@ __all__ = [
     "number",
     "optional_text",
     "preview",
+    "require_open",
     "text",
     "word",
 ]
@@ -47,6 +51,12 @@ def near(name: str, known: Iterable[str]) -> str | None:
 
     found = get_close_matches(name, list(known), n=1)
     return found[0] if found else None
+
+
+def require_open(core: _core.Runtime) -> None:
+    """Raise `Closed` once the runtime is closed."""
+    if core.closed:
+        raise Closed("the runtime is closed")
 
 
 def text(path: str, value: Any, expected: str = "a non-empty string") -> str:

@@ -58,12 +58,13 @@ def add(core: _core.Runtime, name: Any, connector: Any, version: Any, timeout: A
     def traced(request: Any, ctx: _core.Context) -> Any:
         return invoke(request, traceparent=ctx.traceparent)
 
+    handler, context = (traced, "ctx") if _takes_traceparent(invoke) else (function, "")
     core.add_connector(
         _check.text("name", name),
-        traced if _takes_traceparent(invoke) else function,
+        handler,
         _check.text("version", version),
         timeout,
-        context="ctx" if _takes_traceparent(invoke) else "",
+        context=context,
     )
 
 

@@ -85,7 +85,7 @@ class Events:
             Conflict: The version is defined with other content; the first difference is named.
             InvalidInput: No exact version, or no schema.
         """
-        _require_open(self._core)
+        _check.require_open(self._core)
         return EventType(
             **self._core.define_event(type, schema=schema, lifecycle=lifecycle, summary=summary)
         )
@@ -97,26 +97,21 @@ class Events:
             Conflict: From where it is it cannot become that.
             NotFound: No such type.
         """
-        _require_open(self._core)
+        _check.require_open(self._core)
         return EventType(**self._core.set_event_lifecycle(_check.text("type", type), lifecycle))
 
     def get(self, ref: str) -> EventType:
         """Return the type that a reference means. `NotFound`, `Ambiguous`."""
-        _require_open(self._core)
+        _check.require_open(self._core)
         return EventType(**self._core.event_type(_check.text("ref", ref)))
 
     def list(self) -> Types:
         """Return all types, by id, highest version first."""
-        _require_open(self._core)
+        _check.require_open(self._core)
         return [EventType(**one) for one in self._core.event_types()]
 
     def __repr__(self) -> str:
         return f"<Events of {self._core.name}>"
-
-
-def _require_open(core: _core.Runtime) -> None:
-    if core.closed:
-        raise _errors.Closed("the runtime is closed")
 
 
 class Subscription(Iterator[Event], AsyncIterator[Event]):
@@ -340,7 +335,7 @@ class Publishing:
             >>> [(event.cursor, event.data) for event in sub.poll(timeout=5)]
             [(1, {'words': 3})]
         """
-        _require_open(self._core)
+        _check.require_open(self._core)
         core = self._core.subscribe(
             pattern,
             from_=from_,

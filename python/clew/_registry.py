@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import _check, _errors, _options
+from . import _check, _options
 from . import _core as core
 from ._capability import bind
 from ._check import invalid
@@ -329,8 +329,7 @@ class Registering:
         return Registration(**made)
 
     def _require_open(self) -> None:
-        if self._core.closed:
-            raise _errors.Closed("the runtime is closed")
+        _check.require_open(self._core)
 
 
 def read_contract(source: Any, path: str = "source") -> Mapping[str, Any]:

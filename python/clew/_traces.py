@@ -45,9 +45,6 @@ class Tracing:
 
     _core: _core.Runtime
 
-    def _require_open(self) -> None:
-        raise NotImplementedError
-
     def traces(
         self,
         capability: str | None = None,
@@ -80,7 +77,7 @@ class Tracing:
             >>> [(trace.version, trace.outcome) for trace in rt.traces("text.words", limit=1)]
             [('1.2.0', 'success')]
         """
-        self._require_open()
+        _check.require_open(self._core)
         if outcome is not None:
             _check.word("outcome", outcome, _OUTCOMES)
         if code is not None:
@@ -100,7 +97,7 @@ class Tracing:
 
     def trace(self, id: str) -> Trace:  # noqa: A002 - the word of users
         """Return the trace of that id. `NotFound`."""
-        self._require_open()
+        _check.require_open(self._core)
         return Trace.of(self._core.trace(_check.text("id", id)))
 
     def export_traces(
@@ -132,7 +129,7 @@ class Tracing:
             >>> rt.export_traces(lines, capability="text.words")
             1
         """
-        self._require_open()
+        _check.require_open(self._core)
         _check.word("tier", tier, ("public", "private"))
         pages = self._pages(which)
         if not isinstance(to, (str, os.PathLike)):
@@ -168,7 +165,7 @@ class Tracing:
         """
         from ._frames import make_frame
 
-        self._require_open()
+        _check.require_open(self._core)
         _check.word("kind", kind, _KINDS)
         _check.word("tier", tier, ("public", "private"))
         rows = (_row(trace, tier) for page in self._pages(which) for trace in page)
