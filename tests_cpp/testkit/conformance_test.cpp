@@ -1,6 +1,7 @@
 // The conformance suites of the stores, on each database: one test a case, named after it.
 #include <gtest/gtest.h>
 
+#include "clew/testkit/conformance/effects.hpp"
 #include "clew/testkit/conformance/process_registry.hpp"
 #include "clew/testkit/conformance/storages.hpp"
 
@@ -40,6 +41,7 @@ void add_suite(const std::string& suite, std::span<const Case> cases) {
 }
 
 const bool is_registered = [] {
+  add_suite("Effects", effects());
   add_suite("ProcessRegistry", process_registry());
   return true;
 }();

@@ -1,17 +1,11 @@
 #include "clew/process/processes.hpp"
 
-#include <algorithm>
-
 namespace clew::process {
-namespace {
-
-// How often a wait looks whether other handles have committed; its own are noticed at once.
-constexpr Duration look_every = std::chrono::milliseconds(20);
-
-}  // namespace
-
 Processes::Processes(store::Database& database, Env& env, Function<void()> on_wake)
-    : database_(database), env_(env), on_wake_(std::move(on_wake)) {}
+    : database_(database),
+      env_(env),
+      on_wake_(std::move(on_wake)),
+      changes_(database, env.clock()) {}
 
 // `use` may run several times: the answer of its last run is the one that was committed.
 template <typename T, typename Use>
@@ -58,11 +52,7 @@ Result<Record> Processes::set_external_ref(const std::string& id, const External
 // Wakes who waits here for an event, and whoever delivers wakes.
 Result<AppendResult> Processes::told(Result<AppendResult> appended) {
   if (!appended || appended->is_replay) return appended;
-  {
-    const Lock lock(mutex_);
-    ++appends_;
-    changed_.notify_all();
-  }
+  changes_.tell();
   if (appended->wake_delivery && on_wake_) on_wake_();
   return appended;
 }
@@ -103,39 +93,11 @@ Result<void> Processes::ack_wake(const std::string& id, std::int64_t sequence) {
   return {};
 }
 
-// Looks again whenever somebody has committed, until `look` has found what it looks for.
-template <typename Look>
-Result<bool> Processes::look_until(Timestamp until, Look look) {
-  auto& clock = env_.clock();
-  std::int64_t seen_version = -1;
-  for (;;) {
-    std::int64_t appends = 0;
-    {
-      const Lock lock(mutex_);
-      appends = appends_;
-    }
-    CLEW_TRY(const auto version, database_.data_version());
-    if (version != seen_version) {
-      seen_version = version;
-      CLEW_TRY(const bool found, look());
-      if (found) return true;
-    }
-    const auto now = clock.now();
-    if (now >= until) return false;
-    Lock lock(mutex_);
-    if (appends_ != appends) {
-      seen_version = -1;
-    } else if (!clock.wait_until(changed_, lock, std::min(until, now + look_every))) {
-      seen_version = -1;
-    }
-  }
-}
-
 Result<std::optional<Event>> Processes::wait_event_after(const std::string& id,
                                                          const std::string& event_type,
                                                          std::int64_t after, Timestamp until) {
   std::optional<Event> found;
-  CLEW_TRY(look_until(until, [&]() -> Result<bool> {
+  CLEW_TRY(changes_.look_until(until, [&]() -> Result<bool> {
     CLEW_TRY(found, read<std::optional<Event>>([&](auto& tx) {
                return process::first_event_after(tx, cache_, id, event_type, after);
              }));
@@ -146,7 +108,7 @@ Result<std::optional<Event>> Processes::wait_event_after(const std::string& id,
 
 Result<std::optional<Value>> Processes::await_process(const std::string& id, Timestamp until) {
   std::optional<Value> output;
-  CLEW_TRY(look_until(until, [&]() -> Result<bool> {
+  CLEW_TRY(changes_.look_until(until, [&]() -> Result<bool> {
     CLEW_TRY(const auto record, get_process(id));
     if (!record) return error(Code::not_found, "no process \"{}\"", id).with("process_id", id);
     if (is_terminal(record->status)) output = record->await_output;

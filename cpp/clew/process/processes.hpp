@@ -8,6 +8,7 @@
 
 #include "clew/base/env.hpp"
 #include "clew/process/registry.hpp"
+#include "clew/store/changes.hpp"
 
 namespace clew::process {
 
@@ -66,17 +67,13 @@ class Processes {
   Result<T> write(Use use);
   template <typename T, typename Use>
   Result<T> read(Use use);
-  template <typename Look>
-  Result<bool> look_until(Timestamp until, Look look);
   Result<AppendResult> told(Result<AppendResult> appended);
 
   store::Database& database_;
   Env& env_;
   Function<void()> on_wake_;
   DeclaredCache cache_;
-  Mutex mutex_;
-  Condition changed_;
-  std::int64_t appends_ CLEW_GUARDED_BY(mutex_) = 0;
+  store::Changes changes_;
 };
 
 }  // namespace clew::process

@@ -4,6 +4,7 @@
 #include "clew/capability/contract_rows.hpp"
 #include "clew/capability/idempotency.hpp"
 #include "clew/capability/trace.hpp"
+#include "clew/effect/journal.hpp"
 #include "clew/process/registry.hpp"
 #include "clew/store/migrate.hpp"
 #include "clew/wasm/wasm.hpp"
@@ -17,7 +18,7 @@ std::vector<store::Migration> store_migrations() {
        {trace_migration, workflow::run_migration, contract_migration, idempotency_migration,
         wasm::module_migration, event_migration, trace_path_migration,
         workflow::run_workspace_migration, contract_workflow_migration,
-        store::coordination_migration, process::process_migration}) {
+        store::coordination_migration, process::process_migration, effect::effect_migration}) {
     migrations.push_back(make(static_cast<int>(migrations.size()) + 1));
   }
   return migrations;

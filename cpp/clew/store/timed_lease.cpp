@@ -20,6 +20,9 @@ const Statement change_sql(R"sql(
                             expires_us = :expires
      WHERE kind = :kind AND id = :id AND fence = :seen_fence AND token = :seen_token)sql");
 
+const Statement end_sql(R"sql(
+    DELETE FROM timed_leases WHERE kind = :kind AND id = :id AND token = :token)sql");
+
 const Statement raise_floor_sql(R"sql(
     INSERT INTO lease_floors (kind, fence) SELECT kind, MAX(fence) FROM timed_leases
      WHERE kind = :kind AND (token = '' OR expires_us <= :before) GROUP BY kind
@@ -152,6 +155,12 @@ Result<bool> release_timed_lease(Transaction& tx, LeaseKey key, std::string_view
   auto released = *found;
   released.token.clear();
   return change(tx, key, *found, released);
+}
+
+Result<bool> end_timed_lease(Transaction& tx, LeaseKey key, std::string_view token) {
+  if (token.empty()) return false;
+  CLEW_TRY(const auto ended, tx.run(end_sql, key.kind, key.id, token));
+  return ended == 1;
 }
 
 // The floor rises to the highest fence of all that may go, of which some may stay for now.

@@ -62,6 +62,9 @@ Result<void> check_timed_lease(Transaction& tx, LeaseKey key, std::string_view t
 // not the newest.
 Result<bool> release_timed_lease(Transaction& tx, LeaseKey key, std::string_view token);
 
+// The thing has ended: nobody will ever claim it again, and its row is gone. False as above.
+Result<bool> end_timed_lease(Transaction& tx, LeaseKey key, std::string_view token);
+
 // Forgets leases of `kind` that were released or over by `before`, at most `limit`; how many. The
 // fences of things claimed later still lie above all that were forgotten.
 Result<int> purge_timed_leases(Transaction& tx, std::string_view kind, Timestamp before, int limit);

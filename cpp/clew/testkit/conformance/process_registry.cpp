@@ -159,7 +159,6 @@ void event_streams_filter_order_and_wait_without_leaking_old_events(const Factor
     waiter.start("waiter", [&] {
       future.emplace(registry->wait_event_after(id, "producer.future", 3, Timestamp::never()));
     });
-    registry.clock.await_waiters(1);
     must(append(*registry, id, "producer.future", R"({"line": "four"})"), "append");
   }
   const auto found = must(*std::move(future), "wait for the future");
