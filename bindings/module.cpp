@@ -10,6 +10,7 @@
 #include "bindings/errors.hpp"
 #include "bindings/events.hpp"
 #include "bindings/gil.hpp"
+#include "bindings/processes.hpp"
 #include "bindings/register.hpp"
 #include "bindings/run.hpp"
 
@@ -28,6 +29,7 @@ PYBIND11_MODULE(_core, m) {
   register_bell(m);
   register_runs(m);
   register_events(m);
+  register_processes(m);
   register_runtime(m);
   prepare_exit(m);
 }

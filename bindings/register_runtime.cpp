@@ -10,6 +10,7 @@
 #include "bindings/handler.hpp"
 #include "bindings/map.hpp"
 #include "bindings/native.hpp"
+#include "bindings/processes.hpp"
 #include "bindings/records.hpp"
 #include "bindings/register.hpp"
 
@@ -300,6 +301,7 @@ void register_runtime(py::module_& m) {
   define_wasm(m, runtime);
   define_workflows(runtime);
   define_events(runtime);
+  define_processes(runtime);
   define_inspection(m, runtime);
   m.def("native_functions", native_functions);
   m.def("live_runtimes", &Core::live_count);

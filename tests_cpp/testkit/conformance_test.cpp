@@ -43,6 +43,7 @@ void add_suite(const std::string& suite, std::span<const Case> cases) {
 const bool is_registered = [] {
   add_suite("Effects", effects());
   add_suite("ProcessRegistry", process_registry());
+  add_suite("ProcessRulings", process_rulings());
   return true;
 }();
 

@@ -9,5 +9,7 @@ namespace clew::conformance {
 
 // Cases on process::Processes over any Database whose migrations include the processes.
 std::span<const Case> process_registry();
+// What Clew promises beyond them.
+std::span<const Case> process_rulings();
 
 }  // namespace clew::conformance
