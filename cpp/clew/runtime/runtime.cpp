@@ -10,12 +10,14 @@
 #include "clew/capability/contract_rows.hpp"
 #include "clew/exec/timers.hpp"
 #include "clew/runtime/inspect.hpp"
+#include "clew/runtime/schema.hpp"
+#include "clew/session/schema.hpp"
+#include "clew/store/blob.hpp"
 #include "clew/store/migrate.hpp"
+#include "clew/store/work_queue.hpp"
 
 namespace clew {
-namespace {
 
-// The schema of the whole store, in the order in which it grew.
 std::vector<store::Migration> all_migrations() {
   auto migrations = store::core_migrations();
   migrations.push_back(trace_migration(static_cast<int>(migrations.size()) + 1));
@@ -27,8 +29,13 @@ std::vector<store::Migration> all_migrations() {
   migrations.push_back(trace_path_migration(static_cast<int>(migrations.size()) + 1));
   migrations.push_back(workflow::run_workspace_migration(static_cast<int>(migrations.size()) + 1));
   migrations.push_back(contract_workflow_migration(static_cast<int>(migrations.size()) + 1));
+  migrations.push_back(store::blob_migration(static_cast<int>(migrations.size()) + 1));
+  migrations.push_back(store::work_queue_migration(static_cast<int>(migrations.size()) + 1));
+  migrations.push_back(session::session_migration(static_cast<int>(migrations.size()) + 1));
   return migrations;
 }
+
+namespace {
 
 // An Env over a borrowed clock: chance and ids from the system, time from a test.
 class ClockedEnv final : public Env {
