@@ -1,0 +1,50 @@
+// The conformance suites on every backend.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <filesystem>
+
+#include "clew/runtime/schema.hpp"
+#include "clew/testkit/conformance/runtime_persistence.hpp"
+#include "testkit/backends.hpp"
+
+namespace clew::conformance {
+namespace {
+
+struct Row {
+  Backend backend;
+  Case each;
+};
+
+class Conformance : public testing::TestWithParam<Row> {};
+
+TEST_P(Conformance, holds) {
+  const auto& [backend, each] = GetParam();
+  try {
+    each.run(backend.fresh);
+  } catch (const Failure& failure) {
+    FAIL() << each.name << " on " << backend.name << ": " << failure.what();
+  }
+}
+
+std::vector<Row> rows_of(std::span<const Case> cases) {
+  std::vector<Row> rows;
+  for (const auto& backend : backends()) {
+    for (const auto& each : cases) {
+      if (each.needs == Needs::reopen && !backend.is_durable) continue;
+      if (each.needs == Needs::folder && !backend.has_folder) continue;
+      rows.push_back({backend, each});
+    }
+  }
+  return rows;
+}
+
+std::string name_of(const testing::TestParamInfo<Row>& info) {
+  return info.param.backend.name + "_" + info.param.each.name;
+}
+
+INSTANTIATE_TEST_SUITE_P(RuntimePersistence, Conformance,
+                         testing::ValuesIn(rows_of(runtime_persistence_cases())), name_of);
+
+}  // namespace
+}  // namespace clew::conformance
