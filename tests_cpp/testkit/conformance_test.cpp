@@ -1,10 +1,9 @@
 // The conformance suites on every backend.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <filesystem>
-
-#include "clew/runtime/schema.hpp"
+#include "clew/testkit/conformance/content_stores.hpp"
+#include "clew/testkit/conformance/host_event_store.hpp"
+#include "clew/testkit/conformance/queued_work.hpp"
 #include "clew/testkit/conformance/runtime_persistence.hpp"
 #include "testkit/backends.hpp"
 
@@ -45,6 +44,14 @@ std::string name_of(const testing::TestParamInfo<Row>& info) {
 
 INSTANTIATE_TEST_SUITE_P(RuntimePersistence, Conformance,
                          testing::ValuesIn(rows_of(runtime_persistence_cases())), name_of);
+INSTANTIATE_TEST_SUITE_P(QueuedWork, Conformance, testing::ValuesIn(rows_of(queued_work_cases())),
+                         name_of);
+INSTANTIATE_TEST_SUITE_P(AttachmentStore, Conformance,
+                         testing::ValuesIn(rows_of(attachment_store_cases())), name_of);
+INSTANTIATE_TEST_SUITE_P(ArtifactStore, Conformance,
+                         testing::ValuesIn(rows_of(artifact_store_cases())), name_of);
+INSTANTIATE_TEST_SUITE_P(HostEventStore, Conformance,
+                         testing::ValuesIn(rows_of(host_event_store_cases())), name_of);
 
 }  // namespace
 }  // namespace clew::conformance

@@ -52,13 +52,13 @@ struct TriggerSubscription {
 
 // All that are given must hold.
 struct TriggerFilter {
-  std::optional<std::string> session_id;
-  std::optional<std::string> handle;
-  std::optional<std::string> name;
-  std::optional<std::string> source_type;
-  std::optional<std::string> source_key;
-  std::optional<std::string> target;  // a process's name
-  std::optional<bool> enabled;
+  std::optional<std::string> session_id = {};
+  std::optional<std::string> handle = {};
+  std::optional<std::string> name = {};
+  std::optional<std::string> source_type = {};
+  std::optional<std::string> source_key = {};
+  std::optional<std::string> target = {};  // a process's name
+  std::optional<bool> enabled = {};
 };
 
 struct HostEventRequest {
