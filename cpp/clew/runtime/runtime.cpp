@@ -15,9 +15,9 @@
 #include "clew/store/migrate.hpp"
 
 namespace clew {
+
 namespace {
 
-// The schema of the whole store, in the order in which it grew.
 // An Env over a borrowed clock: chance and ids from the system, time from a test.
 class ClockedEnv final : public Env {
  public:

@@ -313,6 +313,6 @@ constexpr Case cases[] = {
 
 }  // namespace
 
-std::span<const Case> process_rulings() { return cases; }
+std::span<const Case> process_ruling_cases() { return cases; }
 
 }  // namespace clew::conformance
