@@ -7,8 +7,8 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-class Read : public OnBoth {};
-INSTANTIATE_TEST_SUITE_P(Backends, Read, testing::Bool(), backend_name);
+class Read : public EachPlace {};
+INSTANTIATE_TEST_SUITE_P(Backends, Read, each_place, place_name);
 
 TEST_P(Read, snapshot_does_not_see_later_commits) {
   if (!is_file()) GTEST_SKIP() << "in memory a reader has the database for itself";
@@ -205,7 +205,7 @@ TEST(Handles, two_writing_at_once_lose_nothing) {
   EXPECT_EQ(notes_of(*b).size(), 100U);
 }
 
-class Sql : public OnBoth {
+class Sql : public EachPlace {
  protected:
   void SetUp() override {
     auto with_values = test_migrations();
@@ -220,7 +220,7 @@ class Sql : public OnBoth {
   }
   std::unique_ptr<Database> db_;
 };
-INSTANTIATE_TEST_SUITE_P(Backends, Sql, testing::Bool(), backend_name);
+INSTANTIATE_TEST_SUITE_P(Backends, Sql, each_place, place_name);
 
 const Statement insert_kind("INSERT INTO kinds (id, i, r, t, b) VALUES (:id, :i, :r, :t, :b)");
 const Statement select_kind("SELECT i, r, t, b FROM kinds WHERE id = :id");
