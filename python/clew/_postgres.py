@@ -134,7 +134,6 @@ def _supervise(programs: str, folder: Path, owner: int) -> None:
         return
     with open(f"{data}/postgresql.conf", "a") as settings:
         settings.write(f"{_SETTINGS}unix_socket_directories = '{folder}'\n")
-    (folder / "supervisor").write_text(str(os.getpid()))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     said = False
     server: subprocess.Popen[bytes] | None = None
@@ -172,6 +171,7 @@ def _tell(programs: str, folder: Path, server: subprocess.Popen[bytes]) -> bool:
             print((folder / "log").read_text()[-500:].replace("\n", " "), flush=True)
             sys.exit(1)
         select.select([], [], [], 0.02)
+    (folder / "supervisor").write_text(str(os.getpid()))
     print("ready", flush=True)
     sys.stdout.close()
     os.close(1)

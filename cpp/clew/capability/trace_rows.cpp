@@ -123,12 +123,13 @@ const store::Statement insert_sql(R"sql(
 const store::Statement count_sql("SELECT count(*) FROM traces");
 
 const store::Statement delete_oldest_sql(R"sql(
-    DELETE FROM traces WHERE id IN (SELECT id FROM traces ORDER BY id LIMIT :count))sql");
+    DELETE FROM traces
+     WHERE id IN (SELECT id FROM traces ORDER BY id LIMIT :count {skip_locked}))sql");
 
 // A time before 1970 is damage. It must show, and not be taken for old age.
 const store::Statement delete_expired_sql(R"sql(
     DELETE FROM traces
-     WHERE id IN (SELECT id FROM traces ORDER BY id LIMIT :count)
+     WHERE id IN (SELECT id FROM traces ORDER BY id LIMIT :count {skip_locked})
        AND started_us <= :expired AND started_us >= 0)sql");
 
 // Within a millisecond, ids need not stand in the order of the starts.

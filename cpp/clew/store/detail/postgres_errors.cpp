@@ -15,6 +15,7 @@ struct Mapping {
 // The longest beginning that fits counts.
 constexpr Mapping mappings[] = {
     {"08", Code::unavailable, true, Reach::chance},        // connection
+    {"08P01", Code::internal, false, Reach::statement},  // as for a wrong number of arguments
     {"0A", Code::unsupported, false, Reach::statement},    // feature
     {"22", Code::internal, false, Reach::statement},       // data
     {"22021", Code::invalid_input, false, Reach::statement},  // character not in the encoding

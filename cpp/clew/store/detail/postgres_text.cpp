@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <span>
 
 namespace clew::store::detail {
 namespace {
@@ -95,6 +96,15 @@ constexpr std::string_view refused[] = {
     "LISTEN",  "LOAD",     "LOCK",      "MOVE",       "NOTIFY", "PREPARE", "REASSIGN", "RELEASE",
     "RESET",   "ROLLBACK", "SAVEPOINT", "SECURITY",   "SET",   "START",   "UNLISTEN", "VACUUM"};
 
+// What a reader is told that it cannot do, rather than that it is no query.
+constexpr std::string_view changes[] = {"ALTER",  "ANALYZE", "COMMENT", "CREATE",  "DELETE",
+                                        "DROP",   "GRANT",   "INSERT",  "MERGE",   "REFRESH",
+                                        "REINDEX", "REVOKE", "TRUNCATE", "UPDATE"};
+
+bool is_among(std::span<const std::string_view> words, std::string_view word) {
+  return std::ranges::find(words, word) != words.end();
+}
+
 }  // namespace
 
 std::vector<std::string> split_statements(std::string_view sql) {
@@ -121,11 +131,11 @@ std::vector<std::string> split_statements(std::string_view sql) {
 Result<void> check_foreign(std::string_view statement, bool is_reading) {
   const auto words = first_words(statement, 1);
   const std::string_view word = words.empty() ? std::string_view() : words.front();
-  const bool is_query = std::ranges::find(queries, word) != std::ranges::end(queries);
-  const bool is_refused = std::ranges::find(refused, word) != std::ranges::end(refused);
-  if (is_reading ? is_query : !is_refused) return {};
-  return error(Code::unsupported, "{} is refused here{}", word.empty() ? "this" : word,
-               is_reading ? ": a reader only reads" : "")
+  const bool is_refused = is_among(refused, word);
+  if (is_reading ? is_among(queries, word) : !is_refused) return {};
+  const bool is_known = is_refused || is_among(changes, word);
+  return error(is_known ? Code::unsupported : Code::invalid_input, "{} is refused here{}",
+               word.empty() ? "this" : word, is_reading ? ": a reader only reads" : "")
       .with("sql", statement);
 }
 
