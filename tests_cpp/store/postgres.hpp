@@ -7,6 +7,7 @@
 #include <libpq-fe.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdio>
@@ -29,9 +30,7 @@ inline std::string postgres_program() {
   return "python/clew/_postgres.py";
 }
 
-// The URL of the server: CLEW_TEST_POSTGRES, or one that lives as long as whoever runs the tests.
-// `name`: "main" is shared by all; any other belongs to this process alone. Empty: there is none.
-inline std::string postgres_server(const std::string& name = "main") {
+inline std::string find_postgres_server(const std::string& name) {
   const bool is_shared = name == "main";
   if (const char* given = std::getenv("CLEW_TEST_POSTGRES"); is_shared && given != nullptr) {
     return given;
@@ -51,6 +50,15 @@ inline std::string postgres_server(const std::string& name = "main") {
   std::string url = has_line ? line.data() : "";
   while (!url.empty() && url.back() == '\n') url.pop_back();
   EXPECT_FALSE(url.empty()) << "these tests need a PostgreSQL server";
+  return url;
+}
+
+// The URL of the server: CLEW_TEST_POSTGRES, or one that lives as long as whoever runs the tests;
+// the test's children find the same. `name`: "main" is shared by all; any other belongs to this
+// process alone.
+inline std::string postgres_server(const std::string& name = "main") {
+  auto url = find_postgres_server(name);
+  if (name == "main") ::setenv("CLEW_TEST_POSTGRES", url.c_str(), 1);
   return url;
 }
 
@@ -112,5 +120,28 @@ class PostgresSchema {
   std::string base_;
   std::string name_;
 };
+
+// The names of suites that run over memory (0), a file (1) and PostgreSQL (2).
+inline std::string store_name(int store) {
+  return store == 0 ? "memory" : store == 1 ? "file" : "postgresql";
+}
+
+// Whether the tests of files are to run on PostgreSQL this time: CLEW_TEST_STORE.
+inline bool tests_postgresql() {
+  const char* wanted = std::getenv("CLEW_TEST_STORE");
+  return wanted != nullptr && std::string_view(wanted) == "postgresql";
+}
+
+// The store of a test that has `folder`: a file in it, or a schema of that name, which is left to
+// the server's end.
+inline std::string store_in(const std::filesystem::path& folder) {
+  if (!tests_postgresql()) return (folder / "work.db").string();
+  const auto base = postgres_server();
+  auto name = folder.filename().string();
+  std::ranges::replace(name, '-', '_');
+  PostgresClient(base).ask("CREATE SCHEMA IF NOT EXISTS " + name);
+  const char* mark = base.find('?') == std::string::npos ? "?" : "&";
+  return base + mark + "options=-csearch_path%3D" + name;
+}
 
 }  // namespace clew

@@ -123,19 +123,18 @@ const store::Statement insert_sql(R"sql(
 const store::Statement count_sql("SELECT count(*) FROM traces");
 
 const store::Statement delete_oldest_sql(R"sql(
-    DELETE FROM traces
-     WHERE id IN (SELECT id FROM traces ORDER BY id LIMIT :count {skip_locked}))sql");
+    DELETE FROM traces WHERE id IN (SELECT id FROM traces ORDER BY id LIMIT :count))sql");
 
 // A time before 1970 is damage. It must show, and not be taken for old age.
 const store::Statement delete_expired_sql(R"sql(
     DELETE FROM traces
-     WHERE id IN (SELECT id FROM traces ORDER BY id LIMIT :count {skip_locked})
+     WHERE id IN (SELECT id FROM traces ORDER BY id LIMIT :count)
        AND started_us <= :expired AND started_us >= 0)sql");
 
 // Within a millisecond, ids need not stand in the order of the starts.
 const store::Statement oldest_sql(R"sql(
     SELECT started_us FROM
-           (SELECT started_us FROM traces WHERE started_us >= 0 ORDER BY id LIMIT 64)
+           (SELECT started_us FROM traces WHERE started_us >= 0 ORDER BY id LIMIT 64) AS oldest
      ORDER BY started_us LIMIT 1)sql");
 
 // The columns in the order of `Column`.
