@@ -113,6 +113,10 @@ class PostgresSchema {
     return base_ + mark + "options=-csearch_path%3D" + name_;
   }
   const std::string& name() const { return name_; }
+  // As if it were new.
+  void clear() {
+    PostgresClient(base_).ask("DROP SCHEMA " + name_ + " CASCADE; CREATE SCHEMA " + name_);
+  }
   PostgresClient client() { return PostgresClient(url()); }
 
  private:

@@ -92,9 +92,9 @@ Result<void> store_contract(store::Transaction& tx, const Capability& capability
   const auto document = to_json(capability.contract.content());
   const auto workflow =
       capability.workflow.empty() ? store::Arg(nullptr) : store::Arg(capability.workflow);
-  CLEW_TRY(const auto added, tx.run(insert_sql, capability.workspace, scope, capability.contract.id,
-                                    capability.version_text, capability.digest, lifecycle, document,
-                                    now, workflow));
+  CLEW_TRY(const auto added,
+           tx.run(insert_sql, capability.workspace, scope, capability.contract.id,
+                  capability.version_text, capability.digest, lifecycle, document, now, workflow));
   if (added == 1) return {};
   Value stored;
   std::string digest;

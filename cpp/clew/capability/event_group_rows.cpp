@@ -159,8 +159,8 @@ Result<std::optional<EventGroup>> find_group(store::Transaction& tx, const std::
 }
 
 Result<bool> insert_group(store::Transaction& tx, const EventGroup& group) {
-  CLEW_TRY(const auto added, tx.run(insert_group_sql, group.name, group.pattern, group.subject,
-                                    group.position));
+  CLEW_TRY(const auto added,
+           tx.run(insert_group_sql, group.name, group.pattern, group.subject, group.position));
   return added == 1;
 }
 

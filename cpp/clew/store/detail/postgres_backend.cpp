@@ -41,7 +41,8 @@ constexpr const char* columns_sql =
     "SELECT 'column ' || c.relname::text || '.' || a.attname::text || ' ' || CASE t.typname::text "
     "WHEN 'int8' THEN 'INTEGER' WHEN 'float8' THEN 'REAL' WHEN 'text' THEN 'TEXT' "
     "WHEN 'bytea' THEN 'BLOB' ELSE t.typname::text END "
-    "FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid "
+    "FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = "
+    "a.atttypid "
     "WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' "
     "AND a.attnum > 0 AND NOT a.attisdropped";
 
@@ -96,14 +97,12 @@ Result<void> PostgresBackend::examine_server(PostgresSession& session) {
     return refused(Code::unsupported, fmt::format("the server is of version {}; Clew needs 12",
                                                   session.connection().version() / 10000));
   }
-  if (const auto encoding = session.connection().parameter("server_encoding");
-      encoding != "UTF8") {
+  if (const auto encoding = session.connection().parameter("server_encoding"); encoding != "UTF8") {
     return refused(Code::unsupported,
                    fmt::format("the database's encoding is {}, not UTF8", encoding));
   }
-  CLEW_TRY(const auto found,
-           session.ask("SELECT n.nspname::text, n.oid FROM pg_namespace n "
-                       "WHERE n.nspname = current_schema()"));
+  CLEW_TRY(const auto found, session.ask("SELECT n.nspname::text, n.oid FROM pg_namespace n "
+                                         "WHERE n.nspname = current_schema()"));
   if (found.rows() != 1) {
     return refused(Code::unavailable, "no schema of its search path exists");
   }

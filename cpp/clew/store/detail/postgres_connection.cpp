@@ -81,8 +81,8 @@ PostgresConnection::~PostgresConnection() = default;
 
 Result<std::unique_ptr<PostgresConnection>> PostgresConnection::connect(
     const Libpq& pq, const PostgresUrl& url, Duration patience, const WaitHandle& abandoned) {
-  const std::array<const char*, 5> keys = {"dbname", "fallback_application_name",
-                                           "client_encoding", "options", nullptr};
+  const std::array<const char*, 5> keys = {"dbname", "fallback_application_name", "client_encoding",
+                                           "options", nullptr};
   const std::array<const char*, 5> values = {url.text.c_str(), "clew", "UTF8", nullptr, nullptr};
   PGconn* raw = pq.PQconnectStartParams(keys.data(), values.data(), 1);
   if (raw == nullptr) return Error(Code::resource_exhausted, "no memory for a connection");
@@ -108,8 +108,8 @@ Result<void> PostgresConnection::await_connected(const PostgresUrl& url, Duratio
           .with("url", url.shown)
           .with_retryable(true);
     }
-    const auto ready = abandoned.wait(pq_.PQsocket(conn_.get()),
-                                      state == PGRES_POLLING_WRITING, left);
+    const auto ready =
+        abandoned.wait(pq_.PQsocket(conn_.get()), state == PGRES_POLLING_WRITING, left);
     if (ready == WaitHandle::Ready::raised) {
       return Error(Code::unavailable, "connecting was given up: the database is being closed");
     }
@@ -199,8 +199,8 @@ bool PostgresConnection::flush_some(bool& is_all_sent) {
 void PostgresConnection::note_loss(std::string_view doing) {
   is_dead_ = true;
   if (failure_ && failure_->reach == Reach::chance) return;
-  failure_ = PostgresFailure{connection_lost(doing, pq_.PQerrorMessage(conn_.get())),
-                             Reach::chance};
+  failure_ =
+      PostgresFailure{connection_lost(doing, pq_.PQerrorMessage(conn_.get())), Reach::chance};
 }
 
 void PostgresConnection::note_failure(std::string_view doing, const PGresult* result,
@@ -243,8 +243,8 @@ void PostgresConnection::heed_now(Heed& heed) {
 bool PostgresConnection::await_answer(Heed& heed, bool wants_to_write) {
   const bool is_bounded = heed.go_on != nullptr;
   for (int looks = 0;; ++looks) {
-    const auto ready = wait_for(pq_.PQsocket(conn_.get()), wants_to_write,
-                                is_bounded ? look_every : Duration(-1));
+    const auto ready =
+        wait_for(pq_.PQsocket(conn_.get()), wants_to_write, is_bounded ? look_every : Duration(-1));
     if (ready != WaitHandle::Ready::nothing) return true;
     heed_now(heed);
     if (is_cancelled_ && looks > looks_after_cancel_max) return false;

@@ -14,31 +14,31 @@ struct Mapping {
 
 // The longest beginning that fits counts.
 constexpr Mapping mappings[] = {
-    {"08", Code::unavailable, true, Reach::chance},        // connection
-    {"08P01", Code::internal, false, Reach::statement},  // as for a wrong number of arguments
-    {"0A", Code::unsupported, false, Reach::statement},    // feature
-    {"22", Code::internal, false, Reach::statement},       // data
+    {"08", Code::unavailable, true, Reach::chance},           // connection
+    {"08P01", Code::internal, false, Reach::statement},       // as for a wrong number of arguments
+    {"0A", Code::unsupported, false, Reach::statement},       // feature
+    {"22", Code::internal, false, Reach::statement},          // data
     {"22021", Code::invalid_input, false, Reach::statement},  // character not in the encoding
     {"22P05", Code::invalid_input, false, Reach::statement},  // untranslatable character
-    {"23", Code::conflict, false, Reach::statement},       // constraint
-    {"25", Code::internal, false, Reach::transaction},     // state of the transaction
-    {"25006", Code::unsupported, false, Reach::statement},  // write in a reader
-    {"25P03", Code::unavailable, true, Reach::chance},     // idle for too long within it
-    {"28", Code::unavailable, false, Reach::transaction},  // password, role
-    {"3D", Code::unavailable, false, Reach::transaction},  // no such database
-    {"3F", Code::unavailable, false, Reach::transaction},  // no such schema
-    {"40", Code::unavailable, true, Reach::chance},        // serialization, deadlock
-    {"42", Code::internal, false, Reach::statement},       // syntax, names
-    {"42501", Code::unsupported, false, Reach::statement},  // privilege
+    {"23", Code::conflict, false, Reach::statement},          // constraint
+    {"25", Code::internal, false, Reach::transaction},        // state of the transaction
+    {"25006", Code::unsupported, false, Reach::statement},    // write in a reader
+    {"25P03", Code::unavailable, true, Reach::chance},        // idle for too long within it
+    {"28", Code::unavailable, false, Reach::transaction},     // password, role
+    {"3D", Code::unavailable, false, Reach::transaction},     // no such database
+    {"3F", Code::unavailable, false, Reach::transaction},     // no such schema
+    {"40", Code::unavailable, true, Reach::chance},           // serialization, deadlock
+    {"42", Code::internal, false, Reach::statement},          // syntax, names
+    {"42501", Code::unsupported, false, Reach::statement},    // privilege
     {"53", Code::resource_exhausted, true, Reach::transaction},
-    {"53300", Code::unavailable, true, Reach::chance},       // too many connections
+    {"53300", Code::unavailable, true, Reach::chance},          // too many connections
     {"54", Code::resource_exhausted, false, Reach::statement},  // limits of the program
-    {"55", Code::unavailable, true, Reach::transaction},   // object in use
-    {"55P03", Code::unavailable, true, Reach::transaction},  // lock not available in time
-    {"57", Code::unavailable, true, Reach::chance},        // operator intervention: shutdown
-    {"57014", Code::unavailable, true, Reach::transaction},  // query cancelled
-    {"58", Code::unavailable, false, Reach::transaction},  // I/O
-    {"58P01", Code::corrupt, false, Reach::transaction},   // a file is gone
+    {"55", Code::unavailable, true, Reach::transaction},        // object in use
+    {"55P03", Code::unavailable, true, Reach::transaction},     // lock not available in time
+    {"57", Code::unavailable, true, Reach::chance},             // operator intervention: shutdown
+    {"57014", Code::unavailable, true, Reach::transaction},     // query cancelled
+    {"58", Code::unavailable, false, Reach::transaction},       // I/O
+    {"58P01", Code::corrupt, false, Reach::transaction},        // a file is gone
     {"XX", Code::internal, false, Reach::transaction},
     {"XX001", Code::corrupt, false, Reach::transaction},  // data
     {"XX002", Code::corrupt, false, Reach::transaction},  // index

@@ -96,8 +96,7 @@ void PostgresSession::mark_as(std::int64_t writer, std::int64_t epoch) {
 Result<void> PostgresSession::connect_once(Duration patience) {
   conn_.reset();
   listens_ = false;
-  CLEW_TRY(auto made,
-           PostgresConnection::connect(*place_->pq, place_->url, patience, abandoned_));
+  CLEW_TRY(auto made, PostgresConnection::connect(*place_->pq, place_->url, patience, abandoned_));
   CLEW_TRY(made->post_text("SET standard_conforming_strings = on"));
   CLEW_TRY(made->post_text("SET bytea_output = 'hex'"));
   CLEW_TRY(made->post_text("SET extra_float_digits = 1"));
@@ -105,8 +104,9 @@ Result<void> PostgresSession::connect_once(Duration patience) {
     CLEW_TRY(made->post_text(fmt::format("SET lock_timeout = {}", to_ms(place_->lock_timeout))));
     // A process that stands still must not hold its locks for ever.
     CLEW_TRY(made->post_text("SET idle_in_transaction_session_timeout = 15000"));
-    CLEW_TRY(made->post_text("SELECT set_config('synchronous_commit', 'on', false) "
-                             "WHERE current_setting('synchronous_commit') = 'off'"));
+    CLEW_TRY(
+        made->post_text("SELECT set_config('synchronous_commit', 'on', false) "
+                        "WHERE current_setting('synchronous_commit') = 'off'"));
   } else {
     CLEW_TRY(made->post_text("SET default_transaction_read_only = on"));
   }

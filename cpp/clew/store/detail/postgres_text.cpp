@@ -91,15 +91,15 @@ std::vector<std::string> first_words(std::string_view sql, std::size_t count) {
 
 constexpr std::string_view queries[] = {"SELECT", "WITH", "VALUES", "TABLE", "EXPLAIN", "SHOW"};
 constexpr std::string_view refused[] = {
-    "ABORT",   "BEGIN",    "CALL",      "CHECKPOINT", "CLOSE", "CLUSTER", "COMMIT",  "COPY",
-    "DECLARE", "DEALLOCATE", "DISCARD", "DO",         "END",   "EXECUTE", "FETCH",   "IMPORT",
-    "LISTEN",  "LOAD",     "LOCK",      "MOVE",       "NOTIFY", "PREPARE", "REASSIGN", "RELEASE",
-    "RESET",   "ROLLBACK", "SAVEPOINT", "SECURITY",   "SET",   "START",   "UNLISTEN", "VACUUM"};
+    "ABORT",   "BEGIN",      "CALL",      "CHECKPOINT", "CLOSE",  "CLUSTER", "COMMIT",   "COPY",
+    "DECLARE", "DEALLOCATE", "DISCARD",   "DO",         "END",    "EXECUTE", "FETCH",    "IMPORT",
+    "LISTEN",  "LOAD",       "LOCK",      "MOVE",       "NOTIFY", "PREPARE", "REASSIGN", "RELEASE",
+    "RESET",   "ROLLBACK",   "SAVEPOINT", "SECURITY",   "SET",    "START",   "UNLISTEN", "VACUUM"};
 
 // What a reader is told that it cannot do, rather than that it is no query.
-constexpr std::string_view changes[] = {"ALTER",  "ANALYZE", "COMMENT", "CREATE",  "DELETE",
-                                        "DROP",   "GRANT",   "INSERT",  "MERGE",   "REFRESH",
-                                        "REINDEX", "REVOKE", "TRUNCATE", "UPDATE"};
+constexpr std::string_view changes[] = {"ALTER",   "ANALYZE", "COMMENT",  "CREATE", "DELETE",
+                                        "DROP",    "GRANT",   "INSERT",   "MERGE",  "REFRESH",
+                                        "REINDEX", "REVOKE",  "TRUNCATE", "UPDATE"};
 
 bool is_among(std::span<const std::string_view> words, std::string_view word) {
   return std::ranges::find(words, word) != words.end();
@@ -141,8 +141,8 @@ Result<void> check_foreign(std::string_view statement, bool is_reading) {
 
 std::string with_byte_order(std::string statement) {
   const auto words = first_words(statement, 2);
-  const bool is_table = words.size() == 2 && (words[0] == "CREATE" || words[0] == "ALTER") &&
-                        words[1] == "TABLE";
+  const bool is_table =
+      words.size() == 2 && (words[0] == "CREATE" || words[0] == "ALTER") && words[1] == "TABLE";
   if (!is_table) return statement;
   constexpr std::string_view text = "TEXT";
   const std::string_view sql(statement);
