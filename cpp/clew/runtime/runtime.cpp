@@ -10,26 +10,13 @@
 #include "clew/capability/contract_rows.hpp"
 #include "clew/exec/timers.hpp"
 #include "clew/runtime/inspect.hpp"
+#include "clew/runtime/schema.hpp"
 #include "clew/store/migrate.hpp"
 
 namespace clew {
 namespace {
 
 // The schema of the whole store, in the order in which it grew.
-std::vector<store::Migration> all_migrations() {
-  auto migrations = store::core_migrations();
-  migrations.push_back(trace_migration(static_cast<int>(migrations.size()) + 1));
-  migrations.push_back(workflow::run_migration(static_cast<int>(migrations.size()) + 1));
-  migrations.push_back(contract_migration(static_cast<int>(migrations.size()) + 1));
-  migrations.push_back(idempotency_migration(static_cast<int>(migrations.size()) + 1));
-  migrations.push_back(wasm::module_migration(static_cast<int>(migrations.size()) + 1));
-  migrations.push_back(event_migration(static_cast<int>(migrations.size()) + 1));
-  migrations.push_back(trace_path_migration(static_cast<int>(migrations.size()) + 1));
-  migrations.push_back(workflow::run_workspace_migration(static_cast<int>(migrations.size()) + 1));
-  migrations.push_back(contract_workflow_migration(static_cast<int>(migrations.size()) + 1));
-  return migrations;
-}
-
 // An Env over a borrowed clock: chance and ids from the system, time from a test.
 class ClockedEnv final : public Env {
  public:
@@ -90,7 +77,7 @@ class RuntimeImpl final : public Runtime {
     database.url = options_.store;
     database.relaxed_window = options_.relaxed_window;
     CLEW_TRY(parts_->database,
-             store::Database::open(std::move(database), all_migrations(), *parts_->env));
+             store::Database::open(std::move(database), store_migrations(), *parts_->env));
     CLEW_TRY(restore_contracts());
     parts_->timers = make_timers(parts_->env->clock());
     CLEW_TRY(parts_->timers->start());

@@ -58,9 +58,9 @@ class Session : public Transaction {
   virtual Result<std::vector<std::string>> check_integrity() = 0;
   // Changes whenever another connection has committed.
   virtual Result<std::int64_t> data_version() = 0;
-  // Waits until data_version() may have changed, at most so long of real time, or until
-  // abandon_waits(). May return early.
-  virtual void await_change(Duration at_most) = 0;
+  // Waits for a commit of another process, at most so long of real time, or until abandon_waits().
+  // True when there was one since the last call, or when that cannot be known.
+  virtual bool await_change(Duration at_most) = 0;
 
   // From now on statements and waits for locks ask `go_on` at least every 50 ms and end with its
   // error; nullptr: they run to their end. Borrowed until the next call.

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <utility>
 
 #include "clew/store/detail/sqlite_session.hpp"
 
@@ -32,12 +33,19 @@ void SqliteSession::abandon_waits() {
   waits_.raise();
 }
 
-// Where nothing tells us, this is a pause after which the caller looks by itself.
-void SqliteSession::await_change(Duration at_most) {
+// The log changes before its transaction is committed, so that the version of the data judges.
+// Where nothing tells us, this looks by itself.
+bool SqliteSession::await_change(Duration at_most) {
   constexpr Duration blind = std::chrono::milliseconds(20);
-  if (!watch_) watch_ = watch_log(sqlite3_db_filename(db_.get(), "main"));
+  if (!watch_) {
+    watch_ = watch_log(sqlite3_db_filename(db_.get(), "main"));
+    return true;
+  }
   const auto ready = waits_.wait(*watch_, false, *watch_ < 0 ? std::min(at_most, blind) : at_most);
   if (ready == WaitHandle::Ready::input) forget_what_happened(*watch_);
+  const auto version = data_version();
+  if (!version) return true;
+  return std::exchange(version_watched_, *version) != *version;
 }
 
 void SqliteSession::end_watch() {

@@ -342,14 +342,14 @@ Result<void> PostgresConnection::finish_rows(std::string_view doing, Heed& heed,
 
 // ---- notifications
 
-int PostgresConnection::take_notifications() {
-  int arrived = 0;
+int PostgresConnection::take_notifications(std::string_view own) {
+  int foreign = 0;
   if (pq_.PQconsumeInput(conn_.get()) != 1) is_dead_ = true;
   while (auto* const notify = pq_.PQnotifies(conn_.get())) {
-    ++arrived;
+    if (notify->extra == nullptr || own != notify->extra) ++foreign;
     pq_.PQfreemem(notify);
   }
-  return arrived;
+  return foreign;
 }
 
 bool PostgresConnection::await_input(Duration at_most, const WaitHandle& abandoned) {

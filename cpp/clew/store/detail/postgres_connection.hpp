@@ -77,8 +77,8 @@ class PostgresConnection {
   bool is_dead() const { return is_dead_; }
   void abandon() { is_dead_ = true; }
 
-  // How many notifications have arrived since the last call.
-  int take_notifications();
+  // How many notifications have arrived since the last call whose payload is not `own`.
+  int take_notifications(std::string_view own);
   // Waits until something arrives, at most so long; true when something did.
   bool await_input(Duration at_most, const WaitHandle& abandoned);
   int version() const { return pq_.PQserverVersion(conn_.get()); }

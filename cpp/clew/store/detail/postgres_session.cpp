@@ -495,34 +495,36 @@ Result<std::vector<std::string>> PostgresSession::check_integrity() {
 
 // ---- what others commit
 
+// Every commit raises the mark of its writer.
+Result<std::int64_t> PostgresSession::data_version() {
+  constexpr const char* sum_sql =
+      "SELECT (COALESCE(sum(number), 0) + 1000003 * COALESCE(sum(writer), 0))::bigint "
+      "FROM commit_marks";
+  CLEW_TRY(ensure_connected());
+  auto answered = ask(sum_sql);
+  if (!answered && conn_->is_dead()) {
+    CLEW_TRY(ensure_connected());
+    answered = ask(sum_sql);
+  }
+  if (!answered) return answered.error();
+  return answered->row(0).integer(0);
+}
+
 Result<void> PostgresSession::listen() {
-  if (conn_ && !conn_->is_dead() && listens_) return {};
   CLEW_TRY(ensure_connected());
   CLEW_TRY(ask(fmt::format("LISTEN {}", place_->channel)));
   listens_ = true;
-  ++commits_seen_;  // what happened while nobody listened
   return {};
 }
 
-// A notification has arrived once a statement that was sent after the other's commit is answered.
-Result<std::int64_t> PostgresSession::data_version() {
-  CLEW_TRY(listen());
-  auto answered = ask("SELECT 1");
-  if (!answered && conn_->is_dead()) {
-    CLEW_TRY(listen());
-    answered = ask("SELECT 1");
+// What happened before anybody listened is not known.
+bool PostgresSession::await_change(Duration at_most) {
+  if (!conn_ || conn_->is_dead() || !listens_) {
+    if (!listen()) (void)abandoned_.wait(-1, false, std::min(at_most, pause_max));
+    return true;
   }
-  if (!answered) return answered.error();
-  commits_seen_ += conn_->take_notifications();
-  return commits_seen_;
-}
-
-void PostgresSession::await_change(Duration at_most) {
-  if (!conn_ || conn_->is_dead()) {
-    (void)abandoned_.wait(-1, false, std::min(at_most, pause_max));
-    return;
-  }
-  (void)conn_->await_input(at_most, abandoned_);
+  if (!conn_->await_input(at_most, abandoned_)) return false;
+  return conn_->take_notifications(fmt::format("{}", place_->writer)) > 0 || conn_->is_dead();
 }
 
 }  // namespace clew::store::detail

@@ -60,7 +60,7 @@ class PostgresSession final : public Session {
   Result<void> set_schema_version(int version) override;
   Result<std::vector<std::string>> check_integrity() override;
   Result<std::int64_t> data_version() override;
-  void await_change(Duration at_most) override;
+  bool await_change(Duration at_most) override;
   void heed(GoOn* go_on) override;
   void abandon_waits() override { abandoned_.raise(); }
 
@@ -111,7 +111,6 @@ class PostgresSession final : public Session {
   std::int64_t number_ = 0;    // the last commit that is known to have been made
   std::int64_t doubtful_ = 0;  // above `number_`: a commit of which nobody knows
   std::int64_t found_ = 0;     // the number that the row had when it was taken over
-  std::int64_t commits_seen_ = 0;
   bool listens_ = false;
 };
 

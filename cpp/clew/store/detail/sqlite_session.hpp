@@ -57,7 +57,7 @@ class SqliteSession final : public Session {
   Result<void> set_schema_version(int version) override;
   Result<std::vector<std::string>> check_integrity() override;
   Result<std::int64_t> data_version() override;
-  void await_change(Duration at_most) override;
+  bool await_change(Duration at_most) override;
   void heed(GoOn* go_on) override;
   void abandon_waits() override;
 
@@ -124,6 +124,7 @@ class SqliteSession final : public Session {
   std::atomic<bool> abandoned_{false};
   WaitHandle waits_;          // raised with `abandoned_`
   std::optional<int> watch_;  // the descriptor that tells of changes to the log; below 0: none
+  std::optional<std::int64_t> version_watched_;
 };
 
 }  // namespace clew::store::detail

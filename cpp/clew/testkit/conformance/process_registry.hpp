@@ -1,0 +1,13 @@
+// testkit/conformance/process_registry.hpp: what every registry of processes must do.
+#pragma once
+
+#include <span>
+
+#include "clew/testkit/conformance/check.hpp"
+
+namespace clew::conformance {
+
+// Cases on process::Processes over any Database whose migrations include the processes.
+std::span<const Case> process_registry();
+
+}  // namespace clew::conformance
