@@ -12,6 +12,7 @@
 #include "bindings/gil.hpp"
 #include "bindings/register.hpp"
 #include "bindings/run.hpp"
+#include "bindings/sessions.hpp"
 
 PYBIND11_MODULE(_core, m) {
   using namespace clew::python;
@@ -28,6 +29,7 @@ PYBIND11_MODULE(_core, m) {
   register_bell(m);
   register_runs(m);
   register_events(m);
+  register_sessions(m);
   register_runtime(m);
   prepare_exit(m);
 }

@@ -12,6 +12,7 @@
 #include "bindings/native.hpp"
 #include "bindings/records.hpp"
 #include "bindings/register.hpp"
+#include "bindings/sessions.hpp"
 
 namespace clew::python {
 namespace {
@@ -300,6 +301,7 @@ void register_runtime(py::module_& m) {
   define_wasm(m, runtime);
   define_workflows(runtime);
   define_events(runtime);
+  define_sessions(runtime);
   define_inspection(m, runtime);
   m.def("native_functions", native_functions);
   m.def("live_runtimes", &Core::live_count);
