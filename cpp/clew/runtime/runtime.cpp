@@ -11,7 +11,10 @@
 #include "clew/exec/timers.hpp"
 #include "clew/runtime/inspect.hpp"
 #include "clew/runtime/schema.hpp"
+#include "clew/session/artifacts.hpp"
 #include "clew/session/schema.hpp"
+#include "clew/session/sessions.hpp"
+#include "clew/session/triggers.hpp"
 #include "clew/store/blob.hpp"
 #include "clew/store/migrate.hpp"
 #include "clew/store/work_queue.hpp"
@@ -336,6 +339,14 @@ class RuntimeImpl final : public Runtime {
       violations.push_back({"events.readable", why.to_string()});
     };
     CLEW_TRY(parts_->broker->check(report_event));
+    const store::ReportRow report_session = [&violations](const Error& why) {
+      violations.push_back({"sessions.readable", why.to_string()});
+    };
+    CLEW_TRY(parts_->database->read([&](store::Transaction& tx) -> Result<void> {
+      CLEW_TRY(session::check_sessions(tx, report_session));
+      CLEW_TRY(session::check_triggers(tx, report_session));
+      return session::check_artifacts(tx, report_session);
+    }));
     CLEW_TRY(auto runs, parts_->engine->verify());
     for (auto& [invariant, detail] : runs) violations.push_back({invariant, detail});
     return violations;
