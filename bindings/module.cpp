@@ -13,6 +13,7 @@
 #include "bindings/processes.hpp"
 #include "bindings/register.hpp"
 #include "bindings/run.hpp"
+#include "bindings/sessions.hpp"
 
 PYBIND11_MODULE(_core, m) {
   using namespace clew::python;
@@ -30,6 +31,7 @@ PYBIND11_MODULE(_core, m) {
   register_runs(m);
   register_events(m);
   register_processes(m);
+  register_sessions(m);
   register_runtime(m);
   prepare_exit(m);
 }

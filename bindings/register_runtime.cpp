@@ -13,6 +13,7 @@
 #include "bindings/processes.hpp"
 #include "bindings/records.hpp"
 #include "bindings/register.hpp"
+#include "bindings/sessions.hpp"
 
 namespace clew::python {
 namespace {
@@ -302,6 +303,7 @@ void register_runtime(py::module_& m) {
   define_workflows(runtime);
   define_events(runtime);
   define_processes(runtime);
+  define_sessions(runtime);
   define_inspection(m, runtime);
   m.def("native_functions", native_functions);
   m.def("live_runtimes", &Core::live_count);

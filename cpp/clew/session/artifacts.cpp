@@ -227,7 +227,7 @@ Result<ModuleArtifact> artifact_from_value(const Value& value, const std::string
     CLEW_TRY(auto ref, Fields::of(each, at));
     ProcessRef made;
     CLEW_TRY(made.component, ref.id("component"));
-    CLEW_TRY(made.position, ref.integer("position", 0));
+    CLEW_TRY(made.position, ref.integer("position", 0, 0));
     CLEW_TRY(ref.end());
     artifact.exports.emplace(name, std::move(made));
   }

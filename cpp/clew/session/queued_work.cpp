@@ -144,10 +144,16 @@ Result<std::optional<QueuedWorkClaim>> claim_run(store::Transaction& tx,
   return std::optional(std::move(claim));
 }
 
+constexpr Duration ttl_max = std::chrono::hours(24 * 366);
+
+Result<void> check_ttl(Duration ttl) {
+  if (ttl.count() >= 0 && ttl <= ttl_max) return {};
+  return invalid_input("ttl", Value(to_string(ttl)), "a duration from 0 to a year");
+}
+
 Result<void> check_terms(const QueuedWorkTerms& terms) {
   CLEW_TRY(detail::check_id("owner_id", terms.owner_id));
-  if (terms.ttl.count() >= 0) return {};
-  return invalid_input("ttl", Value(terms.ttl.count()), "a duration that is not negative");
+  return check_ttl(terms.ttl);
 }
 
 // The rows of the batches that a claim names, whether it holds them or not.
@@ -296,6 +302,7 @@ Result<std::optional<QueuedWorkClaim>> claim_batches(store::Transaction& tx,
 
 Result<QueuedWorkClaim> renew_batches(store::Transaction& tx, QueuedWorkClaim claim, Timestamp now,
                                       Duration ttl) {
+  CLEW_TRY(check_ttl(ttl));
   const auto shown = claim.completion();
   CLEW_TRY(const auto held, held_of(tx, shown));
   auto until = store::renew_claim(tx, lane_of(claim.session_id), held, now + ttl);

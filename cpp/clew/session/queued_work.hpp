@@ -93,7 +93,7 @@ struct QueuedWorkTerms {
   std::string owner_id;
   std::string lease_token;
   Timestamp now;
-  Duration ttl{0};  // 0: over at once, so that anyone may take it
+  Duration ttl{0};  // up to a year; 0: over at once, so that anyone may take it
 };
 
 // The draft of a process's wake, {wake_id, target_session_id, …}. Its source key is the wake's id,

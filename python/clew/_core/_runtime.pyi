@@ -26,6 +26,21 @@ class Subscription:
     @property
     def cursor(self) -> int: ...
 
+class AttachmentSink:
+    """Takes an attachment part by part. Thread-safe."""
+
+    def append(self, part: bytes) -> None: ...
+    def finish(self) -> dict[str, Any]:
+        """Store it: ``id, byte_len, media_type, width, height, label``."""
+
+class AttachmentSource:
+    """Gives an attachment part by part. Thread-safe."""
+
+    def next(self) -> bytes:
+        """Return the next part; empty at the end."""
+    @property
+    def ref(self) -> dict[str, Any]: ...
+
 class Runtime:
     """One runtime over one store. Thread-safe. May be subclassed; weak references work.
 
@@ -331,6 +346,13 @@ class Runtime:
     def set_event_lifecycle(self, type: str, lifecycle: str) -> dict[str, Any]: ...
     def event_type(self, ref: str) -> dict[str, Any]: ...
     def event_types(self) -> list[dict[str, Any]]: ...
+
+    # the session stores
+
+    def store_operation(self, operation: str, arguments: Json) -> Any:
+        """Carry out an operation of the session stores, such as ``"session.load"``."""
+    def write_attachment(self, session_id: str, meta: Json) -> AttachmentSink: ...
+    def read_attachment(self, session_id: str, id: str) -> AttachmentSource: ...
 
     # inspection
 
