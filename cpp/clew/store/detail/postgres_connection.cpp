@@ -11,8 +11,6 @@
 
 namespace clew::store::detail {
 
-const Dialect& postgres_dialect();
-
 namespace {
 
 constexpr Duration look_every = std::chrono::milliseconds(20);  // whether to go on
@@ -148,7 +146,7 @@ Result<void> PostgresConnection::prepare(const Statement& statement, const Encod
   const auto index = static_cast<std::size_t>(statement.index());
   if (index >= prepared_.size()) prepared_.resize(index + 1, Known::no);
   if (prepared_[index] != Known::no) return {};
-  auto rendered = render(statement.sql(), postgres_dialect());
+  auto rendered = render(statement.sql(), *dialect_);
   if (!rendered) return Error(Code::internal, rendered.error().message());
   const auto name = fmt::format("s{}", index);
   sent(pq_.PQsendPrepare(conn_.get(), name.c_str(), rendered->text.c_str(), encoded.count(),

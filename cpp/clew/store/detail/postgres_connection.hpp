@@ -12,9 +12,14 @@
 #include "clew/store/detail/postgres_row.hpp"
 #include "clew/store/detail/postgres_url.hpp"
 #include "clew/store/detail/wait_handle.hpp"
+#include "clew/store/dialect.hpp"
 #include "clew/store/store.hpp"
 
 namespace clew::store::detail {
+
+const Dialect& postgres_dialect();
+// The same for connections that only read: nothing is locked.
+const Dialect& postgres_reader_dialect();
 
 // The results of one statement.
 class PostgresResult {
@@ -55,6 +60,9 @@ class PostgresConnection {
   ~PostgresConnection();
   PostgresConnection(const PostgresConnection&) = delete;
   PostgresConnection& operator=(const PostgresConnection&) = delete;
+
+  // From now on nothing is locked: for connections that only read.
+  void lock_nothing() { dialect_ = &postgres_reader_dialect(); }
 
   // Lets a statement follow those that were posted before. Its failure shows at the next finish().
   // Error: `invalid_input` for text with a zero character; nothing is posted then.
@@ -111,6 +119,7 @@ class PostgresConnection {
   std::unique_ptr<PGconn, decltype(&PQfinish)> conn_;
   std::deque<Expected> expected_;
   std::vector<Known> prepared_;  // by Statement::index()
+  const Dialect* dialect_ = &postgres_dialect();
   std::optional<PostgresFailure> failure_;
   bool is_dead_ = false;
   bool is_cancelled_ = false;

@@ -39,6 +39,14 @@ std::optional<std::string_view> postgres_hook(std::string_view name) {
   return std::nullopt;
 }
 
+// A snapshot stands still by itself, and the server refuses locks in a transaction that reads.
+std::optional<std::string_view> reader_hook(std::string_view name) {
+  if (name == "for_update" || name == "skip_locked") return "";
+  return postgres_hook(name);
+}
+
+std::string placeholder(int number) { return fmt::format("${}", number); }
+
 // The number counts only under the epoch that this session knows; else the NULL breaks the
 // transaction. The row is touched whenever something commits, so old ones belong to nobody.
 const Statement mark_sql(R"sql(
@@ -68,8 +76,12 @@ Error blame_text(const Error& why) {
 }  // namespace
 
 const Dialect& postgres_dialect() {
-  static constexpr Dialect dialect = {postgres_hook,
-                                      [](int number) { return fmt::format("${}", number); }};
+  static constexpr Dialect dialect = {postgres_hook, placeholder};
+  return dialect;
+}
+
+const Dialect& postgres_reader_dialect() {
+  static constexpr Dialect dialect = {reader_hook, placeholder};
   return dialect;
 }
 
@@ -109,6 +121,7 @@ Result<void> PostgresSession::connect_once(Duration patience) {
                         "WHERE current_setting('synchronous_commit') = 'off'"));
   } else {
     CLEW_TRY(made->post_text("SET default_transaction_read_only = on"));
+    made->lock_nothing();
   }
   CLEW_TRY(made->finish("set up the connection", heed_));
   conn_ = std::move(made);

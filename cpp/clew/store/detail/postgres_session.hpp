@@ -18,8 +18,6 @@
 
 namespace clew::store::detail {
 
-const Dialect& postgres_dialect();
-
 // Where the sessions of one database connect to. Immutable once the backend has connected.
 struct PostgresPlace {
   const Libpq* pq = nullptr;
