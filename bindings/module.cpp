@@ -10,6 +10,7 @@
 #include "bindings/errors.hpp"
 #include "bindings/events.hpp"
 #include "bindings/gil.hpp"
+#include "bindings/processes.hpp"
 #include "bindings/register.hpp"
 #include "bindings/run.hpp"
 #include "bindings/sessions.hpp"
@@ -30,6 +31,7 @@ PYBIND11_MODULE(_core, m) {
   register_runs(m);
   register_events(m);
   register_sessions(m);
+  register_processes(m);
   register_runtime(m);
   prepare_exit(m);
 }

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from ._durable import DurableCall
     from ._traces import FrameKind, Tier, TraceFilter
+    from ._twins import Processes
     from ._workspace import Workspace
 
 __all__ = [
@@ -487,6 +488,13 @@ class Runtime(Registering):
     def events(self) -> Events:
         """The catalog of event types."""
         return Events(self._runtime.events)
+
+    @property
+    def processes(self) -> Processes:
+        """The registry of processes."""
+        from ._twins import Processes
+
+        return Processes(self._runtime.processes)
 
     async def publish(
         self,

@@ -2,10 +2,12 @@
 #include <gtest/gtest.h>
 
 #include "clew/testkit/conformance/content_stores.hpp"
+#include "clew/testkit/conformance/effects.hpp"
 #include "clew/testkit/conformance/host_event_store.hpp"
+#include "clew/testkit/conformance/process_registry.hpp"
 #include "clew/testkit/conformance/queued_work.hpp"
 #include "clew/testkit/conformance/runtime_persistence.hpp"
-#include "testkit/backends.hpp"
+#include "clew/testkit/conformance/storages.hpp"
 
 namespace clew::conformance {
 namespace {
@@ -42,6 +44,11 @@ std::string name_of(const testing::TestParamInfo<Row>& info) {
   return info.param.backend.name + "_" + info.param.each.name;
 }
 
+INSTANTIATE_TEST_SUITE_P(Effects, Conformance, testing::ValuesIn(rows_of(effect_cases())), name_of);
+INSTANTIATE_TEST_SUITE_P(ProcessRegistry, Conformance,
+                         testing::ValuesIn(rows_of(process_registry_cases())), name_of);
+INSTANTIATE_TEST_SUITE_P(ProcessRulings, Conformance,
+                         testing::ValuesIn(rows_of(process_ruling_cases())), name_of);
 INSTANTIATE_TEST_SUITE_P(RuntimePersistence, Conformance,
                          testing::ValuesIn(rows_of(runtime_persistence_cases())), name_of);
 INSTANTIATE_TEST_SUITE_P(QueuedWork, Conformance, testing::ValuesIn(rows_of(queued_work_cases())),

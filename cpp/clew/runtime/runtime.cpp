@@ -11,32 +11,10 @@
 #include "clew/exec/timers.hpp"
 #include "clew/runtime/inspect.hpp"
 #include "clew/runtime/schema.hpp"
-#include "clew/session/artifacts.hpp"
-#include "clew/session/schema.hpp"
-#include "clew/session/sessions.hpp"
-#include "clew/session/triggers.hpp"
-#include "clew/store/blob.hpp"
+#include "clew/runtime/stores.hpp"
 #include "clew/store/migrate.hpp"
-#include "clew/store/work_queue.hpp"
 
 namespace clew {
-
-std::vector<store::Migration> all_migrations() {
-  auto migrations = store::core_migrations();
-  migrations.push_back(trace_migration(static_cast<int>(migrations.size()) + 1));
-  migrations.push_back(workflow::run_migration(static_cast<int>(migrations.size()) + 1));
-  migrations.push_back(contract_migration(static_cast<int>(migrations.size()) + 1));
-  migrations.push_back(idempotency_migration(static_cast<int>(migrations.size()) + 1));
-  migrations.push_back(wasm::module_migration(static_cast<int>(migrations.size()) + 1));
-  migrations.push_back(event_migration(static_cast<int>(migrations.size()) + 1));
-  migrations.push_back(trace_path_migration(static_cast<int>(migrations.size()) + 1));
-  migrations.push_back(workflow::run_workspace_migration(static_cast<int>(migrations.size()) + 1));
-  migrations.push_back(contract_workflow_migration(static_cast<int>(migrations.size()) + 1));
-  migrations.push_back(store::blob_migration(static_cast<int>(migrations.size()) + 1));
-  migrations.push_back(store::work_queue_migration(static_cast<int>(migrations.size()) + 1));
-  migrations.push_back(session::session_migration(static_cast<int>(migrations.size()) + 1));
-  return migrations;
-}
 
 namespace {
 
@@ -73,6 +51,7 @@ struct Parts {
   std::unique_ptr<wasm::Host> wasm CLEW_GUARDED_BY(wasm_mutex);  // made when first used
   std::unique_ptr<Dispatcher> dispatcher;
   std::unique_ptr<workflow::Engine> engine;
+  std::unique_ptr<Stores> stores;
 };
 
 // The parts live as long as the pointer.
@@ -100,7 +79,7 @@ class RuntimeImpl final : public Runtime {
     database.url = options_.store;
     database.relaxed_window = options_.relaxed_window;
     CLEW_TRY(parts_->database,
-             store::Database::open(std::move(database), all_migrations(), *parts_->env));
+             store::Database::open(std::move(database), store_migrations(), *parts_->env));
     CLEW_TRY(restore_contracts());
     parts_->timers = make_timers(parts_->env->clock());
     CLEW_TRY(parts_->timers->start());
@@ -126,6 +105,7 @@ class RuntimeImpl final : public Runtime {
                   *parts_->traces, *parts_->timers, *parts_->broker, *parts_->pool},
                  engine));
     CLEW_TRY(restore_composites());
+    CLEW_TRY(parts_->stores, Stores::open(*parts_->database, *parts_->env, *parts_->timers, name));
     open_.store(true);
     if (options_.start) parts_->engine->begin_recovery();
     return {};
@@ -316,37 +296,24 @@ class RuntimeImpl final : public Runtime {
     std::vector<Violation> violations;
     CLEW_TRY(const auto damage, parts_->database->check_integrity());
     for (const auto& each : damage) violations.push_back({"database.integrity", each});
-    const store::ReportRow report = [&violations](const Error& why) {
-      violations.push_back({"traces.readable", why.to_string()});
+    store::ReportViolation add = [&violations](std::string_view name, std::string detail) {
+      violations.push_back({std::string(name), std::move(detail)});
     };
-    const auto traces = parts_->database->read(
-        [&report](store::Transaction& tx) { return check_traces(tx, report); });
-    if (!traces && traces.error().code() != Code::corrupt) return traces.error();
-    if (!traces) report(traces.error());
-    const store::ReportRow damaged = [&violations](const Error& why) {
-      violations.push_back({"contracts.readable", why.to_string()});
+    const auto check_contracts = [](store::Transaction& tx, const store::ReportRow& damaged) {
+      const auto loaded = load_contracts(tx, damaged);
+      return loaded ? Result<void>() : Result<void>(loaded.error());
     };
-    CLEW_TRY(parts_->database->read([&damaged](store::Transaction& tx) -> Result<void> {
-      CLEW_TRY(load_contracts(tx, damaged));
-      return {};
+    CLEW_TRY(parts_->database->read([&](store::Transaction& tx) -> Result<void> {
+      for (const store::CheckRows rows : {store::CheckRows(check_traces), +check_contracts,
+                                          store::CheckRows(check_idempotency)}) {
+        CLEW_TRY(store::check_rows(tx, rows, add));
+      }
+      return Stores::verify(tx, add);
     }));
-    const store::ReportRow damaged_keys = [&violations](const Error& why) {
-      violations.push_back({"idempotency.readable", why.to_string()});
-    };
-    CLEW_TRY(parts_->database->read(
-        [&damaged_keys](store::Transaction& tx) { return check_idempotency(tx, damaged_keys); }));
     const store::ReportRow report_event = [&violations](const Error& why) {
       violations.push_back({"events.readable", why.to_string()});
     };
     CLEW_TRY(parts_->broker->check(report_event));
-    const store::ReportRow report_session = [&violations](const Error& why) {
-      violations.push_back({"sessions.readable", why.to_string()});
-    };
-    CLEW_TRY(parts_->database->read([&](store::Transaction& tx) -> Result<void> {
-      CLEW_TRY(session::check_sessions(tx, report_session));
-      CLEW_TRY(session::check_triggers(tx, report_session));
-      return session::check_artifacts(tx, report_session);
-    }));
     CLEW_TRY(auto runs, parts_->engine->verify());
     for (auto& [invariant, detail] : runs) violations.push_back({invariant, detail});
     return violations;
@@ -357,7 +324,7 @@ class RuntimeImpl final : public Runtime {
     if (!drain) stop_draining();
     const Lock lock(closing_);  // a second caller waits until the first is done
     if (parts_->dispatcher) parts_->dispatcher->begin_stop();
-    if (!parts_->database || !parts_->engine) {
+    if (!parts_->database || !parts_->stores) {
       if (parts_->pool) parts_->pool->stop(StopMode::cancel, Timestamp::never());
       if (parts_->timers) parts_->timers->stop(StopMode::cancel, Timestamp::never());
       return true;
@@ -372,6 +339,7 @@ class RuntimeImpl final : public Runtime {
     const bool drains = drain && !draining_stopped_.load();
     kept = parts_->pool->stop(drains ? StopMode::drain : StopMode::cancel, deadline) && kept;
     parts_->timers->stop(StopMode::cancel, deadline);
+    parts_->stores->stop();
     parts_->registry.clear();
     parts_->dispatcher->connectors().clear();
     parts_->traces->close();
@@ -391,6 +359,7 @@ class RuntimeImpl final : public Runtime {
   Dispatcher& dispatcher() override { return *parts_->dispatcher; }
   Broker& broker() override { return *parts_->broker; }
   store::Database& database() override { return *parts_->database; }
+  Stores& stores() override { return *parts_->stores; }
 
  private:
   PoolOptions pool_options() const {

@@ -1,4 +1,4 @@
-// runtime/schema.hpp: the schema of the whole store.
+// runtime/schema.hpp: the schema of a store, all layers together.
 #pragma once
 
 #include <vector>
@@ -7,7 +7,7 @@
 
 namespace clew {
 
-// In the order in which it grew.
-std::vector<store::Migration> all_migrations();
+// Every migration, in order. New ones are appended; one that was released never changes.
+std::vector<store::Migration> store_migrations();
 
 }  // namespace clew

@@ -41,7 +41,62 @@ CREATE TABLE events (
 ) {table};
 )sql";
 
+// timed_leases: a released lease keeps its row, with no token, for its fence; lease_floors keeps
+// the highest of those that were purged.
+constexpr const char* coordination_sql = R"sql(
+CREATE TABLE timed_leases (
+  kind TEXT NOT NULL,
+  id TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  token TEXT NOT NULL,
+  fence {integer} NOT NULL,
+  claimed_us {integer} NOT NULL,
+  expires_us {integer} NOT NULL,
+  PRIMARY KEY (kind, id)
+) {clustered};
+
+CREATE TABLE lease_floors (
+  kind TEXT NOT NULL PRIMARY KEY,
+  fence {integer} NOT NULL
+) {clustered};
+
+CREATE TABLE requests (
+  kind TEXT NOT NULL,
+  scope TEXT NOT NULL,
+  key TEXT NOT NULL,
+  content TEXT NOT NULL,
+  result TEXT NOT NULL,
+  at_us {integer} NOT NULL,
+  PRIMARY KEY (kind, scope, key)
+) {clustered};
+CREATE INDEX requests_by_age ON requests (kind, at_us);
+
+CREATE TABLE due_times (
+  kind TEXT NOT NULL,
+  id TEXT NOT NULL,
+  due_us {integer} NOT NULL,
+  PRIMARY KEY (kind, id)
+) {clustered};
+CREATE INDEX due_times_in_order ON due_times (kind, due_us, id);
+
+CREATE TABLE outbox (
+  id {identity_forever},
+  topic TEXT NOT NULL,
+  key TEXT NOT NULL,
+  data TEXT NOT NULL,
+  at_us {integer} NOT NULL,
+  attempts {integer} NOT NULL,
+  due_us {integer} NOT NULL,
+  problem TEXT NOT NULL
+) {table};
+CREATE INDEX outbox_in_order ON outbox (topic, key, id);
+)sql";
+
 }  // namespace
+
+Migration coordination_migration(int version) {
+  return {version, "coordination", coordination_sql};
+}
 
 std::vector<Migration> core_migrations() { return {{1, "core", core_sql}}; }
 

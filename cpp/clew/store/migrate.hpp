@@ -11,6 +11,9 @@ namespace clew::store {
 // composition root concatenates the lists, lowest layer first, and versions count through.
 std::vector<Migration> core_migrations();
 
+// Leases with a time of their own, requests, due times, outbox.
+Migration coordination_migration(int version);
+
 // The version that `migrations` lead to. CLEW_CHECK: they count from 1 without gaps.
 int newest_version(const std::vector<Migration>& migrations);
 

@@ -17,6 +17,8 @@ const Statement read_sql(R"sql(
 const Statement all_events_sql(R"sql(
     SELECT seq, at_us, type, subject, data, stream, pos FROM events ORDER BY stream, seq)sql");
 
+const Statement remove_sql("DELETE FROM events WHERE stream = :stream");
+
 const Statement last_sql(R"sql(
     SELECT COALESCE(MAX(seq), 0) AS seq FROM events WHERE stream = :stream)sql");
 
@@ -87,6 +89,10 @@ Result<void> each_event(Transaction& tx, VisitEvent visit) {
     visit(row.integer(5).value_or(0), row.integer(0).value_or(0), event);
     return {};
   });
+}
+
+Result<std::int64_t> remove_stream(Transaction& tx, std::int64_t stream) {
+  return tx.run(remove_sql, stream);
 }
 
 Result<std::int64_t> last_sequence(Transaction& tx, std::int64_t stream) {

@@ -11,6 +11,19 @@
 
 namespace clew::store {
 
+// What a stream is about. Streams of all kinds share one table: the kind stands in the upper bits
+// of a stream's number, the thing's own number in the others.
+enum class StreamKind : std::uint8_t { run = 0, process = 1 };
+
+constexpr std::int64_t stream_kind_unit = std::int64_t{1} << 56;
+
+constexpr std::int64_t stream_of(StreamKind kind, std::int64_t number) {
+  return static_cast<std::int64_t>(kind) * stream_kind_unit + number;
+}
+constexpr bool is_stream_of(StreamKind kind, std::int64_t stream) {
+  return stream / stream_kind_unit == static_cast<std::int64_t>(kind);
+}
+
 // One event of a stream. `data` is JSON text.
 struct StreamEvent {
   std::int64_t seq = 0;  // dense from 1 within its stream
@@ -28,6 +41,8 @@ Result<void> append_events(Transaction& tx, std::int64_t stream,
 // damaged.
 Result<std::vector<StreamEvent>> read_events(Transaction& tx, std::int64_t stream,
                                              std::int64_t after, int limit);
+// Forgets a stream: the thing that it is about is gone for good. How many events.
+Result<std::int64_t> remove_stream(Transaction& tx, std::int64_t stream);
 // Every event of every stream, in order; `visit` gets the damage of those that cannot be read, and
 // the stream and number that stand in the row, whatever they are.
 using VisitEvent =

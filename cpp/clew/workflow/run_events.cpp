@@ -136,6 +136,7 @@ Result<void> check_row(const RunRow& row, const Definition& definition, const Ru
 Result<void> check_events(Transaction& tx, const store::ReportRow& report) {
   return store::each_event(tx, [&report](std::int64_t stream, std::int64_t seq,
                                          const Result<store::StreamEvent>& event) {
+    if (stream > 0 && !store::is_stream_of(store::StreamKind::run, stream)) return;
     const auto decoded = event ? decode_alone(*event) : Result<RunEvent>(event.error());
     if (!decoded) report(store::in_event(decoded.error(), stream, seq));
   });

@@ -9,6 +9,7 @@ from .. import _call
 from ._calls import Call, Map
 from ._loop import _QueryStop, _Ring
 from ._runs import Definition, Problem, Run
+from ._stores import Processes
 from ._values import Duration, Json, ManualClock, Reference
 
 class Subscription:
@@ -72,6 +73,8 @@ class Runtime:
     def name(self) -> str: ...
     @property
     def store(self) -> str: ...
+    @property
+    def processes(self) -> Processes: ...
     @property
     def workers(self) -> int: ...
     @property

@@ -1,4 +1,5 @@
-// The storages that the conformance suites run on.
+// testkit/conformance/storages.hpp: the databases that Clew comes with, for its own suites and for
+// comparing with others.
 #pragma once
 
 #include <string>
@@ -15,7 +16,8 @@ struct Backend {
   bool has_folder = false;
 };
 
-// SQLite in memory, and in a file.
+// SQLite in memory, and in a file. The files lie in folders of their own for temporary files, and
+// go with their storage.
 std::vector<Backend> backends();
 
 }  // namespace clew::conformance

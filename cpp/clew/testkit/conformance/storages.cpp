@@ -1,4 +1,4 @@
-#include "testkit/backends.hpp"
+#include "clew/testkit/conformance/storages.hpp"
 
 #include <unistd.h>
 
@@ -28,7 +28,7 @@ Storage storage_at(const std::string& url, bool is_durable) {
   Storage storage;
   storage.is_durable = is_durable;
   storage.open = [url]() -> Result<std::unique_ptr<store::Database>> {
-    return store::Database::open({.url = url}, all_migrations(), *env);
+    return store::Database::open({.url = url}, store_migrations(), *env);
   };
   return storage;
 }

@@ -1,0 +1,39 @@
+#include "clew/runtime/stores.hpp"
+
+#include "clew/session/artifacts.hpp"
+#include "clew/session/sessions.hpp"
+#include "clew/session/triggers.hpp"
+#include "clew/store/due.hpp"
+#include "clew/store/idempotency.hpp"
+#include "clew/store/timed_lease.hpp"
+
+namespace clew {
+
+Result<std::unique_ptr<Stores>> Stores::open(store::Database& database, Env& env, Timers& timers,
+                                             const std::string& owner) {
+  std::unique_ptr<Stores> stores(new Stores());
+  stores->outbox_ = store::start_outbox(database, env, {});
+  stores->processes_ = std::make_unique<process::Processes>(
+      database, env, [outbox = stores->outbox_.get()] { outbox->wake(); });
+  CLEW_TRY(stores->effects_, effect::make_effect_host(database, env, timers, {.owner = owner}));
+  return stores;
+}
+
+Result<void> Stores::verify(store::Transaction& tx, store::ReportViolation& report) {
+  for (const auto check :
+       {store::check_timed_leases, store::check_requests, store::check_due, store::check_outbox}) {
+    CLEW_TRY(store::check_rows(tx, check, report));
+  }
+  const store::ReportRow unreadable = [&report](const Error& why) {
+    report("sessions.readable", why.to_string());
+  };
+  CLEW_TRY(session::check_sessions(tx, unreadable));
+  CLEW_TRY(session::check_triggers(tx, unreadable));
+  CLEW_TRY(session::check_artifacts(tx, unreadable));
+  CLEW_TRY(process::verify_processes(tx, report));
+  return effect::verify_effects(tx, report);
+}
+
+void Stores::stop() { outbox_->stop(); }
+
+}  // namespace clew

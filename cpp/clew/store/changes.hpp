@@ -1,0 +1,70 @@
+// store/changes.hpp: waiting for what somebody commits.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+
+#include "clew/base/mutex.hpp"
+#include "clew/base/time.hpp"
+#include "clew/store/store.hpp"
+
+namespace clew::store {
+
+// Lets threads wait until a look at the database finds what they wait for. Commits of this handle
+// wake them through tell(); those of other handles and processes are noticed within 20 ms of real
+// time, for they do not wait for virtual time to move. Thread-safe. Both are borrowed.
+class Changes {
+ public:
+  Changes(Database& database, Clock& clock) : database_(database), clock_(clock) {}
+
+  // Something was committed here that somebody may wait for.
+  void tell() {
+    const Lock lock(mutex_);
+    ++told_;
+    changed_.notify_all();
+  }
+
+  // Calls `look`, a Result<bool>(), at once and after every change, until it is true or fails.
+  // False once `until` has come. Blocks.
+  template <typename Look>
+  Result<bool> look_until(Timestamp until, Look look) {
+    bool is_first = true;
+    std::int64_t version_seen = 0;
+    std::int64_t told_seen = 0;
+    for (;;) {
+      const auto told = count();
+      CLEW_TRY(const auto version, database_.data_version());
+      if (is_first || version != version_seen || told != told_seen) {
+        is_first = false;
+        version_seen = version;
+        told_seen = told;
+        CLEW_TRY(const bool found, look());
+        if (found) return true;
+      }
+      const auto now = clock_.now();
+      if (now >= until) return false;
+      Lock lock(mutex_);
+      if (told_ != told) continue;
+      const auto rest = std::min(until.us - now.us, look_every.count());
+      (void)real_->wait_until(changed_, lock, real_->now() + Duration(rest));
+    }
+  }
+
+ private:
+  static constexpr Duration look_every = std::chrono::milliseconds(20);
+
+  std::int64_t count() {
+    const Lock lock(mutex_);
+    return told_;
+  }
+
+  Database& database_;
+  Clock& clock_;
+  const std::unique_ptr<Clock> real_ = make_real_clock();
+  Mutex mutex_;
+  Condition changed_;
+  std::int64_t told_ CLEW_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace clew::store
