@@ -30,8 +30,8 @@ PYBIND11_MODULE(_core, m) {
   register_bell(m);
   register_runs(m);
   register_events(m);
-  register_sessions(m);
   register_processes(m);
+  register_sessions(m);
   register_runtime(m);
   prepare_exit(m);
 }

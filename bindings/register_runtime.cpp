@@ -302,8 +302,8 @@ void register_runtime(py::module_& m) {
   define_wasm(m, runtime);
   define_workflows(runtime);
   define_events(runtime);
-  define_sessions(runtime);
   define_processes(runtime);
+  define_sessions(runtime);
   define_inspection(m, runtime);
   m.def("native_functions", native_functions);
   m.def("live_runtimes", &Core::live_count);

@@ -18,7 +18,6 @@ from ._attachments import (
     StoredAttachment,
 )
 from ._attachments import Attachments as BlockingAttachments
-from ._session_records import Duration
 from ._sessions import (
     Boundary,
     CommitResult,
@@ -38,6 +37,7 @@ from ._sessions import (
 )
 from ._sessions import Session as BlockingSession
 from ._sessions import Sessions as BlockingSessions
+from ._stores import Duration
 from ._triggers import (
     HostEvent,
     Subscriptions,

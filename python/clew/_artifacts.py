@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from ._session_records import Front, Stored, reads
+from ._stores import Front, Stored, reads
 
 __all__ = ["Artifacts", "ModuleArtifact", "ProcessRef"]
 

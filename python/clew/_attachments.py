@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from . import _check, _core
-from ._session_records import Duration, Front, Stored, from_us, reads, record, to_us
+from ._stores import Duration, Front, Stored, from_us, reads, record, to_us
 
 __all__ = [
     "AttachmentReader",

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from . import _check, _core
-from ._session_records import Duration, Front, Stored, duration_us, from_us, reads, record, records
+from ._stores import Duration, Front, Stored, duration_us, from_us, reads, record, records
 
 __all__ = [
     "AgentFrame",

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from . import _check
-from ._session_records import Duration, Front, Stored, from_us, reads, record, records, to_us
+from ._stores import Duration, Front, Stored, from_us, reads, record, records, to_us
 
 __all__ = [
     "HostEvent",

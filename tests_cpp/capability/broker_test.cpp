@@ -12,6 +12,7 @@
 
 #include "clew/base/fault.hpp"
 #include "clew/store/migrate.hpp"
+#include "store/postgres.hpp"
 
 namespace clew {
 namespace {
@@ -21,7 +22,8 @@ using testing::IsEmpty;
 
 constexpr Duration second = std::chrono::seconds(1);
 
-class BrokerSuite : public testing::TestWithParam<bool> {
+// 0: memory, 1: a file, 2: PostgreSQL.
+class BrokerSuite : public testing::TestWithParam<int> {
  protected:
   void SetUp() override {
     if (GetParam()) {
@@ -44,7 +46,8 @@ class BrokerSuite : public testing::TestWithParam<bool> {
 
   void open(EventRetention retention = {}) {
     store::DatabaseOptions options;
-    if (GetParam()) options.url = (folder_ / "work.db").string();
+    if (GetParam() == 1) options.url = (folder_ / "work.db").string();
+    if (GetParam() == 2) options.url = schema_.url();
     auto migrations = store::core_migrations();
     migrations.push_back(event_migration(static_cast<int>(migrations.size()) + 1));
     auto opened = store::Database::open(options, migrations, *real_);
@@ -102,14 +105,15 @@ class BrokerSuite : public testing::TestWithParam<bool> {
   }
 
   std::filesystem::path folder_;
+  PostgresSchema schema_;
   ManualClock clock_;
   std::unique_ptr<Env> env_ = make_seeded_env(clock_, 1);
   std::unique_ptr<Env> real_ = make_real_env();
   std::unique_ptr<store::Database> database_;
   std::unique_ptr<Broker> broker_;
 };
-INSTANTIATE_TEST_SUITE_P(Stores, BrokerSuite, testing::Values(false, true),
-                         [](const auto& store) { return store.param ? "file" : "memory"; });
+INSTANTIATE_TEST_SUITE_P(Stores, BrokerSuite, testing::Values(0, 1, 2),
+                         [](const auto& store) { return store_name(store.param); });
 
 Code code_of(const auto& result) { return result ? Code::internal : result.error().code(); }
 
@@ -439,7 +443,7 @@ TEST_P(BrokerSuite, a_group_goes_on_where_it_was_after_a_restart) {
 // ---- files
 
 class BrokerFile : public BrokerSuite {};
-INSTANTIATE_TEST_SUITE_P(File, BrokerFile, testing::Values(true));
+INSTANTIATE_TEST_SUITE_P(File, BrokerFile, testing::Values(1));
 
 // Parity: write timeout
 TEST_P(BrokerFile, a_publish_that_times_out_in_the_queue_is_never_stored) {

@@ -14,6 +14,7 @@
 #include "clew/base/base.hpp"
 #include "clew/capability/trace.hpp"
 #include "clew/store/migrate.hpp"
+#include "store/postgres.hpp"
 
 namespace clew::trace_testing {
 
@@ -148,6 +149,7 @@ class TraceTest : public testing::Test {
 
   std::string url_ = ":memory:";
   std::filesystem::path folder_;
+  PostgresSchema schema_;
   ManualClock clock_;
   std::unique_ptr<Env> env_ = make_seeded_env(clock_, 1);
   // The database has real time, so that only the flusher waits on `clock_`.
@@ -157,11 +159,12 @@ class TraceTest : public testing::Test {
   std::unique_ptr<TraceStore> traces_;
 };
 
-// Cases that hold for memory and files alike.
-class TraceStoreSuite : public TraceTest, public testing::WithParamInterface<bool> {
+// Cases that hold for memory (0), files (1) and PostgreSQL (2) alike.
+class TraceStoreSuite : public TraceTest, public testing::WithParamInterface<int> {
  protected:
   void SetUp() override {
-    if (GetParam()) use_file();
+    if (GetParam() == 1) use_file();
+    if (GetParam() == 2) url_ = schema_.url();
   }
 };
 

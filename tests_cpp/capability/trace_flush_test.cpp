@@ -25,8 +25,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 class TraceFlushSuite : public TraceStoreSuite {};
-INSTANTIATE_TEST_SUITE_P(Stores, TraceFlushSuite, testing::Values(false, true),
-                         [](const auto& each) { return each.param ? "file" : "memory"; });
+INSTANTIATE_TEST_SUITE_P(Stores, TraceFlushSuite, testing::Values(0, 1, 2),
+                         [](const auto& each) { return store_name(each.param); });
 
 TraceRecord numbered(int number) {
   TraceRecord record;
@@ -123,6 +123,7 @@ TEST_P(TraceFlushSuite, flush_keeps_the_newest_of_too_many) {
     EXPECT_EQ(ids_of({.limit = 10'000}), newest);
     close();
     if (!folder_.empty()) std::filesystem::remove(url_);
+    if (GetParam() == 2) schema_.clear();
   }
 }
 

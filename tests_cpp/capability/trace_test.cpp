@@ -19,8 +19,8 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-INSTANTIATE_TEST_SUITE_P(Stores, TraceStoreSuite, testing::Values(false, true),
-                         [](const auto& each) { return each.param ? "file" : "memory"; });
+INSTANTIATE_TEST_SUITE_P(Stores, TraceStoreSuite, testing::Values(0, 1, 2),
+                         [](const auto& each) { return store_name(each.param); });
 
 TEST(TraceWords, outcome_reads_back_from_its_word) {
   using enum CallOutcome;

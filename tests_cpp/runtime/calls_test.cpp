@@ -8,7 +8,7 @@ namespace clew {
 namespace {
 
 class Calls : public EachStore {};
-INSTANTIATE_TEST_SUITE_P(Stores, Calls, testing::Values("memory", "file"),
+INSTANTIATE_TEST_SUITE_P(Stores, Calls, each_store,
                          [](const auto& store) { return std::string(store.param); });
 
 Result<Value> echo(Invocation&, const Value& input) { return input; }

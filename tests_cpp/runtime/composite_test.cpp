@@ -86,7 +86,7 @@ TEST_P(Composites, a_waiting_run_is_cancelled_at_once_and_closing_waits_for_nobo
   EXPECT_TRUE(runtime_->close(true, std::chrono::seconds(30)));
 }
 
-INSTANTIATE_TEST_SUITE_P(Stores, Composites, testing::Values("memory", "file"),
+INSTANTIATE_TEST_SUITE_P(Stores, Composites, each_store,
                          [](const auto& given) { return std::string(given.param); });
 
 }  // namespace

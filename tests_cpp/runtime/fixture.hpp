@@ -14,6 +14,7 @@
 
 #include "clew/base/json.hpp"
 #include "clew/runtime/runtime.hpp"
+#include "store/postgres.hpp"
 
 namespace clew {
 
@@ -69,6 +70,7 @@ inline std::filesystem::path fresh_folder() {
   const auto folder = std::filesystem::temp_directory_path() /
                       fmt::format("clew-test-{}-{}", ::getpid(), next.fetch_add(1));
   std::filesystem::create_directories(folder);
+  if (tests_postgresql()) (void)postgres_server();  // before there are children
   return folder;
 }
 
@@ -140,7 +142,7 @@ inline Result<Value> result_of(const workflow::RunPtr& run) {
   return run->result();
 }
 
-// Each test once over memory and once over a file.
+// Each test once over memory, once over a file and once over PostgreSQL.
 class EachStore : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
@@ -156,12 +158,16 @@ class EachStore : public testing::TestWithParam<const char*> {
     runtime_.reset();
     std::filesystem::remove_all(folder_);
   }
-  std::string store() const {
+  std::string store() {
+    if (std::string(GetParam()) == "postgresql") return schema_.url();
     return std::string(GetParam()) == "memory" ? ":memory:" : (folder_ / "work.db").string();
   }
 
   std::filesystem::path folder_;
+  PostgresSchema schema_;
   std::unique_ptr<Runtime> runtime_;
 };
+
+inline const auto each_store = testing::Values("memory", "file", "postgresql");
 
 }  // namespace clew

@@ -30,7 +30,7 @@ class Ownership : public testing::Test {
   }
   RuntimeOptions options() const {
     RuntimeOptions options;
-    options.store = (folder_ / "work.db").string();
+    options.store = store_in(folder_);
     options.workers = 1;
     options.lease_ttl = std::chrono::milliseconds(30);
     return options;

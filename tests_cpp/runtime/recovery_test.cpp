@@ -75,7 +75,7 @@ void add_handlers(Runtime& runtime, const Log& entered, Effect effect) {
 
 RuntimeOptions over(const std::filesystem::path& folder) {
   RuntimeOptions options;
-  options.store = (folder / "work.db").string();
+  options.store = store_in(folder);
   options.workers = 2;
   return options;
 }

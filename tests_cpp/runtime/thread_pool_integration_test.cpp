@@ -11,7 +11,7 @@ using testing::Each;
 using testing::ElementsAre;
 
 class ThreadPoolIntegration : public EachStore {};
-INSTANTIATE_TEST_SUITE_P(Stores, ThreadPoolIntegration, testing::Values("memory", "file"),
+INSTANTIATE_TEST_SUITE_P(Stores, ThreadPoolIntegration, each_store,
                          [](const auto& store) { return std::string(store.param); });
 
 Result<Value> echo(Invocation&, const Value& input) { return input; }

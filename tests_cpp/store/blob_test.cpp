@@ -15,7 +15,7 @@ using testing::IsEmpty;
 
 constexpr Timestamp at(std::int64_t us) { return {1'000'000 + us}; }
 
-class Blobs : public OnBoth {
+class Blobs : public EachPlace {
  protected:
   void SetUp() override {
     auto migrations = core_migrations();
@@ -89,7 +89,7 @@ class Blobs : public OnBoth {
   }
   std::unique_ptr<Database> db_;
 };
-INSTANTIATE_TEST_SUITE_P(Backends, Blobs, testing::Bool(), backend_name);
+INSTANTIATE_TEST_SUITE_P(Backends, Blobs, each_place, place_name);
 
 std::string pattern(std::size_t size, unsigned seed = 1) {
   std::mt19937 random(seed);

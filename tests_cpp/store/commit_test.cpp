@@ -8,8 +8,8 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-class Commit : public OnBoth {};
-INSTANTIATE_TEST_SUITE_P(Backends, Commit, testing::Bool(), backend_name);
+class Commit : public EachPlace {};
+INSTANTIATE_TEST_SUITE_P(Backends, Commit, each_place, place_name);
 
 TEST_P(Commit, lone_write_is_there_and_numbered) {
   const auto db = open();

@@ -19,7 +19,7 @@ using testing::IsEmpty;
 constexpr Timestamp at(std::int64_t us) { return {1'000'000 + us}; }
 constexpr Resource run(std::int64_t number) { return {"run", number}; }
 
-class Coordination : public OnBoth {
+class Coordination : public EachPlace {
  protected:
   void SetUp() override { db_ = open(); }
   // The value that `use` answers, committed.
@@ -63,7 +63,7 @@ class Coordination : public OnBoth {
   }
   std::unique_ptr<Database> db_;
 };
-INSTANTIATE_TEST_SUITE_P(Backends, Coordination, testing::Bool(), backend_name);
+INSTANTIATE_TEST_SUITE_P(Backends, Coordination, each_place, place_name);
 
 TEST_P(Coordination, lease_is_held_until_the_very_instant_of_expiry) {
   const auto a = add("a", 100);

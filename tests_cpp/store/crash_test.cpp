@@ -77,9 +77,9 @@ std::vector<std::int64_t> lines_of(const std::string& path) {
 TEST_P(KilledAt, nothing_acknowledged_is_lost_and_work_goes_on) {
   const auto& crash = GetParam();
   const Folder folder;
-  Environment environment = {{"CLEW_TEST_DB", folder.file()},
-                             {"CLEW_TEST_ACKS", folder.file("acks")},
-                             {"CLEW_TEST_BASE", "1000"}};
+  const auto store = store_in(folder.path());
+  Environment environment = {
+      {"CLEW_TEST_DB", store}, {"CLEW_TEST_ACKS", folder.file("acks")}, {"CLEW_TEST_BASE", "1000"}};
   if (crash.relaxed) environment.emplace_back("CLEW_TEST_RELAXED", "1");
   auto killing = environment;
   killing.emplace_back("CLEW_FAULT", fmt::format("{}=kill@{}", crash.point, crash.hit));
@@ -89,7 +89,7 @@ TEST_P(KilledAt, nothing_acknowledged_is_lost_and_work_goes_on) {
   const auto acknowledged = lines_of(folder.file("acks"));
   const auto env = make_real_env();
   {
-    const auto db = open_or_fail(folder.file(), *env);
+    const auto db = open_or_fail(store, *env);
     ASSERT_NE(db, nullptr);
     const auto kept = notes_of(*db);
     EXPECT_TRUE(std::ranges::includes(kept, acknowledged));
@@ -99,19 +99,20 @@ TEST_P(KilledAt, nothing_acknowledged_is_lost_and_work_goes_on) {
   }
   environment[2].second = "2000";
   EXPECT_EQ(run_child("CrashChild.DISABLED_writes", environment).exit_code, 0);
-  const auto after = notes_of(*open_or_fail(folder.file(), *env));
+  const auto after = notes_of(*open_or_fail(store, *env));
   EXPECT_EQ(std::ranges::count_if(after, [](auto id) { return id >= 2000; }), writes_of_child);
 }
 
 TEST(Processes, two_writing_at_once_lose_nothing) {
   const Folder folder;
+  const auto store = store_in(folder.path());
   const auto env = make_real_env();
-  const auto db = open_or_fail(folder.file(), *env);
+  const auto db = open_or_fail(store, *env);
   Threads threads;
   for (const char* base : {"1000", "2000"}) {
-    threads.start("parent", [&folder, base] {
+    threads.start("parent", [&folder, &store, base] {
       const auto end = run_child("CrashChild.DISABLED_writes",
-                                 {{"CLEW_TEST_DB", folder.file()},
+                                 {{"CLEW_TEST_DB", store},
                                   {"CLEW_TEST_ACKS", folder.file(std::string("acks") + base)},
                                   {"CLEW_TEST_BASE", base}});
       EXPECT_EQ(end.exit_code, 0);

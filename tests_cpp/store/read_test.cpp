@@ -7,8 +7,8 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-class Read : public OnBoth {};
-INSTANTIATE_TEST_SUITE_P(Backends, Read, testing::Bool(), backend_name);
+class Read : public EachPlace {};
+INSTANTIATE_TEST_SUITE_P(Backends, Read, each_place, place_name);
 
 TEST_P(Read, snapshot_does_not_see_later_commits) {
   if (!is_file()) GTEST_SKIP() << "in memory a reader has the database for itself";
@@ -205,7 +205,7 @@ TEST(Handles, two_writing_at_once_lose_nothing) {
   EXPECT_EQ(notes_of(*b).size(), 100U);
 }
 
-class Sql : public OnBoth {
+class Sql : public EachPlace {
  protected:
   void SetUp() override {
     auto with_values = test_migrations();
@@ -220,13 +220,13 @@ class Sql : public OnBoth {
   }
   std::unique_ptr<Database> db_;
 };
-INSTANTIATE_TEST_SUITE_P(Backends, Sql, testing::Bool(), backend_name);
+INSTANTIATE_TEST_SUITE_P(Backends, Sql, each_place, place_name);
 
 const Statement insert_kind("INSERT INTO kinds (id, i, r, t, b) VALUES (:id, :i, :r, :t, :b)");
 const Statement select_kind("SELECT i, r, t, b FROM kinds WHERE id = :id");
 
 TEST_P(Sql, values_come_back_as_they_went) {
-  const std::string text("a\0ü", 4);
+  const auto text = is_postgresql() ? std::string("aü") : std::string("a\0ü", 4);
   const std::string bytes("\0\xff", 2);
   ASSERT_TRUE(in_write([&](Transaction& tx) -> Result<void> {
     CLEW_TRY(const auto added, tx.run(insert_kind, 1, INT64_MIN, 0.1, text, Blob{bytes}));
@@ -274,24 +274,71 @@ TEST_P(Sql, wrong_statements_are_internal_errors) {
   static const Statement no_table("SELECT 1 FROM nowhere");
   static const Statement no_hook("SELECT 1 {nonsense}");
   static const Statement rows("SELECT 1");
+  const auto code_in_write = [&](Function<Result<void>(Transaction&)> use) {
+    return code_of(in_write(std::move(use)));
+  };
   const auto ignore = [](const Row&) { return Result<void>(); };
-  ASSERT_TRUE(in_write([&](Transaction& tx) -> Result<void> {
-    EXPECT_EQ(code_of(tx.first(no_table, ignore)), Code::internal);
-    EXPECT_EQ(code_of(tx.first(no_hook, ignore)), Code::internal);
-    EXPECT_EQ(code_of(tx.run(rows)), Code::internal) << "returns rows";
-    EXPECT_EQ(code_of(tx.first(select_kind, ignore)), Code::internal) << "too few arguments";
-    EXPECT_EQ(code_of(tx.first(select_kind, ignore, 1, 2)), Code::internal) << "too many";
+  const auto first = [&](const Statement& statement, const auto&... args) {
+    return code_in_write([&](Transaction& tx) -> Result<void> {
+      CLEW_TRY(tx.first(statement, ignore, args...));
+      return {};
+    });
+  };
+  EXPECT_EQ(first(no_table), Code::internal);
+  EXPECT_EQ(first(no_hook), Code::internal);
+  EXPECT_EQ(first(select_kind), Code::internal) << "too few arguments";
+  EXPECT_EQ(first(select_kind, 1, 2), Code::internal) << "too many";
+  const auto run = [&](Transaction& tx) -> Result<void> {
+    CLEW_TRY(tx.run(rows));
     return {};
-  }));
+  };
+  EXPECT_EQ(code_in_write(run), Code::internal) << "returns rows";
 }
 
-TEST_P(Sql, broken_constraint_is_a_conflict_and_the_transaction_goes_on) {
-  ASSERT_TRUE(in_write([](Transaction& tx) -> Result<void> {
+// On PostgreSQL a transaction with a failed statement can only be given up.
+TEST_P(Sql, broken_constraint_is_a_conflict_and_never_half_committed) {
+  const auto done = in_write([](Transaction& tx) -> Result<void> {
     CLEW_TRY(add_note(tx, 1));
     EXPECT_EQ(code_of(add_note(tx, 1)), Code::conflict);
-    return add_note(tx, 2);
+    (void)add_note(tx, 2);
+    return {};
+  });
+  if (is_postgresql()) {
+    EXPECT_EQ(code_of(done), Code::conflict);
+    EXPECT_THAT(notes_of(*db_), IsEmpty());
+  } else {
+    EXPECT_TRUE(done);
+    EXPECT_THAT(notes_of(*db_), ElementsAre(1, 2));
+  }
+}
+
+TEST_P(Sql, text_with_a_zero_character_is_refused_where_it_cannot_be_kept) {
+  const auto done = in_write([](Transaction& tx) { return add_note(tx, 1, {"a\0b", 3}); });
+  if (is_postgresql()) {
+    EXPECT_EQ(code_of(done), Code::invalid_input);
+    EXPECT_THAT(notes_of(*db_), IsEmpty());
+  } else {
+    EXPECT_TRUE(done);
+  }
+  EXPECT_TRUE(in_write(adding(2)));
+}
+
+TEST_P(Sql, text_is_ordered_by_its_bytes) {
+  ASSERT_TRUE(in_write([](Transaction& tx) -> Result<void> {
+    const char* words[] = {"b", "ä", "B", "a_c", "ab", "a b"};
+    for (int i = 0; i < 6; ++i) CLEW_TRY(tx.run(insert_kind, i, 0, 0.0, words[i], Blob{}));
+    return {};
   }));
-  EXPECT_THAT(notes_of(*db_), ElementsAre(1, 2));
+  static const Statement sorted("SELECT t FROM kinds WHERE t > '' ORDER BY t");
+  std::vector<std::string> found;
+  ASSERT_TRUE(db_->read([&](Transaction& tx) {
+    return tx.each(sorted, [&](const Row& row) -> Result<void> {
+      CLEW_TRY(const auto text, row.text(0));
+      found.emplace_back(text);
+      return {};
+    });
+  }));
+  EXPECT_THAT(found, ElementsAre("B", "a b", "a_c", "ab", "b", "ä"));
 }
 
 TEST_P(Sql, change_that_returns_rows_is_made_whole_by_first) {
@@ -358,13 +405,19 @@ TEST_P(Sql, count_of_changes_is_of_that_statement_alone) {
 }
 
 TEST_P(Sql, foreign_text_cannot_leave_its_transaction) {
-  const char* forbidden[] = {"COMMIT",
-                             "ROLLBACK",
-                             "BEGIN",
-                             "SAVEPOINT x",
-                             "ATTACH 'x.db' AS x",
-                             "PRAGMA synchronous=OFF",
-                             "PRAGMA journal_mode=DELETE"};
+  std::vector<const char*> forbidden = {"COMMIT", "ROLLBACK", "BEGIN", "SAVEPOINT x"};
+  if (is_postgresql()) {
+    for (const auto* sql : {"/* a comment */ COMMIT", "SET synchronous_commit = off", "RESET ALL",
+                            "DEALLOCATE ALL", "COPY notes TO '/tmp/x'", "LISTEN x", "DISCARD ALL",
+                            "DO $$ BEGIN NULL; END $$", "LOCK notes"}) {
+      forbidden.push_back(sql);
+    }
+  } else {
+    for (const auto* sql :
+         {"ATTACH 'x.db' AS x", "PRAGMA synchronous=OFF", "PRAGMA journal_mode=DELETE"}) {
+      forbidden.push_back(sql);
+    }
+  }
   ASSERT_TRUE(in_write([&](Transaction& tx) -> Result<void> {
     CLEW_TRY(add_note(tx, 1));
     for (const auto* sql : forbidden) EXPECT_EQ(code_of(tx.run_text(sql, {})), Code::unsupported);
@@ -375,6 +428,7 @@ TEST_P(Sql, foreign_text_cannot_leave_its_transaction) {
     for (const auto* sql : forbidden) {
       EXPECT_EQ(code_of(tx.each_text(sql, {}, ignore)), Code::unsupported) << sql;
     }
+    if (is_postgresql()) return {};
     EXPECT_EQ(code_of(tx.each_text("PRAGMA query_only=0", {}, ignore)), Code::unsupported);
     EXPECT_TRUE(tx.each_text("PRAGMA table_info(notes)", {}, ignore));
     return {};
@@ -382,22 +436,48 @@ TEST_P(Sql, foreign_text_cannot_leave_its_transaction) {
   EXPECT_THAT(notes_of(*db_), ElementsAre(1));
 }
 
+// What PostgreSQL itself would let a reader do, or finds out only as it runs.
+TEST_P(Sql, foreign_query_that_writes_is_unsupported) {
+  if (!is_postgresql()) GTEST_SKIP() << "SQLite knows before it runs a statement";
+  VisitRow ignore = [](const Row&) { return Result<void>(); };
+  for (const auto* sql :
+       {"WITH x AS (INSERT INTO notes VALUES (7, '') RETURNING id) SELECT * FROM x",
+        "SELECT * INTO other FROM notes", "SELECT id FROM notes FOR UPDATE",
+        "EXPLAIN ANALYZE DELETE FROM notes", "DELETE FROM notes", "CREATE TABLE x (y int)",
+        "( SELECT nextval(pg_get_serial_sequence('owners', 'id')))"}) {
+    const auto done = db_->read([&](Transaction& tx) { return tx.each_text(sql, {}, ignore); });
+    EXPECT_EQ(code_of(done), Code::unsupported) << sql;
+  }
+  for (const auto* sql : {"SELECT set_config('transaction_read_only', 'off', false)",
+                          "SELECT set_config('default_transaction_read_only', 'off', false)",
+                          "SELECT pg_advisory_lock(1)"}) {
+    const auto done = db_->read([&](Transaction& tx) {
+      (void)tx.each_text(sql, {}, ignore);
+      return add_note(tx, 1);
+    });
+    EXPECT_FALSE(done) << sql;
+  }
+  EXPECT_EQ(schema_.client().ask("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND "
+                                 "objid = 1 AND classid = 0"),
+            "0");
+  EXPECT_THAT(notes_of(*db_), IsEmpty());
+}
+
 TEST_P(Sql, text_of_a_user_is_bad_input_when_it_cannot_be_read) {
   VisitRow ignore = [](const Row&) { return Result<void>(); };
+  for (const auto* sql : {"SELEC 1", "SELECT 1; SELECT 2", "", "SELECT :a", "SELECT nope"}) {
+    const auto done = db_->read([&](Transaction& tx) { return tx.each_text(sql, {}, ignore); });
+    EXPECT_EQ(code_of(done), Code::invalid_input) << sql;
+  }
   const Arg one[] = {Arg(1)};
-  ASSERT_TRUE(db_->read([&](Transaction& tx) -> Result<void> {
-    for (const auto* sql : {"SELEC 1", "SELECT 1; SELECT 2", "", "SELECT :a", "SELECT nope"}) {
-      EXPECT_EQ(code_of(tx.each_text(sql, {}, ignore)), Code::invalid_input) << sql;
-    }
-    std::int64_t got = 0;
-    VisitRow take = [&](const Row& row) -> Result<void> {
-      CLEW_TRY(got, row.integer(0));
-      return {};
-    };
-    EXPECT_TRUE(tx.each_text("SELECT :a + :a -- twice", one, take));
-    EXPECT_EQ(got, 2);
+  std::int64_t got = 0;
+  VisitRow take = [&](const Row& row) -> Result<void> {
+    CLEW_TRY(got, row.integer(0));
     return {};
-  }));
+  };
+  EXPECT_TRUE(db_->read(
+      [&](Transaction& tx) { return tx.each_text("SELECT :a + :a -- twice", one, take); }));
+  EXPECT_EQ(got, 2);
 }
 
 TEST(Render, fills_hooks_and_numbers_names_but_leaves_quoted_text_alone) {

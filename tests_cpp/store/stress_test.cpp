@@ -5,8 +5,8 @@
 namespace clew::store {
 namespace {
 
-class Stress : public OnBoth {};
-INSTANTIATE_TEST_SUITE_P(Backends, Stress, testing::Bool(), backend_name);
+class Stress : public EachPlace {};
+INSTANTIATE_TEST_SUITE_P(Backends, Stress, each_place, place_name);
 
 // Sixteen threads write in every way there is, some fail on purpose, others read; in the end
 // exactly what was acknowledged is there.

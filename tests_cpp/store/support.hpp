@@ -12,6 +12,7 @@
 #include "clew/base/mutex.hpp"
 #include "clew/base/threads.hpp"
 #include "clew/store/migrate.hpp"
+#include "store/postgres.hpp"
 
 namespace clew::store {
 
@@ -110,22 +111,41 @@ class Armed {
   std::shared_ptr<std::atomic<int>> count_;
 };
 
-// Each test of a suite runs on a file and in memory.
-class OnBoth : public testing::TestWithParam<bool> {
+// Where a database lies.
+enum class Place : std::uint8_t { memory, file, postgresql };
+
+// Each test of a suite runs in each place.
+class EachPlace : public testing::TestWithParam<Place> {
  protected:
-  bool is_file() const { return GetParam(); }
-  DatabaseOptions options() const { return {.url = is_file() ? folder_.file() : ":memory:"}; }
+  bool is_memory() const { return GetParam() == Place::memory; }
+  bool is_file() const { return GetParam() == Place::file; }
+  bool is_postgresql() const { return GetParam() == Place::postgresql; }
+  DatabaseOptions options() {
+    if (is_postgresql()) return {.url = schema_.url()};
+    return {.url = is_file() ? folder_.file() : ":memory:"};
+  }
   std::unique_ptr<Database> open() { return open(options()); }
   std::unique_ptr<Database> open(const DatabaseOptions& how) {
     return open_or_fail(how, *env_, test_migrations());
   }
 
   Folder folder_;
+  PostgresSchema schema_;
   std::unique_ptr<Env> env_ = make_real_env();
 };
 
-inline std::string backend_name(const testing::TestParamInfo<bool>& info) {
-  return info.param ? "file" : "memory";
+inline const auto each_place = testing::Values(Place::memory, Place::file, Place::postgresql);
+
+inline std::string place_name(const testing::TestParamInfo<Place>& info) {
+  switch (info.param) {
+    case Place::memory:
+      return "memory";
+    case Place::file:
+      return "file";
+    case Place::postgresql:
+      return "postgresql";
+  }
+  return "";
 }
 
 // Runs `test` (a disabled test of this binary, "Suite.DISABLED_case") in a new process.

@@ -15,7 +15,7 @@ using testing::IsEmpty;
 constexpr Timestamp at(std::int64_t us) { return {1'000'000 + us}; }
 constexpr Lane lane{"test", "a"};
 
-class WorkQueue : public OnBoth {
+class WorkQueue : public EachPlace {
  protected:
   void SetUp() override { db_ = open_with_work(); }
   std::unique_ptr<Database> open_with_work() {
@@ -72,7 +72,7 @@ class WorkQueue : public OnBoth {
   }
   std::unique_ptr<Database> db_;
 };
-INSTANTIATE_TEST_SUITE_P(Backends, WorkQueue, testing::Bool(), backend_name);
+INSTANTIATE_TEST_SUITE_P(Backends, WorkQueue, each_place, place_name);
 
 TEST_P(WorkQueue, numbers_are_dense_and_a_refused_row_burns_none) {
   EXPECT_EQ(add("x")->seq, 1);
@@ -229,7 +229,7 @@ TEST_P(WorkQueue, damaged_row_is_corrupt_and_named) {
 
 TEST_P(WorkQueue, of_64_threads_one_claims_a_row) {
   ASSERT_TRUE(add("x"));
-  const auto other = is_file() ? open_with_work() : nullptr;
+  const auto other = !is_memory() ? open_with_work() : nullptr;
   std::atomic<int> won{0};
   std::atomic<int> refused{0};
   Threads threads;
@@ -358,7 +358,7 @@ class RandomLane : public WorkQueue {
   std::vector<WorkClaim> claims_;
   std::int64_t last_ = 0;
 };
-INSTANTIATE_TEST_SUITE_P(Backends, RandomLane, testing::Bool(), backend_name);
+INSTANTIATE_TEST_SUITE_P(Backends, RandomLane, each_place, place_name);
 
 TEST_P(RandomLane, agrees_with_a_model_after_each_step) {
   const char* seed_text = std::getenv("CLEW_SEED");

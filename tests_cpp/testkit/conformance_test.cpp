@@ -8,6 +8,7 @@
 #include "clew/testkit/conformance/queued_work.hpp"
 #include "clew/testkit/conformance/runtime_persistence.hpp"
 #include "clew/testkit/conformance/storages.hpp"
+#include "store/postgres.hpp"
 
 namespace clew::conformance {
 namespace {
@@ -16,6 +17,13 @@ struct Row {
   Backend backend;
   Case each;
 };
+
+std::string fresh_schema(std::shared_ptr<void>& keep) {
+  auto schema = std::make_shared<PostgresSchema>();
+  auto url = schema->url();
+  keep = std::move(schema);
+  return url;
+}
 
 class Conformance : public testing::TestWithParam<Row> {};
 
@@ -30,7 +38,9 @@ TEST_P(Conformance, holds) {
 
 std::vector<Row> rows_of(std::span<const Case> cases) {
   std::vector<Row> rows;
-  for (const auto& backend : backends()) {
+  auto all = backends();
+  all.push_back(at_urls("postgresql", fresh_schema));
+  for (const auto& backend : all) {
     for (const auto& each : cases) {
       if (each.needs == Needs::reopen && !backend.is_durable) continue;
       if (each.needs == Needs::folder && !backend.has_folder) continue;

@@ -31,17 +31,21 @@ CREATE VIEW v_capabilities AS
     FROM contracts;
 )sql";
 
-const store::Statement find_sql(R"sql(
+const store::Statement lock_sql(R"sql(
 SELECT digest, document FROM contracts
-WHERE workspace = :workspace AND scope = :scope AND id = :id AND version = :version)sql");
+WHERE workspace = :workspace AND scope = :scope AND id = :id AND version = :version
+{for_update})sql");
 
-const store::Statement keep_sql(R"sql(
+const store::Statement insert_sql(R"sql(
 INSERT INTO contracts (workspace, scope, id, version, digest, lifecycle, document, registered_us,
                        workflow)
 VALUES (:workspace, :scope, :id, :version, :digest, :lifecycle, :document, :now, :workflow)
-ON CONFLICT (workspace, scope, id, version)
-DO UPDATE SET digest = excluded.digest, lifecycle = excluded.lifecycle,
-              document = excluded.document, workflow = excluded.workflow)sql");
+ON CONFLICT (workspace, scope, id, version) DO NOTHING)sql");
+
+const store::Statement change_sql(R"sql(
+UPDATE contracts SET digest = :digest, lifecycle = :lifecycle, document = :document,
+                     workflow = :workflow
+WHERE workspace = :workspace AND scope = :scope AND id = :id AND version = :version)sql");
 
 const store::Statement load_sql(R"sql(
 SELECT workspace, scope, id, version, digest, lifecycle, document, workflow FROM contracts
@@ -84,10 +88,18 @@ store::Migration contract_workflow_migration(int version) {
 Result<void> store_contract(store::Transaction& tx, const Capability& capability, bool may_replace,
                             Timestamp now) {
   const auto scope = std::string(name(capability.scope));
+  const auto lifecycle = std::string(name(capability.lifecycle));
+  const auto document = to_json(capability.contract.content());
+  const auto workflow =
+      capability.workflow.empty() ? store::Arg(nullptr) : store::Arg(capability.workflow);
+  CLEW_TRY(const auto added,
+           tx.run(insert_sql, capability.workspace, scope, capability.contract.id,
+                  capability.version_text, capability.digest, lifecycle, document, now, workflow));
+  if (added == 1) return {};
   Value stored;
   std::string digest;
   CLEW_TRY(tx.first(
-      find_sql,
+      lock_sql,
       [&](const store::Row& row) -> Result<void> {
         CLEW_TRY(digest, store::word_at(row, 0));
         CLEW_TRY(stored, store::json_at(row, 1));
@@ -103,11 +115,8 @@ Result<void> store_contract(store::Transaction& tx, const Capability& capability
         .with("registered", difference.left)
         .with("given", difference.right);
   }
-  CLEW_TRY(
-      tx.run(keep_sql, capability.workspace, scope, capability.contract.id, capability.version_text,
-             capability.digest, std::string(name(capability.lifecycle)),
-             to_json(capability.contract.content()), now,
-             capability.workflow.empty() ? store::Arg(nullptr) : store::Arg(capability.workflow)));
+  CLEW_TRY(tx.run(change_sql, capability.digest, lifecycle, document, workflow,
+                  capability.workspace, scope, capability.contract.id, capability.version_text));
   return {};
 }
 

@@ -138,10 +138,12 @@ Result<EventTypePtr> EventCatalog::define(const EventDefinition& definition) {
   type->defined = env_.clock().now();
   auto kept = std::make_shared<EventTypePtr>();  // what is in the store in the end
   CLEW_TRY(database_.write([type, kept](store::Transaction& tx) -> Result<void> {
-    CLEW_TRY(*kept, detail::find_event_type(tx, type->id, type->version_text));
-    if (*kept) return same_content(**kept, *type);
+    CLEW_TRY(const bool is_new, detail::insert_event_type(tx, *type));
     *kept = type;
-    return detail::insert_event_type(tx, *type);
+    if (is_new) return {};
+    CLEW_TRY(*kept, detail::find_event_type(tx, type->id, type->version_text));
+    if (!*kept) return error(Code::corrupt, "{} is gone", text_of(*type));
+    return same_content(**kept, *type);
   }));
   publish(*kept);
   return *kept;
@@ -152,7 +154,7 @@ Result<EventTypePtr> EventCatalog::set_lifecycle(const std::string& type,
   CLEW_TRY(const auto found, find(type));
   auto kept = std::make_shared<EventTypePtr>();
   CLEW_TRY(database_.write([found, lifecycle, kept](store::Transaction& tx) -> Result<void> {
-    CLEW_TRY(const auto stored, detail::find_event_type(tx, found->id, found->version_text));
+    CLEW_TRY(const auto stored, detail::lock_event_type(tx, found->id, found->version_text));
     if (!stored) return error(Code::not_found, "no event \"{}\" is defined", text_of(*found));
     if (!may_move(stored->lifecycle, lifecycle)) {
       return error(Code::conflict, "{} is {} and cannot become {}", text_of(*stored),

@@ -243,8 +243,10 @@ Result<SubscriptionPtr> join_group(BrokerCorePtr core, SubscribeOptions options,
   const EventGroup wanted{options.group, options.pattern, options.subject, position};
   CLEW_TRY(core->database.write(
       [wanted](store::Transaction& tx) -> Result<void> {
+        CLEW_TRY(const bool is_new, insert_group(tx, wanted));
+        if (is_new) return {};
         CLEW_TRY(const auto group, find_group(tx, wanted.name));
-        if (!group) return insert_group(tx, wanted);
+        if (!group) return error(Code::corrupt, "the group \"{}\" is gone", wanted.name);
         if (group->pattern == wanted.pattern && group->subject == wanted.subject) return {};
         return error(Code::conflict, "the group \"{}\" reads {}{}{}, not {}{}{}", wanted.name,
                      group->pattern, group->subject.empty() ? "" : " of ", group->subject,

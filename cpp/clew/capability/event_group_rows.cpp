@@ -21,9 +21,13 @@ const Statement all_types_sql(R"sql(
 const Statement find_type_sql(R"sql(
     SELECT type, version, lifecycle, summary, schema_json, defined_us FROM event_types
      WHERE type = :type AND version = :version)sql");
+const Statement lock_type_sql(R"sql(
+    SELECT type, version, lifecycle, summary, schema_json, defined_us FROM event_types
+     WHERE type = :type AND version = :version {for_update})sql");
 const Statement insert_type_sql(R"sql(
     INSERT INTO event_types (type, version, lifecycle, summary, schema_json, defined_us)
-    VALUES (:type, :version, :lifecycle, :summary, :schema, :defined))sql");
+    VALUES (:type, :version, :lifecycle, :summary, :schema, :defined)
+    ON CONFLICT (type, version) DO NOTHING)sql");
 const Statement update_type_sql(R"sql(
     UPDATE event_types SET lifecycle = :lifecycle WHERE type = :type AND version = :version)sql");
 
@@ -31,7 +35,7 @@ const Statement find_group_sql(
     "SELECT name, pattern, subject, position FROM event_groups WHERE name = :name");
 const Statement insert_group_sql(R"sql(
     INSERT INTO event_groups (name, pattern, subject, position)
-    VALUES (:name, :pattern, :subject, :position))sql");
+    VALUES (:name, :pattern, :subject, :position) ON CONFLICT (name) DO NOTHING)sql");
 const Statement move_group_sql(R"sql(
     UPDATE event_groups SET position = :to WHERE name = :name AND position = :from)sql");
 
@@ -98,11 +102,13 @@ Result<void> each_event_type(store::Transaction& tx,
   });
 }
 
-Result<EventTypePtr> find_event_type(store::Transaction& tx, const std::string& id,
-                                     const std::string& version) {
+namespace {
+
+Result<EventTypePtr> type_by(const Statement& statement, store::Transaction& tx,
+                             const std::string& id, const std::string& version) {
   EventTypePtr found;
   CLEW_TRY(tx.first(
-      find_type_sql,
+      statement,
       [&](const Row& row) -> Result<void> {
         CLEW_TRY(found, type_of(row));
         return {};
@@ -111,10 +117,23 @@ Result<EventTypePtr> find_event_type(store::Transaction& tx, const std::string& 
   return found;
 }
 
-Result<void> insert_event_type(store::Transaction& tx, const EventType& type) {
-  CLEW_TRY(tx.run(insert_type_sql, type.id, type.version_text, name(type.lifecycle), type.summary,
+}  // namespace
+
+Result<EventTypePtr> find_event_type(store::Transaction& tx, const std::string& id,
+                                     const std::string& version) {
+  return type_by(find_type_sql, tx, id, version);
+}
+
+Result<EventTypePtr> lock_event_type(store::Transaction& tx, const std::string& id,
+                                     const std::string& version) {
+  return type_by(lock_type_sql, tx, id, version);
+}
+
+Result<bool> insert_event_type(store::Transaction& tx, const EventType& type) {
+  CLEW_TRY(const auto added,
+           tx.run(insert_type_sql, type.id, type.version_text, name(type.lifecycle), type.summary,
                   to_json(type.schema->document()), type.defined));
-  return {};
+  return added == 1;
 }
 
 Result<void> update_event_lifecycle(store::Transaction& tx, const EventType& type) {
@@ -139,9 +158,10 @@ Result<std::optional<EventGroup>> find_group(store::Transaction& tx, const std::
   return found;
 }
 
-Result<void> insert_group(store::Transaction& tx, const EventGroup& group) {
-  CLEW_TRY(tx.run(insert_group_sql, group.name, group.pattern, group.subject, group.position));
-  return {};
+Result<bool> insert_group(store::Transaction& tx, const EventGroup& group) {
+  CLEW_TRY(const auto added,
+           tx.run(insert_group_sql, group.name, group.pattern, group.subject, group.position));
+  return added == 1;
 }
 
 Result<bool> move_group(store::Transaction& tx, const std::string& name, Cursor from, Cursor to) {

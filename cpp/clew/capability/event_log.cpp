@@ -1,6 +1,6 @@
 // The log in memory, and waiting. What this process publishes wakes its sleepers directly. What
-// other processes publish on the same file is looked for by one thread, every 50 ms, and only while
-// somebody waits.
+// other processes publish in the same store is looked for by one thread when the database tells it
+// to, and every 50 ms, and only while somebody waits.
 #include "clew/capability/detail/event_log.hpp"
 
 #include <algorithm>
@@ -246,7 +246,26 @@ void EventLog::watch_for(Timestamp due) {
 }
 
 void EventLog::run_watch() {
-  while (await_look()) look();
+  std::shared_ptr<void> commits;  // of others, while somebody waits for events
+  while (await_look()) {
+    look();
+    if (!is_awaited()) {
+      commits.reset();
+    } else if (!commits) {
+      commits = database_.watch_commits([this] {
+        {
+          const Lock lock(mutex_);
+          next_look_ = Timestamp{INT64_MIN};
+        }
+        watch_.notify_all();
+      });
+    }
+  }
+}
+
+bool EventLog::is_awaited() {
+  const Lock lock(mutex_);
+  return !is_memory_ && (waiting_ > 0 || !sleepers_.empty());
 }
 
 // Until it is time to look; false: never again.

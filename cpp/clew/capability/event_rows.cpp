@@ -88,7 +88,8 @@ using store::word_at;
 // So many rows at the front are looked at for their age, or deleted, in one append at the most.
 constexpr int trim_max = 512;
 
-const Statement head_sql(
+const Statement head_sql("SELECT last_cursor, floor_cursor, time_us FROM event_head WHERE id = 1");
+const Statement lock_head_sql(
     "SELECT last_cursor, floor_cursor, time_us FROM event_head WHERE id = 1 {for_update}");
 const Statement set_head_sql(R"sql(
     UPDATE event_head SET last_cursor = :last, floor_cursor = :floor, time_us = :time WHERE id = 1)sql");
@@ -234,11 +235,9 @@ Result<void> trim(store::Transaction& tx, EventHead& head, const EventRetention&
   return {};
 }
 
-}  // namespace
-
-Result<EventHead> read_event_head(store::Transaction& tx) {
+Result<EventHead> head_by(const Statement& statement, store::Transaction& tx) {
   EventHead head;
-  CLEW_TRY(const bool found, tx.first(head_sql, [&](const Row& row) -> Result<void> {
+  CLEW_TRY(const bool found, tx.first(statement, [&](const Row& row) -> Result<void> {
     CLEW_TRY(head.last, integer_at(row, 0, 0));
     CLEW_TRY(head.floor, integer_at(row, 1, 0));
     CLEW_TRY(head.time, instant_at(row, 2));
@@ -252,6 +251,13 @@ Result<EventHead> read_event_head(store::Transaction& tx) {
   }
   return head;
 }
+
+// Held until the commit, so that cursors become visible in their order.
+Result<EventHead> lock_event_head(store::Transaction& tx) { return head_by(lock_head_sql, tx); }
+
+}  // namespace
+
+Result<EventHead> read_event_head(store::Transaction& tx) { return head_by(head_sql, tx); }
 
 std::optional<Error> differs(const Event& stored, const Event& given) {
   const auto document = [](const Event& event) {
@@ -274,7 +280,7 @@ std::optional<Error> differs(const Event& stored, const Event& given) {
 
 Result<void> append_log(store::Transaction& tx, std::span<Appended* const> events,
                         const EventRetention& retention, Timestamp now) {
-  CLEW_TRY(auto head, read_event_head(tx));
+  CLEW_TRY(auto head, lock_event_head(tx));
   const auto before = head;
   for (auto* wanted : events) CLEW_TRY(append_one(tx, *wanted, head, retention, now));
   if (head.last == before.last && head.floor == before.floor) return {};
@@ -317,7 +323,7 @@ Result<EventPtr> read_log_at(store::Transaction& tx, Cursor cursor, const EventR
 
 Result<void> mirror_log(store::Transaction& tx, std::span<const EventPtr> events,
                         const EventHead& head) {
-  CLEW_TRY(const auto stored, read_event_head(tx));
+  CLEW_TRY(const auto stored, lock_event_head(tx));
   if (events.empty()) {
     CLEW_TRY(tx.run(delete_all_sql));
   } else {

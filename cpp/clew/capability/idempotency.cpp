@@ -29,9 +29,15 @@ CREATE TABLE idempotency (
 CREATE INDEX idempotency_expiry ON idempotency (expires_us);
 )sql";
 
-const store::Statement find_sql(R"sql(
+const store::Statement lock_sql(R"sql(
 SELECT state, owner, input, output, expires_us FROM idempotency
-WHERE workspace = :workspace AND capability = :capability AND key = :key)sql");
+WHERE workspace = :workspace AND capability = :capability AND key = :key {for_update})sql");
+
+// Of two processes that begin at once the second waits for the first's commit, and then finds it.
+const store::Statement begin_sql(R"sql(
+INSERT INTO idempotency (workspace, capability, key, state, owner, input, output, expires_us)
+VALUES (:workspace, :capability, :key, 'running', :owner, :input, NULL, :expires)
+ON CONFLICT (workspace, capability, key) DO NOTHING)sql");
 
 const store::Statement put_sql(R"sql(
 INSERT INTO idempotency (workspace, capability, key, state, owner, input, output, expires_us)
@@ -48,7 +54,8 @@ WHERE workspace = :workspace AND capability = :capability AND key = :key AND own
 // A few at a time, whenever a key is claimed.
 const store::Statement expire_sql(R"sql(
 DELETE FROM idempotency WHERE (workspace, capability, key) IN (
-  SELECT workspace, capability, key FROM idempotency WHERE expires_us <= :now LIMIT 16))sql");
+  SELECT workspace, capability, key FROM idempotency WHERE expires_us <= :now LIMIT 16
+  {skip_locked}))sql");
 
 const store::Statement all_sql(R"sql(
 SELECT state, owner, input, output, expires_us, workspace, capability, key FROM idempotency
@@ -226,6 +233,9 @@ class StoredKeys final : public IdempotencyKeys {
     const auto apply = [&](store::Transaction& tx) -> Result<void> {
       answer.reset();
       CLEW_TRY(tx.run(expire_sql, now.us));
+      CLEW_TRY(const auto begun,
+               tx.run(begin_sql, workspace, capability, word, owner, input, INT64_MAX));
+      if (begun == 1) return {};
       std::optional<Row> row;
       CLEW_TRY(read_row(tx, key, row));
       if (row && now.us < row->expires_us) {
@@ -245,7 +255,7 @@ class StoredKeys final : public IdempotencyKeys {
   static Result<void> read_row(store::Transaction& tx, const Key& key, std::optional<Row>& into) {
     const auto& [workspace, capability, word] = key;
     CLEW_TRY(tx.first(
-        find_sql,
+        lock_sql,
         [&](const store::Row& row) -> Result<void> {
           auto made = decode(row);
           if (!made) return store::in_row(made.error(), "idempotency", shown(key));

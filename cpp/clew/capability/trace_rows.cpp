@@ -134,7 +134,7 @@ const store::Statement delete_expired_sql(R"sql(
 // Within a millisecond, ids need not stand in the order of the starts.
 const store::Statement oldest_sql(R"sql(
     SELECT started_us FROM
-           (SELECT started_us FROM traces WHERE started_us >= 0 ORDER BY id LIMIT 64)
+           (SELECT started_us FROM traces WHERE started_us >= 0 ORDER BY id LIMIT 64) AS oldest
      ORDER BY started_us LIMIT 1)sql");
 
 // The columns in the order of `Column`.

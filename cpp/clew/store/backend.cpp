@@ -1,3 +1,4 @@
+#include "clew/store/detail/postgres_backend.hpp"
 #include "clew/store/detail/sqlite_backend.hpp"
 #include "clew/store/session.hpp"
 
@@ -28,10 +29,10 @@ Result<std::unique_ptr<Backend>> make_backend(const DatabaseOptions& options,
   }
   const auto scheme = scheme_of(url);
   if (scheme == "postgresql" || scheme == "postgres") {
-    return Error(Code::unsupported, "this build has no PostgreSQL").with("scheme", scheme);
+    return detail::make_postgres_backend(options, migrations);
   }
   if (!scheme.empty()) {  // only the scheme is shown: the rest may hold a password
-    return invalid_input("url", scheme, "a path or \":memory:\"");
+    return invalid_input("url", scheme, "a path, \":memory:\" or postgresql://…");
   }
   return detail::make_sqlite_backend(options, migrations);
 }

@@ -19,6 +19,7 @@ namespace {
 
 // A sync takes 150 µs or more; waking a thread some 20.
 constexpr std::int64_t gather_ns_max = 40'000;
+constexpr Duration sync_pause = std::chrono::milliseconds(200);  // after one that has failed
 constexpr int gather_spins_max = 2000;  // ends the wait under a clock that stands still
 
 void spin_once() {
@@ -334,6 +335,10 @@ void CommitQueue::record(const GroupReport& report) {
   }
   if (report.written > report.durable && !sync_due_) {
     sync_due_ = clock_.now() + options_.relaxed_window;
+  }
+  if (report.is_sync_missed) {  // tried again in a while
+    sync_due_ = clock_.now() + std::max<Duration>(options_.relaxed_window, sync_pause);
+    is_sync_wanted_ = false;
   }
   if (report.broken && !failed_) {
     const auto& why = *report.broken;

@@ -2,6 +2,7 @@
 
 #include "clew/base/fault.hpp"
 #include "clew/store/detail/commit_queue.hpp"
+#include "clew/store/detail/commit_watch.hpp"
 #include "clew/store/detail/reader_pool.hpp"
 #include "clew/store/migrate.hpp"
 
@@ -17,7 +18,8 @@ class OpenDatabase final : public Database {
       : options_(std::move(options)),
         backend_(std::move(backend)),
         readers_(*backend_, options_.readers_max),
-        queue_(std::move(writer), options_, backend_->has_one_session(), clock) {
+        queue_(std::move(writer), options_, backend_->has_one_session(), clock),
+        commits_(*backend_) {
     queue_.start();
   }
   ~OpenDatabase() override { (void)close(Timestamp::never()); }
@@ -36,6 +38,9 @@ class OpenDatabase final : public Database {
   }
   Result<std::vector<std::string>> check_integrity() override;
   Result<std::int64_t> data_version() override;
+  std::shared_ptr<void> watch_commits(Function<void()> changed) override {
+    return backend_->has_one_session() ? nullptr : commits_.add(std::move(changed));
+  }
   DatabaseStats stats() const override { return queue_.stats(); }
   bool is_memory() const override { return backend_->has_one_session(); }
   const std::string& url() const override { return options_.url; }
@@ -47,6 +52,7 @@ class OpenDatabase final : public Database {
   const std::unique_ptr<Backend> backend_;
   detail::ReaderPool readers_;
   detail::CommitQueue queue_;
+  detail::CommitWatch commits_;
   // Which commits of others a session has seen is its own matter, so one session must answer all.
   // Its mutex is held while it asks, as SQLite's own would be: a look at shared memory.
   Mutex watch_mutex_;
@@ -57,6 +63,7 @@ class OpenDatabase final : public Database {
 // The writer's connection is closed last, for then it moves the log into the file.
 bool OpenDatabase::close(Timestamp deadline) {
   const bool in_time = queue_.close(deadline);
+  commits_.close();
   readers_.close();
   {
     const Lock lock(watch_mutex_);

@@ -14,6 +14,10 @@ FaultPoint fault_inside("store.commit.inside");  // all have run, nothing is com
 FaultPoint fault_after("store.commit.after");    // committed, nobody has been told
 FaultPoint fault_sync("store.sync");             // an error here is a failed sync
 
+// How often a group may be run again whole because its transaction failed by chance. What two
+// processes want of each other in the wrong order they seldom want so twice.
+constexpr int chances = 3;
+
 // Groups that are run with savepoints after one in which a write failed: where one fails others
 // may.
 constexpr int careful_groups = 16;
@@ -39,15 +43,24 @@ Duration since(std::int64_t from_ns, std::int64_t to_ns) {
 
 GroupReport GroupRunner::run(std::span<Pending> group) {
   GroupReport report;
+  chances_left_ = chances;
   auto next = group.size() == 1 || careful_ > 0 ? Attempt::careful : Attempt::together;
   if (careful_ > 0) --careful_;
-  if (next == Attempt::together) next = attempt(group, next, report);
-  if (next == Attempt::careful) next = attempt(group, next, report);
+  if (next == Attempt::together) next = attempt_again(group, next, report);
+  if (next == Attempt::careful) next = attempt_again(group, next, report);
   if (next == Attempt::alone) {
-    for (auto& pending : group) (void)attempt(std::span(&pending, 1), next, report);
+    for (auto& pending : group) (void)attempt_again(std::span(&pending, 1), next, report);
   }
   report.broken = broken_;
   return report;
+}
+
+GroupRunner::Attempt GroupRunner::attempt_again(std::span<Pending> group, Attempt how,
+                                                GroupReport& report) {
+  auto next = attempt(group, how, report);
+  while (next == Attempt::again && chances_left_-- > 0) next = attempt(group, how, report);
+  if (next != Attempt::again) return next;
+  return group.size() > 1 ? Attempt::alone : Attempt::over;
 }
 
 // One transaction with all of `group`. What to try next, or `over`.
@@ -71,8 +84,9 @@ GroupRunner::Attempt GroupRunner::attempt(std::span<Pending> group, Attempt how,
     apply(pending, is_shared && how == Attempt::careful);
     if (const auto* lost = session_.lost()) {
       fail_all(group, *lost);
+      const auto next = after_loss(is_shared);
       session_.rollback();
-      return is_shared ? Attempt::alone : Attempt::over;
+      return next;
     }
     if (!pending.error) {
       ++kept;
@@ -86,10 +100,16 @@ GroupRunner::Attempt GroupRunner::attempt(std::span<Pending> group, Attempt how,
     session_.rollback();
   } else if (auto done = commit(durability, report); !done) {
     fail_all(group, done.error());
-    return is_shared && !broken_ ? Attempt::alone : Attempt::over;
+    const bool is_unknown = done.error().code() == Code::unknown_outcome;
+    return broken_ || is_unknown ? Attempt::over : after_loss(is_shared);
   }
   acknowledge(group, begun_ns, kept, report);
   return Attempt::over;
+}
+
+GroupRunner::Attempt GroupRunner::after_loss(bool is_shared) const {
+  if (session_.may_run_again()) return Attempt::again;
+  return is_shared ? Attempt::alone : Attempt::over;
 }
 
 // A write that is alone needs no savepoint: rolling back all is rolling back its part.
@@ -168,13 +188,16 @@ GroupReport GroupRunner::sync() {
   Result<void> done;
   if (broken_) done = *broken_;
   if (done) done = fault_sync.hit();
-  if (done) done = session_.sync();
-  if (done) {
+  if (!done) {
+    broken_ = done.error();
+  } else if (done = session_.sync(); done) {
     report.written = last_;
     report.durable = last_;
     report.syncs = 1;
-  } else {
+  } else if (session_.is_broken()) {
     broken_ = done.error();
+  } else {
+    report.is_sync_missed = true;
   }
   report.broken = broken_;
   return report;

@@ -8,6 +8,8 @@ namespace {
 constexpr OwnerId nobody = 0;
 
 const Statement find_lease_sql(R"sql(
+    SELECT owner, token, closed FROM leases WHERE kind = :kind AND number = :number)sql");
+const Statement lock_lease_sql(R"sql(
     SELECT owner, token, closed FROM leases
      WHERE kind = :kind AND number = :number {for_update})sql");
 
@@ -59,7 +61,10 @@ Error in_lease(const Error& why, Resource resource) {
       .with("number", resource.number);
 }
 
-Result<std::optional<LeaseState>> find_lease(Transaction& tx, Resource resource) {
+namespace {
+
+Result<std::optional<LeaseState>> find_by(const Statement& statement, Transaction& tx,
+                                          Resource resource) {
   std::optional<LeaseState> found;
   const auto take = [&](const Row& row) -> Result<void> {
     auto lease = decode_lease(row);
@@ -67,11 +72,14 @@ Result<std::optional<LeaseState>> find_lease(Transaction& tx, Resource resource)
     found = *lease;
     return {};
   };
-  CLEW_TRY(tx.first(find_lease_sql, take, resource.kind, resource.number));
+  CLEW_TRY(tx.first(statement, take, resource.kind, resource.number));
   return found;
 }
 
-namespace {
+// Whoever locks it knows until its end who may change the resource.
+Result<std::optional<LeaseState>> lock_lease(Transaction& tx, Resource resource) {
+  return find_by(lock_lease_sql, tx, resource);
+}
 
 // Live while now < expires_at, unless the caller knows better.
 Result<bool> is_live(Transaction& tx, OwnerId owner, Timestamp now,
@@ -109,15 +117,19 @@ Result<void> give_back(Transaction& tx, Resource resource, const Lease& lease, b
   CLEW_TRY(const auto changed,
            tx.run(give_back_sql, closed, resource.kind, resource.number, lease.owner, lease.token));
   if (changed == 1) return {};
-  CLEW_TRY(const auto found, find_lease(tx, resource));
+  CLEW_TRY(const auto found, lock_lease(tx, resource));
   return stale(resource, lease, found);
 }
 
 }  // namespace
 
+Result<std::optional<LeaseState>> find_lease(Transaction& tx, Resource resource) {
+  return find_by(find_lease_sql, tx, resource);
+}
+
 Result<Lease> take_lease(Transaction& tx, Resource resource, OwnerId owner, Timestamp now,
                          const std::vector<OwnerId>& dead) {
-  CLEW_TRY(const auto found, find_lease(tx, resource));
+  CLEW_TRY(const auto found, lock_lease(tx, resource));
   if (!found) return make_lease(tx, resource, owner);
   if (found->is_closed) {
     return about(error(Code::conflict, "{} {} has ended", resource.kind, resource.number),
@@ -143,7 +155,7 @@ Result<Lease> make_lease(Transaction& tx, Resource resource, OwnerId owner) {
 }
 
 Result<void> check_lease(Transaction& tx, Resource resource, const Lease& lease) {
-  CLEW_TRY(const auto found, find_lease(tx, resource));
+  CLEW_TRY(const auto found, lock_lease(tx, resource));
   if (found && found->owner == lease.owner && found->token == lease.token) return {};
   return stale(resource, lease, found);
 }

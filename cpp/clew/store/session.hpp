@@ -23,7 +23,8 @@ class Session : public Transaction {
   // it every statement that would write answers `unsupported`. `durability` says whether commit()
   // syncs.
   virtual Result<void> begin(Access access, Durability durability) = 0;
-  // On error nothing is committed and the transaction is over, but see is_broken().
+  // On error nothing is committed and the transaction is over, but see is_broken(); with
+  // `unknown_outcome` nobody knows.
   virtual Result<void> commit() = 0;
   virtual void rollback() = 0;  // no effect when none is open
 
@@ -36,6 +37,9 @@ class Session : public Transaction {
   // so that rolling back to the savepoint does not help; nullptr while there is none. Until
   // rollback() all statements answer with it.
   virtual const Error* lost() const = 0;
+  // True when the transaction that has failed last was right, and may be run again whole: a lost
+  // connection, a deadlock. Until the next begin().
+  virtual bool may_run_again() const { return false; }
   // True after a failed sync, or a commit that failed so that nobody knows what is on the disk. The
   // session must only be destroyed then; that writes nothing.
   virtual bool is_broken() const = 0;
@@ -54,12 +58,16 @@ class Session : public Transaction {
   virtual Result<std::vector<std::string>> check_integrity() = 0;
   // Changes whenever another connection has committed.
   virtual Result<std::int64_t> data_version() = 0;
+  // Waits for a commit of another process, at most so long of real time, or until abandon_waits().
+  // True when there was one since the last call, or when that cannot be known.
+  virtual bool await_change(Duration at_most) = 0;
 
   // From now on statements and waits for locks ask `go_on` at least every 50 ms and end with its
   // error; nullptr: they run to their end. Borrowed until the next call.
   virtual void heed(GoOn* go_on) = 0;
 
-  // Lets begin() give up waiting for locks, now and later. Thread-safe.
+  // Lets begin() give up waiting for locks, and whatever waits for a lost database or for others'
+  // commits, now and later. Thread-safe.
   virtual void abandon_waits() = 0;
 };
 

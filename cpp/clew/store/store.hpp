@@ -3,7 +3,7 @@
 //   sql.hpp           Statement, Arg, Row; dialect.hpp: what differs between databases
 //   column.hpp        columns that may be damaged, checked
 //   transaction.hpp   Transaction: the only way to read or change stored state
-//   session.hpp       Session: one connection; Backend: makes them (SQLite's: detail/sqlite_*)
+//   session.hpp       Session: one connection; Backend: makes them (detail/sqlite_*, postgres_*)
 //   commit_queue.cpp  group commit: many writers, one transaction, one sync
 //   migrate.hpp       schema version and migrations
 //   owner.hpp         who is alive; lease.hpp: who may change a thing, with fencing tokens
@@ -64,12 +64,13 @@ struct Migration {
 };
 
 struct DatabaseOptions {
-  std::string url = ":memory:";  // ":memory:" or the path of a SQLite file
+  // ":memory:", the path of a SQLite file, or "postgresql://…" as libpq takes it
+  std::string url = ":memory:";
   Duration relaxed_window = std::chrono::milliseconds(20);
   int group_max = 512;      // writers in one transaction
   int queue_max = 100'000;  // writes waiting; beyond it submit() blocks its caller
   int readers_max = 4;      // snapshot connections kept
-  Duration busy_timeout = std::chrono::seconds(5);  // another process holds the file
+  Duration busy_timeout = std::chrono::seconds(5);  // another process holds a lock
   bool read_only = false;
 };
 
@@ -84,9 +85,11 @@ struct DatabaseStats {
   std::map<std::string, std::int64_t> to_map() const;
 };
 
-// One database: a SQLite file or memory. Thread-safe. Owned by the composition root.
-// After a failed sync nothing written since is known to be safe: every later write answers
-// `unavailable` naming the failure until the database is opened again.
+// One database: a SQLite file, memory, or PostgreSQL (the first schema of its search path).
+// Thread-safe. Owned by the composition root. After a failed sync nothing written since is known to
+// be safe: every later write answers `unavailable` naming the failure until the database is opened
+// again. A lost connection is made again instead, and what was under way is run again; only when
+// nobody can tell any more whether a group was committed its writers get `unknown_outcome`.
 class Database {
  public:
   virtual ~Database() = default;
@@ -138,6 +141,12 @@ class Database {
 
   // Changes whenever any process has committed. Cheap; for noticing other processes' work.
   virtual Result<std::int64_t> data_version() = 0;
+
+  // Calls `changed` soon after each commit of another process (and perhaps more often), as long as
+  // the handle lives; null for a database in memory, and once closed. On a thread of the database's
+  // own, outside every lock; it must be short and must not use the database. It is not called any
+  // more once the handle is gone, which must not go within it. Costs something while it lives only.
+  virtual std::shared_ptr<void> watch_commits(Function<void()> changed) = 0;
 
   virtual DatabaseStats stats() const = 0;
   virtual bool is_memory() const = 0;

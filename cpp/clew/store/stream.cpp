@@ -53,7 +53,7 @@ Result<void> append_events(Transaction& tx, std::int64_t stream,
           .with("last", last);
     }
     CLEW_TRY(
-        tx.run(append_sql, stream, event.seq, event.at, event.type, event.subject, event.data));
+        tx.post(append_sql, stream, event.seq, event.at, event.type, event.subject, event.data));
     last = event.seq;
   }
   return {};

@@ -32,6 +32,14 @@ class Transaction {
     return run_args(statement, std::span<const Arg>(list, sizeof...(args)));
   }
 
+  // Runs a statement that returns no rows and whose count nobody needs. The database may carry it
+  // out later; then its error is that of the next statement, or of the commit.
+  template <typename... Args>
+  Result<void> post(const Statement& statement, const Args&... args) {
+    const Arg list[] = {Arg(args)..., Arg(nullptr)};
+    return post_args(statement, std::span<const Arg>(list, sizeof...(args)));
+  }
+
   // Visits each row in the statement's order; stops at the visitor's first error and returns it.
   template <typename... Args>
   Result<void> each(const Statement& statement, VisitRow visit, const Args&... args) {
@@ -57,6 +65,10 @@ class Transaction {
                                  VisitRow& visit) = 0;
   virtual Result<bool> first_args(const Statement& statement, std::span<const Arg> args,
                                   VisitRow& visit) = 0;
+  virtual Result<void> post_args(const Statement& statement, std::span<const Arg> args) {
+    CLEW_TRY(run_args(statement, args));
+    return {};
+  }
 };
 
 }  // namespace clew::store

@@ -95,6 +95,7 @@ void EngineImpl::keep_alive() {
   Clock& clock = parts_.env.clock();
   Timestamp next{INT64_MIN};
   bool adopts = false;
+  std::shared_ptr<void> commits;  // of others, while somebody awaits a run of theirs
   for (;;) {
     if (clock.now() >= next || adopts != adopts_.load()) {
       adopts = adopts_.load();
@@ -102,15 +103,24 @@ void EngineImpl::keep_alive() {
       next = clock.now() + options_.lease_ttl / 3;
     }
     look_at_watched();
+    const bool awaits_others = is_watching();
+    if (awaits_others && !commits) commits = watch_for_keeper();
+    if (!awaits_others) commits.reset();
     Lock lock(keeper_mutex_);
     const bool watches = !watched_.empty();
     const auto until = watches ? std::min(next, clock.now() + look_every) : next;
-    while (!keeper_stop_ && clock.now() < until && adopts == adopts_.load() &&
+    while (!keeper_stop_ && clock.now() < until && adopts == adopts_.load() && !has_news_ &&
            watches == !watched_.empty()) {
       clock.wait_until(keeper_wake_, lock, until);
     }
+    has_news_ = false;
     if (keeper_stop_) return;
   }
+}
+
+bool EngineImpl::is_watching() {
+  const Lock lock(keeper_mutex_);
+  return !watched_.empty();
 }
 
 void EngineImpl::go_round(bool adopts) {
@@ -267,6 +277,26 @@ void EngineImpl::await_adoption(std::uint64_t seen, Timestamp until) {
   while (adoptions_ == seen && !closed()) {
     if (parts_.env.clock().wait_until(adopted_here_, lock, until)) break;
   }
+}
+
+std::shared_ptr<void> EngineImpl::watch_commits() {
+  return parts_.database.watch_commits([this] {
+    {
+      const Lock lock(mutex_);
+      ++adoptions_;
+    }
+    adopted_here_.notify_all();
+  });
+}
+
+std::shared_ptr<void> EngineImpl::watch_for_keeper() {
+  return parts_.database.watch_commits([this] {
+    {
+      const Lock lock(keeper_mutex_);
+      has_news_ = true;
+    }
+    keeper_wake_.notify_all();
+  });
 }
 
 void EngineImpl::watch(std::int64_t number, Function<void()> ended) {

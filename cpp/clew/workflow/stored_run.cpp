@@ -200,6 +200,7 @@ class StoredRun final : public Run {
     Clock& clock = engine_.parts().env.clock();
     std::int64_t seen = -1;
     std::uint64_t adoptions_seen = 0;
+    const auto commits = engine_.watch_commits();
     for (;;) {
       CLEW_TRY(open());
       const auto adoptions = engine_.adoptions();

@@ -81,6 +81,7 @@ class EventLog {
   void watch_for(Timestamp due) CLEW_REQUIRES(mutex_);
   void run_watch();
   bool await_look();
+  bool is_awaited();
   void look();
 
   store::Database& database_;

@@ -20,7 +20,11 @@ namespace clew::detail {
 Result<void> each_event_type(store::Transaction& tx, const std::function<void(EventTypePtr)>& take);
 Result<EventTypePtr> find_event_type(store::Transaction& tx, const std::string& id,
                                      const std::string& version);  // null: none
-Result<void> insert_event_type(store::Transaction& tx, const EventType& type);
+// The same, and nobody else changes it before the commit.
+Result<EventTypePtr> lock_event_type(store::Transaction& tx, const std::string& id,
+                                     const std::string& version);
+// False when there is one of that id and version.
+Result<bool> insert_event_type(store::Transaction& tx, const EventType& type);
 Result<void> update_event_lifecycle(store::Transaction& tx, const EventType& type);
 
 // ---- the log
@@ -64,7 +68,8 @@ struct EventGroup {
   Cursor position = 0;  // everything up to it was claimed or was not for the group
 };
 Result<std::optional<EventGroup>> find_group(store::Transaction& tx, const std::string& name);
-Result<void> insert_group(store::Transaction& tx, const EventGroup& group);
+// False when there is one of that name.
+Result<bool> insert_group(store::Transaction& tx, const EventGroup& group);
 // False when the position was not `from` any more: somebody else has moved it.
 Result<bool> move_group(store::Transaction& tx, const std::string& name, Cursor from, Cursor to);
 

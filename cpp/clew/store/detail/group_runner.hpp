@@ -26,6 +26,7 @@ struct GroupReport {
   int refused = 0;
   int acknowledged = 0;
   int largest = 0;
+  bool is_sync_missed = false;  // it failed, but may go well later
   std::optional<Error> broken;  // the failure after which nothing may be written any more
 };
 
@@ -39,8 +40,10 @@ class GroupRunner {
   // Gives each write its outcome. All share one transaction. Writes seldom fail, and a savepoint
   // for each would cost a third of the time: the group is run without first, and once more with
   // them when a write has failed. When the transaction fails as a whole, each runs in its own, so
-  // that one that cannot succeed (too big for the disk, say) costs the others nothing. Bounded: an
-  // apply runs at most three times. Completions are the caller's business.
+  // that one that cannot succeed (too big for the disk, say) costs the others nothing; when it
+  // fails by chance (Session::may_run_again), all of it is first run again. Bounded: an apply runs
+  // at most six times, three of them because of such chances. Completions are the caller's
+  // business.
   GroupReport run(std::span<Pending> group);
 
   // Makes relaxed commits durable. The report says up to where.
@@ -49,8 +52,10 @@ class GroupRunner {
   GroupReport maintain();
 
  private:
-  enum class Attempt : std::uint8_t { together, careful, alone, over };
+  enum class Attempt : std::uint8_t { together, careful, alone, again, over };
+  Attempt attempt_again(std::span<Pending> group, Attempt how, GroupReport& report);
   Attempt attempt(std::span<Pending> group, Attempt how, GroupReport& report);
+  Attempt after_loss(bool is_shared) const;
   void apply(Pending& pending, bool in_savepoint);
   Result<void> call(Pending& pending);
   Result<void> commit(Durability durability, GroupReport& report);
@@ -61,7 +66,8 @@ class GroupRunner {
   const bool is_memory_;
   Clock& clock_;
   CommitNumber last_ = 0;
-  int careful_ = 0;  // groups still to be run with savepoints
+  int chances_left_ = 0;  // of the group that is being run
+  int careful_ = 0;       // groups still to be run with savepoints
   std::optional<Error> broken_;
 };
 

@@ -7,12 +7,7 @@
 namespace clew::store::detail {
 namespace {
 
-using Parts = std::set<std::string>;
-
-struct Schema {
-  Parts names;    // "table events", "index leases_open", …
-  Parts columns;  // "column events.seq INTEGER", …
-};
+using Parts = SchemaParts;
 
 const Statement names_sql(R"sql(
     SELECT type || ' ' || name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%')sql");
@@ -39,13 +34,9 @@ Result<Schema> schema_of(SqliteSession& session) {
   return schema;
 }
 
-struct Expected {
-  Schema now;  // made up to the stored version
-  Schema all;  // made by any migration
-};
+}  // namespace
 
-// Lets the migrations themselves say it, in a database of their own.
-Result<Expected> expect(const std::vector<Migration>& migrations, int version) {
+Result<ExpectedSchema> expected_schema(const std::vector<Migration>& migrations, int version) {
   sqlite3* raw = nullptr;
   const int code = sqlite3_open_v2(
       ":memory:", &raw,
@@ -54,7 +45,7 @@ Result<Expected> expect(const std::vector<Migration>& migrations, int version) {
   Connection db(raw);
   if (code != SQLITE_OK) return sqlite_error(code, "open a database in memory", "");
   SqliteSession session(std::move(db), {.is_writer = true, .is_memory = true});
-  Expected expected;
+  ExpectedSchema expected;
   for (const auto& migration : migrations) {
     if (!session.run_text(migration.sql, {})) break;  // whoever migrates will say what is wrong
     if (migration.version != version) continue;
@@ -64,14 +55,16 @@ Result<Expected> expect(const std::vector<Migration>& migrations, int version) {
   return expected;
 }
 
+namespace {
+
 struct Promise {
-  const std::string& path;
+  const std::string& place;
   int version = 0;
 
   Error broken(std::string_view says, std::string_view part) const {
-    return error(Code::corrupt, "{} is damaged: with schema version {} it must {} {}", path,
+    return error(Code::corrupt, "{} is damaged: with schema version {} it must {} {}", place,
                  version, says, part)
-        .with("path", path)
+        .with("path", place)
         .with("version", version)
         .with("part", part);
   }
@@ -87,15 +80,23 @@ struct Promise {
   }
 };
 
+}  // namespace
+
+Result<void> check_promise(const Schema& found, const ExpectedSchema& expected, int version,
+                           const std::string& place) {
+  const Promise promise{place, version};
+  CLEW_TRY(promise.check(found.names, expected.now.names, expected.all.names));
+  return promise.check(found.columns, expected.now.columns, expected.all.columns);
+}
+
+namespace {
+
 Result<void> compare(SqliteSession& session, const std::vector<Migration>& migrations,
                      const std::string& path) {
   CLEW_TRY(const int version, session.schema_version());
-  CLEW_TRY(const auto expected, expect(migrations, version));
-  const Promise promise{path, version};
-  CLEW_TRY(const auto names, ask_parts(session, names_sql));
-  CLEW_TRY(promise.check(names, expected.now.names, expected.all.names));
-  CLEW_TRY(const auto columns, ask_parts(session, columns_sql));
-  return promise.check(columns, expected.now.columns, expected.all.columns);
+  CLEW_TRY(const auto expected, expected_schema(migrations, version));
+  CLEW_TRY(const auto found, schema_of(session));
+  return check_promise(found, expected, version, path);
 }
 
 }  // namespace

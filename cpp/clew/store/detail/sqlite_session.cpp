@@ -107,6 +107,7 @@ SqliteSession::~SqliteSession() {
   // Closing moves the log into the file, which after a failed sync would trust what may not be
   // there.
   if (broken_) leave_log_on_close(true);
+  end_watch();
 }
 
 void SqliteSession::leave_log_on_close(bool leave) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "clew/store/detail/sqlite_log.hpp"
+#include "clew/store/detail/wait_handle.hpp"
 #include "clew/store/dialect.hpp"
 #include "clew/store/session.hpp"
 
@@ -56,8 +57,9 @@ class SqliteSession final : public Session {
   Result<void> set_schema_version(int version) override;
   Result<std::vector<std::string>> check_integrity() override;
   Result<std::int64_t> data_version() override;
+  bool await_change(Duration at_most) override;
   void heed(GoOn* go_on) override;
-  void abandon_waits() override { abandoned_.store(true, std::memory_order_relaxed); }
+  void abandon_waits() override;
 
   Result<std::int64_t> run_text(std::string_view sql, std::span<const Arg> args) override;
   Result<void> each_text(std::string_view sql, std::span<const Arg> args, VisitRow& visit) override;
@@ -94,6 +96,7 @@ class SqliteSession final : public Session {
   Error fail(int code, std::string_view doing);
 
   bool is_told_to_stop();
+  void end_watch();
 
   static int on_busy(void* self, int tries);
   static int on_progress(void* self);
@@ -119,6 +122,9 @@ class SqliteSession final : public Session {
   LogFiller filler_;
   int log_pages_tried_ = 0;  // when moving them was last tried in vain
   std::atomic<bool> abandoned_{false};
+  WaitHandle waits_;          // raised with `abandoned_`
+  std::optional<int> watch_;  // the descriptor that tells of changes to the log; below 0: none
+  std::optional<std::int64_t> version_watched_;
 };
 
 }  // namespace clew::store::detail

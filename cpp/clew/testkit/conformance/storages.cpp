@@ -49,4 +49,15 @@ std::vector<Backend> backends() {
   return {{"memory", fresh_memory, false, false}, {"file", fresh_file, true, true}};
 }
 
+Backend at_urls(std::string name, FreshUrl fresh_url) {
+  const auto fresh = [fresh_url = std::move(fresh_url)] {
+    std::shared_ptr<void> keep;
+    const auto url = fresh_url(keep);
+    auto storage = storage_at(url, true);
+    storage.keep = std::move(keep);
+    return storage;
+  };
+  return {std::move(name), fresh, true, false};
+}
+
 }  // namespace clew::conformance

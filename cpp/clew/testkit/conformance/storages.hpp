@@ -20,4 +20,9 @@ struct Backend {
 // go with their storage.
 std::vector<Backend> backends();
 
+// A fresh, empty database's URL. What is put into `keep` is dropped once the case is over.
+using FreshUrl = std::function<std::string(std::shared_ptr<void>& keep)>;
+// Databases at URLs that somebody else makes, such as ones of PostgreSQL.
+Backend at_urls(std::string name, FreshUrl fresh_url);
+
 }  // namespace clew::conformance

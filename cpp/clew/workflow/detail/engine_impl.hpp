@@ -25,8 +25,9 @@
 
 namespace clew::workflow {
 
-// How often somebody who waits for a run of another process looks for its commits.
-inline constexpr Duration look_every = std::chrono::milliseconds(20);
+// How often somebody who waits for a run of another process looks for its commits even when the
+// database tells of none.
+inline constexpr Duration look_every = std::chrono::seconds(1);
 
 class EngineImpl final : public Engine {
  public:
@@ -63,6 +64,8 @@ class EngineImpl final : public Engine {
   // `until`.
   std::uint64_t adoptions();
   void await_adoption(std::uint64_t seen, Timestamp until);
+  // As long as the handle lives, commits of other processes count as adoptions.
+  std::shared_ptr<void> watch_commits();
   // Why this process, which has the run's lease, cannot go on with it: `corrupt`, or nothing.
   std::optional<Error> unreadable(std::int64_t number);
   // Calls back once when a run that this process does not own has ended, will never end for what is
@@ -120,6 +123,8 @@ class EngineImpl final : public Engine {
   Result<void> renew();
   void go_round(bool adopts);
   void look_at_watched();
+  bool is_watching();
+  std::shared_ptr<void> watch_for_keeper();
   bool await_quiet(bool calls_too, Timestamp deadline);
   void withdraw_all();
   Result<int> adopt_lapsed();
@@ -169,6 +174,7 @@ class EngineImpl final : public Engine {
   bool keeper_stop_ CLEW_GUARDED_BY(keeper_mutex_) = false;
   std::vector<Watched> watched_ CLEW_GUARDED_BY(keeper_mutex_);
   bool watched_is_new_ CLEW_GUARDED_BY(keeper_mutex_) = false;
+  bool has_news_ CLEW_GUARDED_BY(keeper_mutex_) = false;  // others have committed
   std::int64_t watched_version_ = -1;  // of the data when the keeper looked; its thread's own
   Threads keeper_;
 };

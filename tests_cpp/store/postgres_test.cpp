@@ -1,0 +1,369 @@
+// What is PostgreSQL's own: opening, errors, lost connections, commits whose answer is lost.
+#include <csignal>
+#include <fstream>
+
+#include "clew/store/detail/postgres_errors.hpp"
+#include "clew/store/detail/postgres_text.hpp"
+#include "store/support.hpp"
+
+namespace clew::store {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+TEST(PostgresErrors, each_class_has_its_error) {
+  struct Case {
+    const char* sqlstate;
+    Code ours;
+    bool retryable;
+    detail::Reach reach;
+  };
+  using enum detail::Reach;
+  const Case cases[] = {
+      {"23505", Code::conflict, false, statement},
+      {"23502", Code::conflict, false, statement},
+      {"40001", Code::unavailable, true, chance},
+      {"40P01", Code::unavailable, true, chance},
+      {"08006", Code::unavailable, true, chance},
+      {"57P01", Code::unavailable, true, chance},
+      {"57P03", Code::unavailable, true, chance},
+      {"57014", Code::unavailable, true, transaction},
+      {"55P03", Code::unavailable, true, transaction},
+      {"53100", Code::resource_exhausted, true, transaction},
+      {"53200", Code::resource_exhausted, true, transaction},
+      {"53300", Code::unavailable, true, chance},
+      {"25006", Code::unsupported, false, statement},
+      {"25P03", Code::unavailable, true, chance},
+      {"42601", Code::internal, false, statement},
+      {"42P01", Code::internal, false, statement},
+      {"42501", Code::unsupported, false, statement},
+      {"22003", Code::internal, false, statement},
+      {"22021", Code::invalid_input, false, statement},
+      {"08P01", Code::internal, false, statement},
+      {"XX001", Code::corrupt, false, transaction},
+      {"XX000", Code::internal, false, transaction},
+      {"zzzzz", Code::internal, false, transaction},
+  };
+  for (const auto& expected : cases) {
+    const auto mapped = detail::postgres_error(expected.sqlstate, "test", "detail\n");
+    EXPECT_EQ(mapped.code(), expected.ours) << expected.sqlstate;
+    EXPECT_EQ(mapped.retryable(), expected.retryable) << expected.sqlstate;
+    EXPECT_EQ(mapped.message(), "test: detail");
+    EXPECT_EQ(mapped.find("sqlstate")->as_string(), expected.sqlstate);
+    EXPECT_EQ(detail::reach_of(expected.sqlstate), expected.reach) << expected.sqlstate;
+  }
+}
+
+TEST(PostgresText, splits_at_semicolons_that_separate_statements) {
+  using detail::split_statements;
+  EXPECT_THAT(split_statements("a; b ;;-- c;\n ; /* ; /* ; */ ; */"), ElementsAre("a", " b "));
+  EXPECT_THAT(split_statements("SELECT ';', \";\", $$;$$, $x$ ; $$ ; $x$, $1;x"),
+              ElementsAre("SELECT ';', \";\", $$;$$, $x$ ; $$ ; $x$, $1", "x"));
+  EXPECT_THAT(split_statements(" \n"), IsEmpty());
+}
+
+TEST(PostgresText, columns_of_text_get_their_order) {
+  using detail::with_byte_order;
+  EXPECT_EQ(with_byte_order("CREATE TABLE t (a TEXT NOT NULL, b BIGINT DEFAULT 'TEXT')"),
+            "CREATE TABLE t (a TEXT COLLATE \"C\" NOT NULL, b BIGINT DEFAULT 'TEXT')");
+  EXPECT_EQ(with_byte_order("ALTER TABLE t ADD COLUMN a TEXT"),
+            "ALTER TABLE t ADD COLUMN a TEXT COLLATE \"C\"");
+  EXPECT_EQ(with_byte_order("SELECT CAST(1 AS TEXT)"), "SELECT CAST(1 AS TEXT)");
+}
+
+class Postgres : public testing::Test {
+ protected:
+  std::unique_ptr<Database> open() { return open_or_fail(schema_.url(), *env_); }
+  Error refusal() { return refusal_of({.url = schema_.url()}, test_migrations()); }
+  PostgresSchema schema_;
+  std::unique_ptr<Env> env_ = make_real_env();
+};
+
+TEST_F(Postgres, keeps_what_was_written_and_both_schemes_name_it) {
+  {
+    const auto db = open();
+    ASSERT_TRUE(db->write(adding(1)));
+    EXPECT_FALSE(db->is_memory());
+  }
+  const auto url = "postgres" + schema_.url().substr(std::string("postgresql").size());
+  const auto db = open_or_fail(url, *env_);
+  EXPECT_THAT(notes_of(*db), ElementsAre(1));
+  EXPECT_EQ(schema_.client().ask("SELECT count(*) FROM commit_marks"), "1")
+      << "whoever closes takes its mark away";
+}
+
+TEST_F(Postgres, many_at_once_make_one_database) {
+  const auto url = schema_.url();
+  Threads threads;
+  std::atomic<int> opened{0};
+  for (int i = 0; i < 8; ++i) {
+    threads.start("opener", [&] {
+      const auto env = make_real_env();
+      const auto db = Database::open({.url = url}, test_migrations(), *env);
+      EXPECT_TRUE(db) << db.error().to_string();
+      opened += db ? 1 : 0;
+    });
+  }
+  threads.join();
+  EXPECT_EQ(opened, 8);
+  EXPECT_EQ(schema_.client().ask("SELECT version FROM clew_schema"), "2");
+}
+
+TEST_F(Postgres, refuses_a_schema_with_tables_of_others_and_leaves_it_as_it_was) {
+  const auto url = schema_.url();
+  auto client = schema_.client();
+  client.ask("CREATE TABLE events (mine int); INSERT INTO events VALUES (7)");
+  const auto refused = refusal();
+  EXPECT_EQ(refused.code(), Code::unsupported);
+  EXPECT_THAT(refused.message(), HasSubstr("table events"));
+  EXPECT_THAT(client.ask_all("SELECT relname FROM pg_class WHERE relkind = 'r' AND "
+                             "relnamespace = current_schema()::regnamespace"),
+              ElementsAre("events"));
+  client.ask("DROP TABLE events; CREATE TABLE others (x int)");
+  EXPECT_NE(open(), nullptr) << "what does not collide is no concern";
+}
+
+TEST_F(Postgres, refuses_a_newer_schema_and_one_that_lacks_a_table) {
+  open();
+  auto client = schema_.client();
+  client.ask("UPDATE clew_schema SET version = 9");
+  auto refused = refusal();
+  EXPECT_EQ(refused.code(), Code::unsupported);
+  EXPECT_EQ(refused.find("found")->as_int(), 9);
+  EXPECT_EQ(client.ask("SELECT version FROM clew_schema"), "9");
+  client.ask("UPDATE clew_schema SET version = 2; DROP TABLE notes");
+  refused = refusal();
+  EXPECT_EQ(refused.code(), Code::corrupt);
+  EXPECT_THAT(refused.message(), HasSubstr("table notes"));
+}
+
+TEST_F(Postgres, no_error_shows_a_password) {
+  for (const std::string url :
+       {"postgresql://me:s3cret@127.0.0.1:1/db", "postgresql://me:s3cret%zz@127.0.0.1/db",
+        "postgresql://me:s3cret@127.0.0.1/db?nonsense=1"}) {
+    const auto refused = refusal_of({.url = url}, test_migrations());
+    EXPECT_THAT(refused.code(), testing::AnyOf(Code::unavailable, Code::invalid_input));
+    EXPECT_THAT(refused.to_string(), Not(HasSubstr("s3cret"))) << url;
+  }
+}
+
+TEST_F(Postgres, read_only_reads_and_refuses_to_write) {
+  const DatabaseOptions reading{.url = schema_.url(), .read_only = true};
+  EXPECT_EQ(refusal_of(reading, test_migrations()).code(), Code::unavailable);
+  {
+    ASSERT_TRUE(open()->write(adding(1)));
+  }
+  const auto db = open_or_fail(reading, *env_, test_migrations());
+  EXPECT_THAT(notes_of(*db), ElementsAre(1));
+  EXPECT_EQ(code_of(db->write(adding(2))), Code::unsupported);
+}
+
+TEST_F(Postgres, connection_that_is_lost_between_groups_is_made_again) {
+  const auto db = open();
+  ASSERT_TRUE(db->write(adding(1)));
+  EXPECT_THAT(notes_of(*db), ElementsAre(1));
+  auto client = schema_.client();
+  client.ask(
+      "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+      "WHERE application_name = 'clew'");
+  EXPECT_THAT(notes_of(*db), ElementsAre(1)) << "a reader too";
+  const auto done = db->write(adding(2));
+  ASSERT_TRUE(done) << done.error().to_string();
+  EXPECT_THAT(notes_of(*db), ElementsAre(1, 2));
+}
+
+TEST_F(Postgres, group_whose_connection_is_lost_is_run_again_whole) {
+  const auto db = open();
+  auto client = schema_.client();
+  int runs = 0;
+  const auto done = db->write([&](Transaction& tx) -> Result<void> {
+    CLEW_TRY(add_note(tx, 1));
+    static const Statement self("SELECT pg_backend_pid()");
+    std::int64_t pid = 0;
+    CLEW_TRY(tx.first(self, [&](const Row& row) -> Result<void> {
+      CLEW_TRY(pid, row.integer(0));
+      return {};
+    }));
+    if (++runs == 1) client.ask(fmt::format("SELECT pg_terminate_backend({}, 5000)", pid));
+    return add_note(tx, 2);
+  });
+  ASSERT_TRUE(done) << done.error().to_string();
+  EXPECT_EQ(done->runs, 2);
+  EXPECT_EQ(db->stats().reruns, 1);
+  EXPECT_THAT(notes_of(*db), ElementsAre(1, 2));
+}
+
+TEST_F(Postgres, deadlock_of_two_sessions_is_run_again) {
+  const auto db = open();
+  ASSERT_TRUE(db->write(adding(1)));
+  ASSERT_TRUE(db->write(adding(2)));
+  auto client = schema_.client();
+  client.ask("SET deadlock_timeout = '1min'");  // so that ours is the one that is ended
+  client.ask("BEGIN");
+  client.ask("UPDATE notes SET body = 'theirs' WHERE id = 1");
+  static const Statement change("UPDATE notes SET body = body || 'ours' WHERE id = :id");
+  Gate has_two;
+  Outcomes outcomes;
+  Threads threads;
+  threads.start("ours", [&] {
+    const auto done = db->write([&](Transaction& tx) -> Result<void> {
+      CLEW_TRY(tx.run(change, 2));
+      has_two.open();
+      CLEW_TRY(tx.run(change, 1));
+      return {};
+    });
+    outcomes.recorder(1)(done);
+  });
+  has_two.wait();
+  client.ask("UPDATE notes SET body = 'theirs' WHERE id = 2");
+  client.ask("COMMIT");
+  threads.join();
+  const auto done = outcomes.of(1);
+  ASSERT_TRUE(done) << done.error().to_string();
+  EXPECT_EQ(done->runs, 2);
+  EXPECT_THAT(client.ask_all("SELECT body FROM notes ORDER BY id"),
+              ElementsAre("theirsours", "theirsours"));
+}
+
+TEST_F(Postgres, write_waits_for_a_lock_no_longer_than_asked) {
+  const auto db =
+      open_or_fail({.url = schema_.url(), .busy_timeout = std::chrono::milliseconds(30)}, *env_,
+                   test_migrations());
+  ASSERT_TRUE(db->write(adding(1)));
+  auto client = schema_.client();
+  client.ask("BEGIN");
+  client.ask("LOCK TABLE notes");
+  const auto refused = db->write(adding(2));
+  EXPECT_EQ(code_of(refused), Code::unavailable);
+  EXPECT_TRUE(refused.error().retryable());
+  client.ask("ROLLBACK");
+  EXPECT_TRUE(db->write(adding(3)));
+  EXPECT_THAT(notes_of(*db), ElementsAre(1, 3));
+}
+
+TEST_F(Postgres, running_query_is_cancelled_when_it_may_not_go_on) {
+  const auto db = open();
+  std::atomic<int> asked{0};
+  static const Statement slow("SELECT pg_sleep(600)::text");
+  const auto done = db->read(
+      [](Transaction& tx) -> Result<void> {
+        CLEW_TRY(tx.first(slow, [](const Row&) { return Result<void>(); }));
+        return {};
+      },
+      [&]() -> Result<void> {
+        if (++asked < 3) return {};
+        return error(Code::cancelled, "enough");
+      });
+  EXPECT_EQ(code_of(done), Code::cancelled);
+  EXPECT_THAT(notes_of(*db), IsEmpty()) << "the connection still serves";
+}
+
+TEST_F(Postgres, relaxed_commits_become_durable) {
+  const auto db = open();
+  ASSERT_TRUE(db->write(adding(1), Durability::relaxed));
+  ASSERT_TRUE(db->await_durable(1, Timestamp::never()));
+  EXPECT_EQ(db->durable_up_to(), 1U);
+}
+
+// These do the server harm, so that they have one of their own.
+class PostgresServer : public testing::Test {
+ protected:
+  PostgresServer() : schema_("harmed") {}
+  static std::string wait_for(PostgresClient& client, const std::string& sql) {
+    for (;;) {
+      if (auto found = client.ask(sql); !found.empty()) return found;
+    }
+  }
+  static pid_t postmaster(PostgresClient& client) {
+    std::ifstream file(client.ask("SHOW data_directory") + "/postmaster.pid");
+    pid_t pid = 0;
+    file >> pid;
+    return pid;
+  }
+  PostgresSchema schema_;
+  std::unique_ptr<Env> env_ = make_real_env();
+};
+
+// The server waits, its part done, for a standby that does not exist.
+TEST_F(PostgresServer, commit_that_was_made_but_not_answered_is_found_to_be_made) {
+  const auto db = open_or_fail(schema_.url(), *env_);
+  ASSERT_TRUE(db->write(adding(1)));
+  auto client = schema_.client();
+  client.ask("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+  client.ask("SELECT pg_reload_conf()");
+  wait_for(client, "SELECT 1 WHERE current_setting('synchronous_standby_names') <> ''");
+  Outcomes outcomes;
+  db->submit({adding(2), outcomes.recorder(2)});
+  const auto pid =
+      wait_for(client, "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
+  client.ask("SELECT pg_terminate_backend(" + pid + ")");
+  client.ask("ALTER SYSTEM RESET synchronous_standby_names");
+  client.ask("SELECT pg_reload_conf()");
+  outcomes.wait(1);
+  const auto done = outcomes.of(2);
+  ASSERT_TRUE(done) << done.error().to_string();
+  EXPECT_EQ(done->runs, 1) << "it was not run again";
+  EXPECT_THAT(notes_of(*db), ElementsAre(1, 2));
+  EXPECT_TRUE(db->write(adding(3)));
+}
+
+// A trigger lets COMMIT wait before it is made.
+TEST_F(PostgresServer, commit_that_was_not_made_is_run_again) {
+  const auto db = open_or_fail(schema_.url(), *env_);
+  ASSERT_TRUE(db->write(adding(1)));
+  auto client = schema_.client();
+  client.ask(
+      "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS "
+      "$$ BEGIN PERFORM pg_advisory_xact_lock(77); RETURN NULL; END $$");
+  client.ask(
+      "CREATE CONSTRAINT TRIGGER dawdle AFTER INSERT ON notes DEFERRABLE INITIALLY DEFERRED "
+      "FOR EACH ROW EXECUTE FUNCTION dawdle()");
+  client.ask("SELECT pg_advisory_lock(77)");
+  Outcomes outcomes;
+  db->submit({adding(2), outcomes.recorder(2)});
+  const auto pid =
+      wait_for(client, "SELECT pid FROM pg_stat_activity WHERE wait_event = 'advisory'");
+  client.ask("SELECT pg_terminate_backend(" + pid + ")");
+  client.ask("SELECT pg_advisory_unlock(77)");
+  outcomes.wait(1);
+  const auto done = outcomes.of(2);
+  ASSERT_TRUE(done) << done.error().to_string();
+  EXPECT_EQ(done->runs, 2);
+  EXPECT_THAT(notes_of(*db), ElementsAre(1, 2));
+}
+
+TEST_F(PostgresServer, crash_under_load_loses_nothing_and_repeats_nothing) {
+  const auto db = open_or_fail(schema_.url(), *env_);
+  std::atomic<int> written{0};
+  Threads threads;
+  constexpr int each = 150;
+  for (int t = 0; t < 4; ++t) {
+    threads.start("writer", [&, t] {
+      for (int i = 0; i < each; ++i) {
+        // What was committed before cannot be inserted again, so a wrong guess would show.
+        const auto done = db->write(adding(i * 4 + t));
+        EXPECT_TRUE(done) << done.error().to_string();
+        ++written;
+      }
+    });
+  }
+  for (int crash = 1; crash <= 3; ++crash) {
+    while (written < crash * each) std::this_thread::yield();
+    pid_t pid = 0;
+    {
+      auto client = schema_.client();
+      pid = postmaster(client);
+    }
+    ::kill(pid, SIGQUIT);
+    while (::kill(pid, 0) == 0) std::this_thread::yield();
+  }
+  threads.join();
+  EXPECT_EQ(notes_of(*db).size(), 4U * each);
+  EXPECT_THAT(*db->check_integrity(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace clew::store
