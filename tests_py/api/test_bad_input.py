@@ -355,6 +355,18 @@ TABLES = (
     *("event_types", "event_head", "event_log", "event_groups", "event_claims", "contracts"),
     "idempotency",
     "wasm_modules",
+    *(
+        "blobs",
+        "blob_chunks",
+        "blob_stages",
+        "blob_pins",
+        "work_lanes",
+        "work_rows",
+        "work_sources",
+    ),
+    *("sessions", "session_meta", "session_frames", "session_nodes", "session_usage"),
+    *("session_turns", "queued_batches", "attachments", "attachment_files", "artifacts"),
+    *("trigger_subscriptions", "host_events", "trigger_deliveries"),
 )
 
 

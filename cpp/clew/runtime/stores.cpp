@@ -45,6 +45,12 @@ Result<void> Stores::verify(store::Transaction& tx, store::ReportViolation& repo
        {store::check_timed_leases, store::check_requests, store::check_due, store::check_outbox}) {
     CLEW_TRY(store::check_rows(tx, check, report));
   }
+  const store::ReportRow unreadable = [&report](const Error& why) {
+    report("sessions.readable", why.to_string());
+  };
+  CLEW_TRY(session::check_sessions(tx, unreadable));
+  CLEW_TRY(session::check_triggers(tx, unreadable));
+  CLEW_TRY(session::check_artifacts(tx, unreadable));
   CLEW_TRY(process::verify_processes(tx, report));
   return effect::verify_effects(tx, report);
 }
