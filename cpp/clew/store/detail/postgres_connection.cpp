@@ -81,9 +81,12 @@ PostgresConnection::~PostgresConnection() = default;
 
 Result<std::unique_ptr<PostgresConnection>> PostgresConnection::connect(
     const Libpq& pq, const PostgresUrl& url, Duration patience, const WaitHandle& abandoned) {
-  const std::array<const char*, 5> keys = {"dbname", "fallback_application_name", "client_encoding",
-                                           "options", nullptr};
-  const std::array<const char*, 5> values = {url.text.c_str(), "clew", "UTF8", nullptr, nullptr};
+  // What stands before the URL it may change: a peer that vanished is noticed within a minute.
+  const std::array<const char*, 8> keys = {
+      "keepalives_idle", "keepalives_interval",       "keepalives_count", "tcp_user_timeout",
+      "dbname",          "fallback_application_name", "client_encoding",  nullptr};
+  const std::array<const char*, 8> values = {
+      "20", "10", "3", "60000", url.text.c_str(), "clew", "UTF8", nullptr};
   PGconn* raw = pq.PQconnectStartParams(keys.data(), values.data(), 1);
   if (raw == nullptr) return Error(Code::resource_exhausted, "no memory for a connection");
   std::unique_ptr<PostgresConnection> made(new PostgresConnection(pq, raw));
