@@ -107,6 +107,7 @@ def test_two_runtimes_never_run_one_key_twice(store: str) -> None:
 def test_queries_are_read_only_and_rows_come_as_on_files(store: str) -> None:
     with clew.Runtime(store) as rt:
         rows = rt.sql("SELECT :a AS a, :b AS b, :c AS c, 1.5 AS d, NULL AS e", [1, "x", 2.5])
+        assert rt.sql("SELECT ? AS a, ? AS b", [1, None]) == [{"a": 1, "b": None}]
         assert rows == [{"a": 1, "b": "x", "c": 2.5, "d": 1.5, "e": None}]
         for query in (
             "DELETE FROM runs",

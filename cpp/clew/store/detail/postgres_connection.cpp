@@ -85,8 +85,8 @@ Result<std::unique_ptr<PostgresConnection>> PostgresConnection::connect(
   const std::array<const char*, 8> keys = {
       "keepalives_idle", "keepalives_interval",       "keepalives_count", "tcp_user_timeout",
       "dbname",          "fallback_application_name", "client_encoding",  nullptr};
-  const std::array<const char*, 8> values = {
-      "20", "10", "3", "60000", url.text.c_str(), "clew", "UTF8", nullptr};
+  const std::array<const char*, 8> values = {"20",   "10",   "3",    "60000", url.text.c_str(),
+                                             "clew", "UTF8", nullptr};
   PGconn* raw = pq.PQconnectStartParams(keys.data(), values.data(), 1);
   if (raw == nullptr) return Error(Code::resource_exhausted, "no memory for a connection");
   std::unique_ptr<PostgresConnection> made(new PostgresConnection(pq, raw));

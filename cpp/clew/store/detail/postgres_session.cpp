@@ -398,7 +398,8 @@ Result<bool> PostgresSession::first_args(const Statement& statement, std::span<c
 }
 
 Result<std::int64_t> PostgresSession::run_text(std::string_view sql, std::span<const Arg> args) {
-  CLEW_TRY(const auto rendered, render(sql, postgres_dialect()));
+  CLEW_TRY(auto rendered, render(sql, postgres_dialect()));
+  (void)number_placeholders(rendered.text, !args.empty());
   const auto statements = split_statements(rendered.text);
   if (statements.size() > 1 && !args.empty()) {
     return Error(Code::invalid_input, "arguments need a single statement");
@@ -417,16 +418,16 @@ Result<std::int64_t> PostgresSession::run_text(std::string_view sql, std::span<c
 
 Result<void> PostgresSession::each_text(std::string_view sql, std::span<const Arg> args,
                                         VisitRow& visit) {
-  CLEW_TRY(const auto rendered, render(sql, postgres_dialect()));
+  CLEW_TRY(auto rendered, render(sql, postgres_dialect()));
+  const auto wanted = number_placeholders(rendered.text, !args.empty());
   const auto statements = split_statements(rendered.text);
   if (statements.empty()) return Error(Code::invalid_input, "the query is empty");
   if (statements.size() > 1) {
     return Error(Code::invalid_input, "a query is a single statement").with("rest", statements[1]);
   }
-  if (rendered.parameters.size() != args.size()) {
-    return error(Code::invalid_input, "the query takes {} arguments, not {}",
-                 rendered.parameters.size(), args.size())
-        .with("wanted", static_cast<std::int64_t>(rendered.parameters.size()));
+  if (wanted != args.size()) {
+    return error(Code::invalid_input, "the query takes {} arguments, not {}", wanted, args.size())
+        .with("wanted", static_cast<std::int64_t>(wanted));
   }
   if (auto why = unusable()) return *why;
   CLEW_TRY(check_foreign(statements.front(), is_reading_));
