@@ -10,8 +10,10 @@
 #include "bindings/errors.hpp"
 #include "bindings/events.hpp"
 #include "bindings/gil.hpp"
+#include "bindings/processes.hpp"
 #include "bindings/register.hpp"
 #include "bindings/run.hpp"
+#include "bindings/sessions.hpp"
 
 PYBIND11_MODULE(_core, m) {
   using namespace clew::python;
@@ -28,6 +30,8 @@ PYBIND11_MODULE(_core, m) {
   register_bell(m);
   register_runs(m);
   register_events(m);
+  register_processes(m);
+  register_sessions(m);
   register_runtime(m);
   prepare_exit(m);
 }

@@ -10,8 +10,10 @@
 #include "bindings/handler.hpp"
 #include "bindings/map.hpp"
 #include "bindings/native.hpp"
+#include "bindings/processes.hpp"
 #include "bindings/records.hpp"
 #include "bindings/register.hpp"
+#include "bindings/sessions.hpp"
 
 namespace clew::python {
 namespace {
@@ -300,6 +302,8 @@ void register_runtime(py::module_& m) {
   define_wasm(m, runtime);
   define_workflows(runtime);
   define_events(runtime);
+  define_processes(runtime);
+  define_sessions(runtime);
   define_inspection(m, runtime);
   m.def("native_functions", native_functions);
   m.def("live_runtimes", &Core::live_count);

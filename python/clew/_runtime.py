@@ -20,6 +20,7 @@ from ._records import (
 )
 from ._registry import Registering
 from ._run import Run
+from ._storing import Storing
 from ._traces import Tracing
 from ._workflow import Source, Workflow, definition_of
 
@@ -38,7 +39,7 @@ Duration = float | timedelta | str
 _STATUSES = ("pending", "running", "waiting", "completed", "failed", "cancelled", "unknown")
 
 
-class Runtime(Registering, Publishing, Tracing):
+class Runtime(Registering, Publishing, Tracing, Storing):
     """One runtime over one store. Thread-safe. A context manager, also an asynchronous one.
 
     Args:

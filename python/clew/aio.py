@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TextIO, TypeVar
 
 from . import _core, _errors, _options, _runtime
+from ._aio_stores import Artifacts, AttachmentReader, Attachments, Session, Sessions, Triggers
 from ._call import Call
 from ._events import Event, Lifecycle, Types
 from ._events import Events as BlockingEvents
@@ -46,9 +47,21 @@ if TYPE_CHECKING:
 
     from ._durable import DurableCall
     from ._traces import FrameKind, Tier, TraceFilter
+    from ._twins import Processes
     from ._workspace import Workspace
 
-__all__ = ["Events", "Run", "Runtime", "Subscription"]
+__all__ = [
+    "Artifacts",
+    "AttachmentReader",
+    "Attachments",
+    "Events",
+    "Run",
+    "Runtime",
+    "Session",
+    "Sessions",
+    "Subscription",
+    "Triggers",
+]
 
 Duration = float | timedelta | str
 P = ParamSpec("P")
@@ -447,12 +460,41 @@ class Runtime(Registering):
     def _problems_of(self, definition: _core.Definition) -> list[Problem]:
         return self._runtime._problems_of(definition)
 
+    # --- the session stores ---
+
+    @property
+    def sessions(self) -> Sessions:
+        """Sessions: state, graph and queue."""
+        return Sessions(self._runtime.sessions)
+
+    @property
+    def attachments(self) -> Attachments:
+        """Attachments of sessions."""
+        return Attachments(self._runtime.attachments)
+
+    @property
+    def triggers(self) -> Triggers:
+        """Host events, and the triggers that wait for them."""
+        return Triggers(self._runtime.triggers)
+
+    @property
+    def artifacts(self) -> Artifacts:
+        """Program modules."""
+        return Artifacts(self._runtime.artifacts)
+
     # --- events ---
 
     @property
     def events(self) -> Events:
         """The catalog of event types."""
         return Events(self._runtime.events)
+
+    @property
+    def processes(self) -> Processes:
+        """The registry of processes."""
+        from ._twins import Processes
+
+        return Processes(self._runtime.processes)
 
     async def publish(
         self,

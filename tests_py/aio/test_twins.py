@@ -10,13 +10,22 @@ from typing import Any
 import clew
 import clew.aio
 import pytest
+from clew._artifacts import Artifacts
+from clew._attachments import Attachments
 from clew._events import Events
+from clew._sessions import Session, Sessions
+from clew._triggers import Triggers
 
 PAIRS = [
     (clew.Runtime, clew.aio.Runtime),
     (clew.Run, clew.aio.Run),
     (clew.Subscription, clew.aio.Subscription),
     (Events, clew.aio.Events),
+    (Session, clew.aio.Session),
+    (Sessions, clew.aio.Sessions),
+    (Attachments, clew.aio.Attachments),
+    (Triggers, clew.aio.Triggers),
+    (Artifacts, clew.aio.Artifacts),
 ]
 # What has no twin: a context manager that would block, and what makes a twin of an open runtime.
 WITHOUT = {"__enter__", "__exit__"}
@@ -53,7 +62,8 @@ def test_what_blocks_is_a_coroutine_and_what_does_not_is_none() -> None:
     for _, twin in PAIRS:
         for name, member in vars(twin).items():
             if inspect.isfunction(member) and not name.startswith("_"):
-                assert inspect.iscoroutinefunction(member) is (name not in immediate), name
+                waits = name not in immediate and (twin, name) != (clew.aio.Sessions, "open")
+                assert inspect.iscoroutinefunction(member) is waits, name
 
 
 @clew.capability("test.words", version="1.0.0")
@@ -102,6 +112,23 @@ async def test_everything_works_under_async_with(clew_no_leaks: None) -> None:
     assert rt.closed
     with pytest.raises(clew.Closed):
         await rt.execute("test.words", {"doc": "a"})
+
+
+async def test_the_session_stores_work_alike(clew_runtime: clew.Runtime) -> None:
+    rt = clew.aio.Runtime.of(clew_runtime)
+    session = rt.sessions.open("root")
+    assert (await session.commit({"session_id": "root"})).head_revision == 1
+    with pytest.raises(clew.Conflict):
+        await session.commit({"session_id": "root"})
+    loaded = await session.load()
+    assert loaded is not None
+    assert loaded == clew_runtime.sessions.open("root").load()
+    ref = await rt.attachments.put("root", [b"a" * 300_000, b"b"], "text/plain")
+    parts = [part async for part in await rt.attachments.open("root", ref.id)]
+    assert b"".join(parts) == b"a" * 300_000 + b"b"
+    assert len(parts) > 1
+    assert await rt.triggers.list() == []
+    assert await rt.artifacts.list() == []
 
 
 async def test_a_refused_start_raises_its_error(clew_runtime: clew.Runtime) -> None:

@@ -86,7 +86,8 @@ RUNTIME: dict[str, list[Given]] = {
 }
 RUNTIME["submit"] = RUNTIME["execute"]
 # What tells of the end, or brings it about.
-OPEN = {"close", "closed", "events", "name", "store", "workers", "of"}
+STORES = {"sessions", "attachments", "triggers", "artifacts"}
+OPEN = {"close", "closed", "events", "name", "store", "workers", "of"} | STORES
 # What waits for a run, reads the store or changes it.
 RUN: dict[str, list[Given]] = {
     "result": [given(), given(0), given(timeout=1)],
@@ -156,6 +157,106 @@ def test_so_does_the_catalog_of_events(method: str, args: tuple[Any, ...]) -> No
         getattr(rt.events, method)(*args)
     with pytest.raises(clew.Closed):
         asyncio.run(getattr(clew.aio.Runtime.of(rt).events, method)(*args))
+
+
+# How each method of the session stores is called; what `rt` gives, or a part of it.
+STORE_METHODS: dict[str, dict[str, list[Given]]] = {
+    "sessions": {
+        "open": [given("a"), given(3)],
+        "list": [given(), given(limit=0)],
+        "gc": [given(), given("soon")],
+        "forget_sources": [given("1h"), given(-1)],
+        "turn_commit_hash": [given({"session_id": "a"}), given(3)],
+    },
+    "attachments": {
+        "put": [given("a", b"x", "image/png"), given(3, 3, 3)],
+        "get": [given("a", "x"), given(3, 3)],
+        "open": [given("a", "x"), given(3, 3)],
+        "stat": [given("a", "x"), given(3, 3)],
+        "list": [given("a"), given(3)],
+        "record_intent": [given("a", "x"), given(3, 3)],
+        "commit_refs": [given("a", ["x"]), given(3, [3])],
+        "list_uncommitted": [given(), given("now")],
+        "forget": [given("a", "x"), given(3, 3)],
+        "sweep": [given(), given("soon")],
+    },
+    "triggers": {
+        "subscribe": [given({}), given(3)],
+        "list": [given(), given(limit=0)],
+        "cancel": [given("a", "trigger:1"), given(3, 3)],
+        "record": [given("a", "b", key="c"), given(3, 3, key=3)],
+        "reserve": [given("a"), given(3)],
+        "unregistered": [given(), given("now")],
+        "mark_registered": [given("a"), given(3)],
+        "prune": [given("1h"), given("soon")],
+        "source_key": [given("a"), given(3)],
+    },
+    "artifacts": {
+        "seal": [given({}), given(3)],
+        "put": [given({}), given(3)],
+        "get": [given("a"), given(3)],
+        "list": [given(), given(limit=0)],
+        "remove": [given("a"), given(3)],
+    },
+}
+CLAIM = {"session_id": "a"}
+SESSION_METHODS: dict[str, list[Given]] = {
+    "commit": [given({"session_id": "a"}), given(3)],
+    "load": [given(), given({"kind": "some"})],
+    "load_node": [given("x"), given(3)],
+    "tombstone_node": [given("x"), given(3)],
+    "vacuum": [given()],
+    "save_meta": [given({"session_id": "a"}), given(3)],
+    "load_meta": [given()],
+    "delete": [given()],
+    "enqueue": [given({"session_id": "a"}), given(3)],
+    "enqueue_wake": [given({}), given(3)],
+    "list_queued": [given()],
+    "list_pending": [given()],
+    "cancel_queued": [given("x"), given(3)],
+    "claim": [given("me"), given(3)],
+    "claim_batches": [given("me", ["x"]), given(3, [3])],
+    "renew": [given(CLAIM), given(3)],
+    "abandon": [given(CLAIM), given(3)],
+    "complete": [given(CLAIM), given(3)],
+}
+
+
+def test_the_tables_of_the_stores_have_every_method() -> None:
+    with clew.Runtime() as rt:
+        for name, methods in STORE_METHODS.items():
+            assert public(type(getattr(rt, name))) == set(methods)
+        assert public(type(rt.sessions.open("a"))) == set(SESSION_METHODS) | {"id"}
+
+
+@pytest.mark.parametrize("store", sorted(STORES))
+def test_so_do_the_stores_and_their_twins(store: str) -> None:
+    rt = closed_runtime()
+    twin = clew.aio.Runtime.of(rt)
+    for name, ways in STORE_METHODS[store].items():
+        for args, options in ways:
+            with pytest.raises(clew.Closed):
+                getattr(getattr(rt, store), name)(*args, **options)
+
+            async def call(
+                name: str = name, args: Any = args, options: dict[str, Any] = options
+            ) -> None:
+                answer = getattr(getattr(twin, store), name)(*args, **options)
+                if inspect.isawaitable(answer):
+                    await answer
+
+            with pytest.raises(clew.Closed):
+                asyncio.run(call())
+
+
+def test_so_does_a_handle_on_a_session() -> None:
+    rt = clew.Runtime()
+    session = rt.sessions.open("a")
+    rt.close()
+    for name, ways in SESSION_METHODS.items():
+        for args, options in ways:
+            with pytest.raises(clew.Closed):
+                getattr(session, name)(*args, **options)
 
 
 def test_it_cannot_be_entered_again() -> None:

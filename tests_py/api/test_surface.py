@@ -62,6 +62,28 @@ PARAMETERS = {
     "Call.result": "timeout",
     "load": "source strict",
 }
+STORE_PARAMETERS = {
+    "Sessions.open": "session_id",
+    "Sessions.list": "after limit",
+    "Sessions.gc": "older_than",
+    "Session.commit": "commit",
+    "Session.load": "scope",
+    "Session.enqueue": "draft strict",
+    "Session.claim": "owner_id boundary ttl max",
+    "Session.claim_batches": "owner_id batch_ids boundary ttl",
+    "Session.renew": "claim ttl",
+    "Session.abandon": "claim",
+    "Session.complete": "completion",
+    "Attachments.put": "session_id data media_type width height label",
+    "Attachments.get": "session_id id",
+    "Attachments.open": "session_id id",
+    "Triggers.subscribe": "draft",
+    "Triggers.list": "session_id handle name source_type source_key target enabled after limit",
+    "Triggers.record": "source_type source_key payload key source",
+    "Triggers.reserve": "occurrence_id",
+    "Artifacts.put": "artifact",
+    "Artifacts.get": "module_ref",
+}
 
 
 @pytest.mark.parametrize("name", ERRORS)
@@ -94,6 +116,15 @@ def test_parameters_have_their_names_and_order(name: str) -> None:
     assert names == PARAMETERS[name].split()
 
 
+@pytest.mark.parametrize("name", STORE_PARAMETERS)
+def test_parameters_of_the_stores_have_their_names_and_order(name: str) -> None:
+    found = importlib.import_module("clew.stores")
+    for part in name.split("."):
+        found = getattr(found, part)
+    names = [one for one in inspect.signature(found).parameters if one != "self"]
+    assert names == STORE_PARAMETERS[name].split()
+
+
 def test_all_names_exist_are_sorted_and_documented() -> None:
     assert clew.__all__ == sorted(clew.__all__)
     for name in clew.__all__:
@@ -102,7 +133,7 @@ def test_all_names_exist_are_sorted_and_documented() -> None:
     assert set(clew.__all__) <= set(dir(clew))
 
 
-@pytest.mark.parametrize("module", ["aio", "testing", "pytest_plugin"])
+@pytest.mark.parametrize("module", ["aio", "stores", "testing", "pytest_plugin"])
 def test_public_modules_have_a_sorted_all(module: str) -> None:
     found = importlib.import_module(f"clew.{module}")
     assert found.__all__ == sorted(found.__all__)

@@ -64,6 +64,19 @@ const Statement all_sql(R"sql(
     SELECT replay_key, hash, envelope, status, result, due_us, scope FROM effects
      ORDER BY scope, replay_key)sql");
 
+// An effect is leased under its scope, a blank and its key.
+const store::Invariant invariants[] = {
+    {"effects.running", "every effect in progress is, or was, leased", Statement(R"sql(
+        SELECT e.scope || '/' || e.replay_key FROM effects e
+          LEFT JOIN timed_leases l
+               ON l.kind = 'effect' AND l.id = e.scope || ' ' || e.replay_key
+         WHERE e.status = 'in_progress' AND l.id IS NULL)sql")},
+    {"effects.decided", "an effect that is decided is leased by nobody", Statement(R"sql(
+        SELECT e.scope || '/' || e.replay_key FROM effects e
+          JOIN timed_leases l ON l.kind = 'effect' AND l.id = e.scope || ' ' || e.replay_key
+         WHERE e.status <> 'in_progress' AND l.token <> '')sql")},
+};
+
 struct Found {
   Recorded recorded;
   std::string hash;
@@ -283,6 +296,11 @@ Result<void> check_effects(Transaction& tx, const store::ReportRow& report) {
     if (const auto found = decode(row, store::shown_at(row, 6)); !found) report(found.error());
     return {};
   });
+}
+
+Result<void> verify_effects(Transaction& tx, store::ReportViolation& report) {
+  CLEW_TRY(store::check_rows(tx, check_effects, report));
+  return store::check_invariants(tx, invariants, report);
 }
 
 }  // namespace clew::effect

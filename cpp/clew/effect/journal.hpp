@@ -8,6 +8,7 @@
 
 #include "clew/effect/decide.hpp"
 #include "clew/effect/effect.hpp"
+#include "clew/store/invariant.hpp"
 #include "clew/store/store.hpp"
 #include "clew/store/timed_lease.hpp"
 
@@ -70,5 +71,7 @@ Result<std::int64_t> purge_effects(Transaction& tx, Timestamp before, int limit)
 
 // Reads every row, and reports those that cannot be.
 Result<void> check_effects(Transaction& tx, const store::ReportRow& report);
+// The same, and what must hold between rows.
+Result<void> verify_effects(Transaction& tx, store::ReportViolation& report);
 
 }  // namespace clew::effect

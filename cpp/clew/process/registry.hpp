@@ -14,6 +14,7 @@
 
 #include "clew/base/mutex.hpp"
 #include "clew/process/process.hpp"
+#include "clew/store/invariant.hpp"
 #include "clew/store/store.hpp"
 #include "clew/store/timed_lease.hpp"
 
@@ -135,5 +136,7 @@ Result<Record> refold(const Record& record, const std::vector<Event>& events);
 
 // Reads every row, and reports those that cannot be, and records that differ from their events.
 Result<void> check_processes(Transaction& tx, const store::ReportRow& report);
+// The same, and what must hold between rows.
+Result<void> verify_processes(Transaction& tx, store::ReportViolation& report);
 
 }  // namespace clew::process

@@ -11,12 +11,13 @@
 #include "clew/exec/timers.hpp"
 #include "clew/runtime/inspect.hpp"
 #include "clew/runtime/schema.hpp"
+#include "clew/runtime/stores.hpp"
 #include "clew/store/migrate.hpp"
 
 namespace clew {
+
 namespace {
 
-// The schema of the whole store, in the order in which it grew.
 // An Env over a borrowed clock: chance and ids from the system, time from a test.
 class ClockedEnv final : public Env {
  public:
@@ -50,6 +51,7 @@ struct Parts {
   std::unique_ptr<wasm::Host> wasm CLEW_GUARDED_BY(wasm_mutex);  // made when first used
   std::unique_ptr<Dispatcher> dispatcher;
   std::unique_ptr<workflow::Engine> engine;
+  std::unique_ptr<Stores> stores;
 };
 
 // The parts live as long as the pointer.
@@ -103,6 +105,7 @@ class RuntimeImpl final : public Runtime {
                   *parts_->traces, *parts_->timers, *parts_->broker, *parts_->pool},
                  engine));
     CLEW_TRY(restore_composites());
+    CLEW_TRY(parts_->stores, Stores::open(*parts_->database, *parts_->env, *parts_->timers, name));
     open_.store(true);
     if (options_.start) parts_->engine->begin_recovery();
     return {};
@@ -293,25 +296,20 @@ class RuntimeImpl final : public Runtime {
     std::vector<Violation> violations;
     CLEW_TRY(const auto damage, parts_->database->check_integrity());
     for (const auto& each : damage) violations.push_back({"database.integrity", each});
-    const store::ReportRow report = [&violations](const Error& why) {
-      violations.push_back({"traces.readable", why.to_string()});
+    store::ReportViolation add = [&violations](std::string_view name, std::string detail) {
+      violations.push_back({std::string(name), std::move(detail)});
     };
-    const auto traces = parts_->database->read(
-        [&report](store::Transaction& tx) { return check_traces(tx, report); });
-    if (!traces && traces.error().code() != Code::corrupt) return traces.error();
-    if (!traces) report(traces.error());
-    const store::ReportRow damaged = [&violations](const Error& why) {
-      violations.push_back({"contracts.readable", why.to_string()});
+    const auto check_contracts = [](store::Transaction& tx, const store::ReportRow& damaged) {
+      const auto loaded = load_contracts(tx, damaged);
+      return loaded ? Result<void>() : Result<void>(loaded.error());
     };
-    CLEW_TRY(parts_->database->read([&damaged](store::Transaction& tx) -> Result<void> {
-      CLEW_TRY(load_contracts(tx, damaged));
-      return {};
+    CLEW_TRY(parts_->database->read([&](store::Transaction& tx) -> Result<void> {
+      for (const store::CheckRows rows : {store::CheckRows(check_traces), +check_contracts,
+                                          store::CheckRows(check_idempotency)}) {
+        CLEW_TRY(store::check_rows(tx, rows, add));
+      }
+      return Stores::verify(tx, add);
     }));
-    const store::ReportRow damaged_keys = [&violations](const Error& why) {
-      violations.push_back({"idempotency.readable", why.to_string()});
-    };
-    CLEW_TRY(parts_->database->read(
-        [&damaged_keys](store::Transaction& tx) { return check_idempotency(tx, damaged_keys); }));
     const store::ReportRow report_event = [&violations](const Error& why) {
       violations.push_back({"events.readable", why.to_string()});
     };
@@ -326,7 +324,7 @@ class RuntimeImpl final : public Runtime {
     if (!drain) stop_draining();
     const Lock lock(closing_);  // a second caller waits until the first is done
     if (parts_->dispatcher) parts_->dispatcher->begin_stop();
-    if (!parts_->database || !parts_->engine) {
+    if (!parts_->database || !parts_->stores) {
       if (parts_->pool) parts_->pool->stop(StopMode::cancel, Timestamp::never());
       if (parts_->timers) parts_->timers->stop(StopMode::cancel, Timestamp::never());
       return true;
@@ -341,6 +339,7 @@ class RuntimeImpl final : public Runtime {
     const bool drains = drain && !draining_stopped_.load();
     kept = parts_->pool->stop(drains ? StopMode::drain : StopMode::cancel, deadline) && kept;
     parts_->timers->stop(StopMode::cancel, deadline);
+    parts_->stores->stop();
     parts_->registry.clear();
     parts_->dispatcher->connectors().clear();
     parts_->traces->close();
@@ -360,6 +359,7 @@ class RuntimeImpl final : public Runtime {
   Dispatcher& dispatcher() override { return *parts_->dispatcher; }
   Broker& broker() override { return *parts_->broker; }
   store::Database& database() override { return *parts_->database; }
+  Stores& stores() override { return *parts_->stores; }
 
  private:
   PoolOptions pool_options() const {

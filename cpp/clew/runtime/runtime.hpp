@@ -48,6 +48,8 @@ struct Placing {
   std::string workspace;  // empty: the default one
 };
 
+class Stores;
+
 // A violated invariant, as verify() reports it.
 struct Violation {
   std::string invariant;  // its name
@@ -153,6 +155,8 @@ class Runtime {
   virtual Dispatcher& dispatcher() = 0;
   virtual Broker& broker() = 0;
   virtual store::Database& database() = 0;
+  // Processes, effects and what else stands beside calls and runs: see stores.hpp.
+  virtual Stores& stores() = 0;
 };
 
 }  // namespace clew

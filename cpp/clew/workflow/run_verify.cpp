@@ -1,21 +1,13 @@
-#include "clew/store/column.hpp"
+#include "clew/store/invariant.hpp"
 #include "clew/store/owner.hpp"
 #include "clew/workflow/detail/run_rows.hpp"
 
 namespace clew::workflow {
 namespace {
 
-using store::Row;
 using store::Statement;
 
-// Each query names what breaks its invariant, one row a violation.
-struct Invariant {
-  const char* name;
-  const char* says;
-  Statement broken;
-};
-
-const Invariant invariants[] = {
+const store::Invariant invariants[] = {
     {"events.dense", "the events of a run are numbered from 1 without gaps", Statement(R"sql(
         SELECT r.id FROM runs r JOIN events e ON e.stream = r.run GROUP BY r.id
         HAVING MIN(e.seq) <> 1 OR MAX(e.seq) <> COUNT(*))sql")},
@@ -57,38 +49,17 @@ const Invariant invariants[] = {
          WHERE w.digest IS NULL)sql")},
 };
 
-std::string_view text_of(const Error& why, std::string_view key) {
-  const Value* value = why.find(key);
-  return value != nullptr && value->is_string() ? value->as_string() : "";
-}
-
 }  // namespace
 
 Result<std::vector<std::pair<std::string, std::string>>> verify_runs(store::Transaction& tx) {
   std::vector<std::pair<std::string, std::string>> violations;
-  const store::ReportRow report = [&violations](const Error& why) {
-    const auto table = text_of(why, "table");
-    violations.emplace_back(
-        fmt::format("{}.readable", table),
-        fmt::format("row \"{}\" of {}: {}", text_of(why, "key"), table, why.message()));
+  store::ReportViolation report = [&violations](std::string_view name, std::string detail) {
+    violations.emplace_back(name, std::move(detail));
   };
-  // Damage of the file itself may keep a whole table from being read; the others still are.
-  const auto note = [&violations](Result<void> done) -> Result<void> {
-    if (done || done.error().code() != Code::corrupt) return done;
-    violations.emplace_back("database.readable", done.error().to_string());
-    return {};
-  };
-  CLEW_TRY(note(store::check_owners(tx, report)));
-  CLEW_TRY(note(store::check_leases(tx, report)));
-  CLEW_TRY(note(check_rows(tx, report)));
-  CLEW_TRY(note(check_events(tx, report)));
-  for (const auto& invariant : invariants) {
-    CLEW_TRY(note(tx.each(invariant.broken, [&](const Row& row) -> Result<void> {
-      violations.emplace_back(invariant.name, fmt::format("{}: not so for \"{}\"", invariant.says,
-                                                          store::shown_at(row, 0)));
-      return {};
-    })));
+  for (const auto check : {store::check_owners, store::check_leases, check_rows, check_events}) {
+    CLEW_TRY(store::check_rows(tx, check, report));
   }
+  CLEW_TRY(store::check_invariants(tx, invariants, report));
   return violations;
 }
 

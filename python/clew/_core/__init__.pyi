@@ -22,6 +22,7 @@ from ._loop import _Ring as _Ring
 from ._runs import *
 from ._runtime import *
 from ._runtime import _at_exit as _at_exit
+from ._stores import *
 from ._values import *
 
 __version__: str

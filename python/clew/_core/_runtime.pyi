@@ -9,6 +9,7 @@ from .. import _call
 from ._calls import Call, Map
 from ._loop import _QueryStop, _Ring
 from ._runs import Definition, Problem, Run
+from ._stores import Processes
 from ._values import Duration, Json, ManualClock, Reference
 
 class Subscription:
@@ -24,6 +25,21 @@ class Subscription:
     def cancelled(self) -> bool: ...
     @property
     def cursor(self) -> int: ...
+
+class AttachmentSink:
+    """Takes an attachment part by part. Thread-safe."""
+
+    def append(self, part: bytes) -> None: ...
+    def finish(self) -> dict[str, Any]:
+        """Store it: ``id, byte_len, media_type, width, height, label``."""
+
+class AttachmentSource:
+    """Gives an attachment part by part. Thread-safe."""
+
+    def next(self) -> bytes:
+        """Return the next part; empty at the end."""
+    @property
+    def ref(self) -> dict[str, Any]: ...
 
 class Runtime:
     """One runtime over one store. Thread-safe. May be subclassed; weak references work.
@@ -57,6 +73,8 @@ class Runtime:
     def name(self) -> str: ...
     @property
     def store(self) -> str: ...
+    @property
+    def processes(self) -> Processes: ...
     @property
     def workers(self) -> int: ...
     @property
@@ -328,6 +346,13 @@ class Runtime:
     def set_event_lifecycle(self, type: str, lifecycle: str) -> dict[str, Any]: ...
     def event_type(self, ref: str) -> dict[str, Any]: ...
     def event_types(self) -> list[dict[str, Any]]: ...
+
+    # the session stores
+
+    def store_operation(self, operation: str, arguments: Json) -> Any:
+        """Carry out an operation of the session stores, such as ``"session.load"``."""
+    def write_attachment(self, session_id: str, meta: Json) -> AttachmentSink: ...
+    def read_attachment(self, session_id: str, id: str) -> AttachmentSource: ...
 
     # inspection
 

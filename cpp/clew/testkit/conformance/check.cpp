@@ -45,7 +45,26 @@ std::string dump(store::Database& database, const std::vector<std::string>& tabl
 }
 
 const std::vector<std::string>& session_tables() {
-  static const std::vector<std::string> tables;
+  static const std::vector<std::string> tables{"artifacts",
+                                               "attachment_files",
+                                               "attachments",
+                                               "blob_chunks",
+                                               "blob_pins",
+                                               "blob_stages",
+                                               "blobs",
+                                               "host_events",
+                                               "queued_batches",
+                                               "session_frames",
+                                               "session_meta",
+                                               "session_nodes",
+                                               "session_turns",
+                                               "session_usage",
+                                               "sessions",
+                                               "trigger_deliveries",
+                                               "trigger_subscriptions",
+                                               "work_lanes",
+                                               "work_rows",
+                                               "work_sources"};
   return tables;
 }
 

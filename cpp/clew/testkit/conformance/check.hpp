@@ -36,7 +36,11 @@ struct Storage {
 using Factory = std::function<Storage()>;
 
 // What a case needs of its storage; a runner leaves it out where that is missing.
-enum class Needs : std::uint8_t { nothing, reopen };
+enum class Needs : std::uint8_t {
+  nothing,
+  reopen,  // a second live handle
+  folder,  // for files
+};
 
 // One case of a suite.
 struct Case {

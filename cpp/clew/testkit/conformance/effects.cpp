@@ -465,6 +465,6 @@ constexpr Case cases[] = {
 
 }  // namespace
 
-std::span<const Case> effects() { return cases; }
+std::span<const Case> effect_cases() { return cases; }
 
 }  // namespace clew::conformance

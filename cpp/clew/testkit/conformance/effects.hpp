@@ -12,7 +12,7 @@
 namespace clew::conformance {
 
 // Cases on effect::EffectHost over any Database whose migrations include the effects.
-std::span<const Case> effects();
+std::span<const Case> effect_cases();
 
 // Carries nothing out and notes everything: which scopes were chosen, which effects were asked for.
 // Only sleeps succeed. Thread-safe.

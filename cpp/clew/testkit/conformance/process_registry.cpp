@@ -508,6 +508,6 @@ constexpr Case cases[] = {
 
 }  // namespace
 
-std::span<const Case> process_registry() { return cases; }
+std::span<const Case> process_registry_cases() { return cases; }
 
 }  // namespace clew::conformance

@@ -8,6 +8,8 @@
 namespace clew::conformance {
 
 // Cases on process::Processes over any Database whose migrations include the processes.
-std::span<const Case> process_registry();
+std::span<const Case> process_registry_cases();
+// What Clew promises beyond them.
+std::span<const Case> process_ruling_cases();
 
 }  // namespace clew::conformance

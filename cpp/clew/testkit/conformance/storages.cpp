@@ -1,89 +1,63 @@
 #include "clew/testkit/conformance/storages.hpp"
 
-#include <stdlib.h>
+#include <unistd.h>
 
-#include <cerrno>
+#include <atomic>
 #include <filesystem>
-#include <system_error>
 
-#include "clew/base/env.hpp"
 #include "clew/runtime/schema.hpp"
 
 namespace clew::conformance {
 namespace {
 
-// The sources of time of the handles: databases measure with it.
-Env& real_env() {
-  static const auto env = make_real_env();
-  return *env;
+// A folder that is removed with the last who holds it.
+std::shared_ptr<std::string> fresh_folder() {
+  static std::atomic<int> next{0};
+  const auto path = std::filesystem::temp_directory_path() /
+                    fmt::format("clew-conformance-{}-{}", ::getpid(), next.fetch_add(1));
+  std::filesystem::create_directories(path);
+  return {new std::string(path.string()), [](const std::string* folder) {
+            std::error_code ignored;
+            std::filesystem::remove_all(*folder, ignored);
+            delete folder;
+          }};
 }
 
-// A folder that is removed with all that is in it.
-class Folder {
- public:
-  explicit Folder(const std::filesystem::path& parent) {
-    auto pattern = (parent / "clew-XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) {
-      throw std::system_error(errno, std::generic_category(), "make a folder");
-    }
-    path_ = pattern;
-  }
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  const std::string& path() const { return path_; }
+Storage storage_at(const std::string& url, bool is_durable) {
+  static const auto env = make_real_env();
+  Storage storage;
+  storage.is_durable = is_durable;
+  storage.open = [url]() -> Result<std::unique_ptr<store::Database>> {
+    return store::Database::open({.url = url}, store_migrations(), *env);
+  };
+  return storage;
+}
 
- private:
-  std::string path_;
-};
+Storage fresh_memory() { return storage_at(":memory:", false); }
 
-Result<std::unique_ptr<store::Database>> open(const std::string& url) {
-  store::DatabaseOptions options;
-  options.url = url;
-  return store::Database::open(options, store_migrations(), real_env());
+Storage fresh_file() {
+  const auto folder = fresh_folder();
+  auto storage = storage_at(*folder + "/work.db", true);
+  storage.folder = *folder + "/work.db.attachments";
+  storage.keep = folder;
+  return storage;
 }
 
 }  // namespace
 
-Factory sqlite_memory() {
-  return [] {
-    Storage storage;
-    storage.open = [] { return open(":memory:"); };
-    return storage;
-  };
+std::vector<Backend> backends() {
+  return {{"memory", fresh_memory, false, false}, {"file", fresh_file, true, true}};
 }
 
-Factory at_urls(std::function<std::string(std::shared_ptr<void>& keep)> fresh_url) {
-  return [fresh_url = std::move(fresh_url)] {
-    auto folder = std::make_shared<Folder>(std::filesystem::temp_directory_path());
-    Storage storage;
+Backend at_urls(std::string name, FreshUrl fresh_url) {
+  const auto fresh = [fresh_url = std::move(fresh_url)] {
     std::shared_ptr<void> keep;
     const auto url = fresh_url(keep);
-    storage.open = [url] { return open(url); };
-    storage.is_durable = true;
-    storage.folder = folder->path();
-    storage.keep = std::make_shared<std::pair<std::shared_ptr<void>, std::shared_ptr<void>>>(
-        std::move(folder), std::move(keep));
+    auto storage = storage_at(url, true);
+    storage.keep = std::move(keep);
     return storage;
   };
-}
-
-Factory sqlite_file(std::string parent) {
-  const auto root = parent.empty() ? std::filesystem::temp_directory_path()
-                                   : std::filesystem::path(std::move(parent));
-  return [root] {
-    auto folder = std::make_shared<Folder>(root);
-    const auto file = folder->path() + "/store.db";
-    Storage storage;
-    storage.open = [file] { return open(file); };
-    storage.is_durable = true;
-    storage.folder = folder->path();
-    storage.keep = std::move(folder);
-    return storage;
-  };
+  return {std::move(name), fresh, true, false};
 }
 
 }  // namespace clew::conformance

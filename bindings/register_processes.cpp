@@ -1,0 +1,256 @@
+// The class Processes: the registry of processes of a runtime. Records travel as dicts; the core
+// reads and checks them.
+#include <pybind11/stl.h>
+
+#include "bindings/convert.hpp"
+#include "bindings/processes.hpp"
+#include "clew/runtime/stores.hpp"
+
+namespace clew::python {
+namespace {
+
+using process::Scope;
+using py::operator""_a;
+
+constexpr std::int64_t page_max = 1'000'000;
+
+Scope scope_of(py::handle given, std::string_view path) {
+  return unwrap(Scope::from_value(to_value(given, path), path));
+}
+
+int limit_of(py::handle given) { return static_cast<int>(to_integer(given, "limit", 1, page_max)); }
+
+// Lists go back as they are; what the core made needs no check.
+template <typename T>
+Value list_of(const std::vector<T>& records) {
+  std::vector<Value> items;
+  for (const auto& record : records) items.push_back(record.to_value());
+  return Value::array(std::move(items));
+}
+
+Value texts(const std::vector<std::string>& list) {
+  return Value::array(std::vector<Value>(list.begin(), list.end()));
+}
+
+Value lease_value(const std::string& id, const store::TimedLease& lease) {
+  return Value::object({{"process_id", Value(id)},
+                        {"owner_id", Value(lease.owner)},
+                        {"lease_token", Value(lease.token)},
+                        {"fencing_token", Value(lease.fence)},
+                        {"claimed_at_us", Value(lease.claimed_at.us)},
+                        {"expires_at_us", Value(lease.expires_at.us)}});
+}
+
+// Waits in slices that heed Ctrl-C. `look` finds what is waited for, or waits for it until then.
+// Virtual time stands still while its test waits here: people's patience is measured in real time.
+template <typename Look>
+bool wait_for_store(const Core& core, std::optional<Duration> timeout, Look look) {
+  auto& runtime = core.runtime();
+  core.require_may_wait(nullptr);
+  auto& clock = core.has_virtual_time() ? wall_clock() : runtime.env().clock();
+  const auto until = timeout ? clock.now() + *timeout : Timestamp::never();
+  const auto look_until = [&](Timestamp slice) {
+    Result<bool> found = false;
+    runtime.pool().blocking([&] { found = look(slice); });
+    return unwrap(std::move(found));
+  };
+  if (!core.has_virtual_time()) return interruptible_wait(clock, until, look_until);
+  constexpr auto look_every = std::chrono::milliseconds(2);
+  for (Latch never;;) {
+    if (without_gil([&] { return look_until(runtime.env().clock().now()); })) return true;
+    if (clock.now() >= until) return false;
+    interruptible_wait(never, look_every);
+    check_signals();
+  }
+}
+
+}  // namespace
+
+process::Processes& ProcessRegistry::processes() const {
+  return core_->runtime().stores().processes();
+}
+
+void register_processes(py::module_& m) {
+  using Self = ProcessRegistry;
+  py::classh<Self>(m, "Processes", py::is_final())
+      .def("register_process",
+           [](const Self& self, py::handle registration) {
+             const auto given = unwrap(process::Registration::from_value(
+                 to_value(registration, "registration"), "registration"));
+             return unwrap(without_gil([&] { return self.processes().register_process(given); }))
+                 .to_value();
+           })
+      .def("get_process",
+           [](const Self& self, const std::string& id) {
+             const auto found =
+                 unwrap(without_gil([&] { return self.processes().get_process(id); }));
+             return found ? found->to_value() : Value();
+           })
+      .def("list_processes",
+           [](const Self& self) {
+             return list_of(unwrap(without_gil([&] { return self.processes().list_processes(); })));
+           })
+      .def("list_non_terminal",
+           [](const Self& self) {
+             return list_of(
+                 unwrap(without_gil([&] { return self.processes().list_non_terminal(); })));
+           })
+      .def(
+          "set_external_ref",
+          [](const Self& self, const std::string& id, py::handle ref) {
+            const auto given = unwrap(
+                process::ExternalRef::from_value(to_value(ref, "external_ref"), "external_ref"));
+            return unwrap(without_gil([&] { return self.processes().set_external_ref(id, given); }))
+                .to_value();
+          })
+      .def("append_event",
+           [](const Self& self, const std::string& id, py::handle request) {
+             const auto given =
+                 unwrap(process::AppendRequest::from_value(to_value(request, "event"), "event"));
+             return unwrap(without_gil([&] { return self.processes().append_event(id, given); }))
+                 .to_value();
+           })
+      .def("complete_process",
+           [](const Self& self, const std::string& id, py::handle output, py::handle lease_token,
+              py::handle authority) {
+             const auto given = to_value(output, "output");
+             const process::CompleteOptions options{text_if_given(lease_token, "lease_token"),
+                                                    text_if_given(authority, "authority")};
+             return unwrap(without_gil([&] {
+                      return self.processes().complete_process(id, given, options);
+                    }))
+                 .to_value();
+           })
+      .def("request_cancel",
+           [](const Self& self, const std::string& id, py::handle reason) {
+             const auto why = text_or_empty(reason, "reason");
+             return unwrap(without_gil([&] { return self.processes().request_cancel(id, why); }))
+                 .to_value();
+           })
+      .def("events_after",
+           [](const Self& self, const std::string& id, std::int64_t after, py::handle limit) {
+             const int most = limit_of(limit);
+             return list_of(unwrap(
+                 without_gil([&] { return self.processes().events_after(id, after, most); })));
+           })
+      .def("wake_events_after",
+           [](const Self& self, const std::string& id, std::int64_t after, py::handle limit) {
+             const int most = limit_of(limit);
+             return list_of(unwrap(
+                 without_gil([&] { return self.processes().wake_events_after(id, after, most); })));
+           })
+      .def("ack_wake",
+           [](const Self& self, const std::string& id, std::int64_t sequence) {
+             unwrap(without_gil([&] { return self.processes().ack_wake(id, sequence); }));
+           })
+      .def("wait_event_after",
+           [](const Self& self, const std::string& id, const std::string& type, std::int64_t after,
+              py::handle timeout) {
+             const auto patience = to_patience(timeout, "timeout");
+             std::optional<process::Event> found;
+             auto& processes = self.processes();
+             wait_for_store(*self.core(), patience, [&](Timestamp until) -> Result<bool> {
+               CLEW_TRY(found, processes.wait_event_after(id, type, after, until));
+               return found.has_value();
+             });
+             return found ? found->to_value() : Value();
+           })
+      .def("await_process",
+           [](const Self& self, const std::string& id, py::handle timeout) -> py::object {
+             const auto patience = to_patience(timeout, "timeout");
+             std::optional<Value> output;
+             auto& processes = self.processes();
+             wait_for_store(*self.core(), patience, [&](Timestamp until) -> Result<bool> {
+               CLEW_TRY(output, processes.await_process(id, until));
+               return output.has_value();
+             });
+             return output ? to_python(*output) : py::none();
+           })
+      .def("grant_handle",
+           [](const Self& self, py::handle scope, const std::string& id, py::handle kind,
+              py::handle label) {
+             const process::HandleGrant grant{scope_of(scope, "scope"), id,
+                                              text_or_empty(kind, "kind"),
+                                              text_or_empty(label, "label")};
+             unwrap(without_gil([&] { return self.processes().grant_handle(grant); }));
+           })
+      .def("revoke_handle",
+           [](const Self& self, py::handle scope, const std::string& id) {
+             const auto from = scope_of(scope, "scope");
+             return unwrap(without_gil([&] { return self.processes().revoke_handle(from, id); }));
+           })
+      .def("has_handle_grant",
+           [](const Self& self, py::handle scope, const std::string& id) {
+             const auto of = scope_of(scope, "scope");
+             return unwrap(without_gil([&] { return self.processes().has_handle_grant(of, id); }));
+           })
+      .def("list_handle_grants",
+           [](const Self& self, py::handle scope, bool live_only) {
+             const auto of = scope_of(scope, "scope");
+             return list_of(unwrap(
+                 without_gil([&] { return self.processes().list_handle_grants(of, live_only); })));
+           })
+      .def("handle_grants_for_process",
+           [](const Self& self, const std::string& id) {
+             return list_of(unwrap(
+                 without_gil([&] { return self.processes().handle_grants_for_process(id); })));
+           })
+      .def("transfer_handle_grants",
+           [](const Self& self, py::handle from, py::handle to,
+              const std::vector<std::string>& ids) {
+             const auto source = scope_of(from, "from_scope");
+             const auto target = scope_of(to, "to_scope");
+             unwrap(without_gil(
+                 [&] { return self.processes().transfer_handle_grants(source, target, ids); }));
+           })
+      .def("delete_session_process_state",
+           [](const Self& self, const std::string& session_id) {
+             return unwrap(without_gil([&] {
+                      return self.processes().delete_session_process_state(session_id);
+                    }))
+                 .to_value();
+           })
+      .def("claim_process_lease",
+           [](const Self& self, const std::string& id, const std::string& owner, py::handle ttl,
+              py::handle token) {
+             const auto length = to_duration(ttl, "ttl");
+             const auto nonce = text_if_given(token, "token");
+             return lease_value(id, unwrap(without_gil([&] {
+                                  return self.processes().claim_process_lease(id, owner, length,
+                                                                              nonce);
+                                })));
+           })
+      .def("renew_process_lease",
+           [](const Self& self, const std::string& id, const std::string& token, py::handle ttl) {
+             const auto length = to_duration(ttl, "ttl");
+             return lease_value(id, unwrap(without_gil([&] {
+                                  return self.processes().renew_process_lease(id, token, length);
+                                })));
+           })
+      .def(
+          "complete_process_lease",
+          [](const Self& self, const std::string& id, const std::string& token) {
+            unwrap(without_gil([&] { return self.processes().complete_process_lease(id, token); }));
+          })
+      .def("recover_processes",
+           [](const Self& self, py::handle limit) {
+             const int most = limit_of(limit);
+             const auto recovered =
+                 unwrap(without_gil([&] { return self.processes().recover_processes(most); }));
+             return Value::object({{"rerunnable", texts(recovered.rerunnable)},
+                                   {"abandoned", texts(recovered.abandoned)}});
+           })
+      .def("prune_processes", [](const Self& self, py::handle before, py::handle limit) {
+        const auto at = to_timestamp(before, "before");
+        const int most = limit_of(limit);
+        return texts(
+            unwrap(without_gil([&] { return self.processes().prune_processes(at, most); })));
+      });
+}
+
+void define_processes(RuntimeClass& runtime) {
+  runtime.def_property_readonly(
+      "processes", [](const RuntimeHandle& self) { return ProcessRegistry(self.core()); });
+}
+
+}  // namespace clew::python

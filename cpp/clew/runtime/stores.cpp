@@ -1,0 +1,54 @@
+#include "clew/runtime/stores.hpp"
+
+#include "clew/session/artifacts.hpp"
+#include "clew/session/head.hpp"
+#include "clew/session/queued_work.hpp"
+#include "clew/session/sessions.hpp"
+#include "clew/session/triggers.hpp"
+#include "clew/store/due.hpp"
+#include "clew/store/idempotency.hpp"
+#include "clew/store/timed_lease.hpp"
+#include "clew/store/work_queue.hpp"
+
+namespace clew {
+
+namespace {
+
+// A wake becomes work of its session. Its identity is the work's source key, so that wakes of the
+// same meaning are one. A session that was deleted meanwhile has no use for it.
+Result<void> deliver_wake(store::Transaction& tx, const store::Message& wake, Timestamp now) {
+  CLEW_TRY(const auto draft, session::wake_draft(wake.data));
+  const auto awaited = session::check_not_deleted(tx, draft.session_id);
+  if (!awaited) return awaited.error().code() == Code::conflict ? Result<void>() : awaited;
+  CLEW_TRY(session::enqueue_batch(tx, draft, fmt::format("wake-{}", wake.id), now));
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Stores>> Stores::open(store::Database& database, Env& env, Timers& timers,
+                                             const std::string& owner) {
+  std::unique_ptr<Stores> stores(new Stores());
+  std::map<std::string, store::Deliver> routes;
+  routes.emplace(process::wake_topic, [&env](store::Transaction& tx, const store::Message& wake) {
+    return deliver_wake(tx, wake, env.clock().now());
+  });
+  stores->outbox_ = store::start_outbox(database, env, std::move(routes));
+  stores->processes_ = std::make_unique<process::Processes>(
+      database, env, [outbox = stores->outbox_.get()] { outbox->wake(); });
+  CLEW_TRY(stores->effects_, effect::make_effect_host(database, env, timers, {.owner = owner}));
+  return stores;
+}
+
+Result<void> Stores::verify(store::Transaction& tx, store::ReportViolation& report) {
+  for (const auto check :
+       {store::check_timed_leases, store::check_requests, store::check_due, store::check_outbox}) {
+    CLEW_TRY(store::check_rows(tx, check, report));
+  }
+  CLEW_TRY(process::verify_processes(tx, report));
+  return effect::verify_effects(tx, report);
+}
+
+void Stores::stop() { outbox_->stop(); }
+
+}  // namespace clew

@@ -1,0 +1,34 @@
+// runtime/stores.hpp: the stores that stand beside calls and runs, over one database.
+#pragma once
+
+#include <memory>
+
+#include "clew/effect/host.hpp"
+#include "clew/process/processes.hpp"
+#include "clew/store/outbox.hpp"
+
+namespace clew {
+
+// Thread-safe. Owned by the Runtime; what it is made of is borrowed.
+class Stores {
+ public:
+  static Result<std::unique_ptr<Stores>> open(store::Database& database, Env& env, Timers& timers,
+                                              const std::string& owner);
+
+  process::Processes& processes() { return *processes_; }
+  effect::EffectHost& effects() { return *effects_; }
+  store::OutboxDriver& outbox() { return *outbox_; }
+
+  // Everything that must hold in their tables.
+  static Result<void> verify(store::Transaction& tx, store::ReportViolation& report);
+  // Ends what runs in the background. The stores still answer until the database closes.
+  void stop();
+
+ private:
+  Stores() = default;
+  std::unique_ptr<store::OutboxDriver> outbox_;
+  std::unique_ptr<process::Processes> processes_;
+  std::unique_ptr<effect::EffectHost> effects_;
+};
+
+}  // namespace clew

@@ -1,0 +1,375 @@
+"""Sessions, attachments, triggers and artifacts as Python sees them; the core has their laws."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+import threading
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import clew
+import clew.stores
+import pytest
+from clew.stores import (
+    AgentFrame,
+    BytesPart,
+    Checkpoint,
+    GraphDelta,
+    JsonPart,
+    MergeKey,
+    QueuedPayload,
+    QueuedWorkDraft,
+    ReadScope,
+    RuntimeCommit,
+    SessionMeta,
+    SessionNode,
+    TokenLedgerEntry,
+    TokenUsage,
+    TriggerDraft,
+    TriggerInput,
+    TurnStamp,
+)
+
+AT = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def rt(clew_runtime: clew.Runtime) -> clew.Runtime:
+    return clew_runtime
+
+
+def full_commit() -> RuntimeCommit:
+    state = BytesPart(body=b"\x00\xffstate")
+    return RuntimeCommit(
+        "root",
+        agent_frames=(
+            AgentFrame("first", "root", status="superseded", created_at=AT),
+            AgentFrame("second", "root", "plan_mode", "first", execution_state=state),
+        ),
+        current_agent_frame_id="second",
+        graph=GraphDelta(
+            "append",
+            (SessionNode("a", timestamp=AT), SessionNode("b", "a", {"text": "hi", "at": [1]})),
+            "b",
+        ),
+        checkpoint=Checkpoint(
+            turn_index=3, tool_state=JsonPart(body={"generation": 9}), execution_state=state
+        ),
+        usage_deltas=(TokenLedgerEntry("turn", "m", TokenUsage(11, 7, 3, 5)),),
+    )
+
+
+def test_a_commit_comes_back_as_it_was_given(rt: clew.Runtime) -> None:
+    session = rt.sessions.open("root")
+    assert session.load() is None
+    result = session.commit(full_commit())
+    assert result.head_revision == 1
+    loaded = session.load()
+    assert loaded is not None
+    assert (loaded.session_id, loaded.checkpoint_ref) == ("root", result.checkpoint_ref)
+    assert [frame.frame_id for frame in loaded.agent_frames] == ["first", "second"]
+    assert loaded.agent_frames[0].created_at == AT
+    second = loaded.agent_frames[1].execution_state
+    assert second is not None
+    assert second.body == b"\x00\xffstate"
+    assert loaded.graph.nodes[0].timestamp == AT
+    assert loaded.graph.nodes[1].payload == {"text": "hi", "at": [1]}
+    assert loaded.checkpoint.tool_state is not None
+    assert loaded.checkpoint.tool_state.body == {"generation": 9}
+    assert loaded.token_ledger == (TokenLedgerEntry("turn", "m", TokenUsage(11, 7, 3, 5)),)
+    path = session.load(ReadScope("active_path", "a"))
+    assert path is not None
+    assert [node.node_id for node in path.graph.nodes] == ["a"]
+    # What was read can be committed: a part by its ref alone.
+    again = session.commit(
+        dataclasses.replace(
+            full_commit(),
+            expected_head_revision=1,
+            checkpoint=Checkpoint(execution_state=BytesPart(ref=second.ref)),
+            graph=GraphDelta(),
+        )
+    )
+    assert again.head_revision == 2
+
+
+def test_dicts_do_as_well_as_records(rt: clew.Runtime) -> None:
+    session = rt.sessions.open("root")
+    session.commit(full_commit().to_dict())
+    loaded = session.load({"kind": "full_graph"})
+    assert loaded is not None
+    assert loaded.graph.nodes[0].timestamp == AT
+
+
+def test_a_turn_is_committed_once_and_its_hash_is_checked(rt: clew.Runtime) -> None:
+    session = rt.sessions.open("root")
+    commit = full_commit()
+    digest = rt.sessions.turn_commit_hash(commit)
+    stamped = dataclasses.replace(commit, turn_commit=TurnStamp("root", "turn", digest))
+    first = session.commit(stamped)
+    assert session.commit(stamped) == first
+    with pytest.raises(clew.InvalidInput) as wrong:
+        session.commit(dataclasses.replace(stamped, checkpoint=Checkpoint(turn_index=4)))
+    assert wrong.value.context["path"] == "turn_commit.turn_commit_hash"
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"session_id": " "}, "session_id"),
+        ({"session_id": 3}, "session_id"),
+        ({"no_such": 1}, "no_such"),
+        ({"agent_frames": [{"frame_id": "a"}]}, "agent_frames[0].session_id"),
+        ({"graph": {"kind": "more"}}, "graph.kind"),
+        ({"graph": {"kind": "append", "nodes": [{"node_id": "a", "x": 1}]}}, "graph.nodes[0].x"),
+        ({"usage_deltas": [{"source": "s", "model": "m", "usage": {"input_tokens": -1}}]},
+         "usage_deltas[0].usage.input_tokens"),
+        ({"checkpoint": {"turn_index": 1.5}}, "checkpoint.turn_index"),
+        ({"checkpoint": {"execution_state": {"body": "no base64"}}},
+         "checkpoint.execution_state.body"),
+        ({"checkpoint": {"last_prompt_usage": {1, 2}}}, "commit.checkpoint.last_prompt_usage"),
+        ({"graph": {"kind": "append", "nodes": [{"node_id": "a", "timestamp": AT.replace(
+            tzinfo=None)}]}}, "commit.graph.nodes[0].timestamp"),
+    ],
+)  # fmt: skip
+def test_bad_commits_name_their_path(rt: clew.Runtime, change: dict[str, Any], path: str) -> None:
+    with pytest.raises(clew.InvalidInput) as wrong:
+        rt.sessions.open("root").commit({"session_id": "root", **change})
+    assert wrong.value.context["path"] == path
+    assert rt.sessions.list() == []
+
+
+def test_a_handle_refuses_another_session(rt: clew.Runtime) -> None:
+    with pytest.raises(clew.Conflict) as wrong:
+        rt.sessions.open("a").commit({"session_id": "b"})
+    assert (wrong.value.context["bound"], wrong.value.context["attempted"]) == ("a", "b")
+
+
+def test_the_head_is_compared_and_set(rt: clew.Runtime) -> None:
+    session = rt.sessions.open("root")
+    outcomes: list[str] = []
+
+    def commit() -> None:
+        try:
+            session.commit({"session_id": "root"})
+            outcomes.append("won")
+        except clew.Conflict as lost:
+            outcomes.append(f"{lost.context['expected']} {lost.context['actual']}")
+
+    threads = [threading.Thread(target=commit) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["0 1"] * 15 + ["won"]
+
+
+def test_meta_nodes_and_the_end_of_a_session(rt: clew.Runtime) -> None:
+    session = rt.sessions.open("root")
+    meta = SessionMeta("root", "name", AT, "m", "/tmp", "child", "parent", {"turn": 1})
+    session.save_meta(meta)
+    assert session.load_meta() == meta
+    session.commit(full_commit())
+    assert session.load_node("b") == SessionNode(
+        "b", "a", {"text": "hi", "at": [1]}, timestamp=datetime(1970, 1, 1, tzinfo=timezone.utc)
+    )
+    with pytest.raises(clew.Conflict):
+        session.tombstone_node("a")
+    assert session.tombstone_node("b") is True
+    assert session.load_node("b") is None
+    assert session.vacuum().removed_node_count == 1
+    assert rt.sessions.list() == ["root"]
+    assert session.delete() is True
+    assert session.delete() is False
+    assert rt.sessions.list() == []
+    assert session.load() is None
+    with pytest.raises(clew.Conflict) as gone:
+        session.commit(full_commit())
+    assert gone.value.context["deleted"] is True
+
+
+def draft(text: str, **options: Any) -> QueuedWorkDraft:
+    return QueuedWorkDraft("root", (QueuedPayload("turn_input", {"text": text}),), **options)
+
+
+def test_queued_work_is_claimed_renewed_and_completed() -> None:
+    clock = clew.ManualClock()
+    with clew.Runtime(clock=clock) as rt:
+        session = rt.sessions.open("root")
+        group: dict[str, Any] = {"slot_policy": "join", "merge_key": MergeKey("group", "g")}
+        first = session.enqueue(draft("1", source_key="k", **group))
+        assert session.enqueue(draft("other", source_key="k")).batch == first.batch
+        with pytest.raises(clew.Conflict):
+            session.enqueue(draft("other", source_key="k"), strict=True)
+        session.enqueue(draft("2", **group))
+        session.enqueue(draft("later", available_at=rt._core.now() + timedelta(days=1)))
+        claim = session.claim("me", ttl="1m")
+        assert claim is not None
+        assert [one.items[0].payload.body for one in claim.batches] == [
+            {"text": "1"},
+            {"text": "2"},
+        ]
+        assert session.claim("you") is None
+        assert len(session.list_pending()) == 1
+        clock.advance(90)
+        claim = session.renew(claim, "1m")  # over, and not stolen
+        assert session.claim("you") is None
+        clock.advance(60)
+        stolen = session.claim("you", max=1)
+        assert stolen is not None
+        assert stolen.fencing_token > claim.fencing_token
+        with pytest.raises(clew.StaleLease):
+            session.renew(claim)
+        with pytest.raises(clew.StaleLease):
+            session.commit({"session_id": "root", "completed_queue_claims": [claim.completion()]})
+        session.commit({"session_id": "root", "completed_queue_claims": [stolen.completion()]})
+        assert len(session.list_queued()) == 2
+        assert session.enqueue(draft("1", source_key="k")).is_done
+        found = session.claim_batches("me", [session.list_queued()[0].batch_id])
+        assert found is not None
+        session.abandon(found)
+        assert session.cancel_queued(found.batches[0].batch_id) == found.batches[0]
+        clock.advance(3600 * 24)
+        last = session.claim("me")
+        assert last is not None
+        session.complete(last.completion())
+        assert session.list_queued() == []
+        assert rt.sessions.forget_sources("2d") == 0
+        assert rt.sessions.forget_sources("1h") == 1
+
+
+def test_a_wake_is_enqueued_once(rt: clew.Runtime) -> None:
+    session = rt.sessions.open("root")
+    wake = {"wake_id": "wake:1", "target_session_id": "root", "input": "done"}
+    assert session.enqueue_wake(wake).is_new
+    assert not session.enqueue_wake({**wake, "input": "again"}).is_new
+    with pytest.raises(clew.InvalidInput) as wrong:
+        session.enqueue_wake({"wake_id": "wake:1"})
+    assert wrong.value.context["path"] == "wake.target_session_id"
+
+
+def test_attachments_are_files_when_they_are_large(tmp_path: Path) -> None:
+    clock = clew.ManualClock()
+    with clew.Runtime(tmp_path / "work.db", clock=clock) as rt:
+        small = rt.attachments.put("root", b"small", "image/png", width=7, height=11, label="pixel")
+        large = rt.attachments.put("root", (b"x" * 100_000 for _ in range(5)), "text/plain")
+        files = [one for one in (tmp_path / "work.db.attachments").rglob("*") if one.is_file()]
+        assert [one.parent.name + one.name for one in files] == [large.id]
+        assert (small.byte_len, small.width, small.height, small.label) == (5, 7, 11, "pixel")
+        assert rt.attachments.get("root", small.id).data == b"small"
+        parts = list(rt.attachments.open("root", large.id))
+        assert b"".join(parts) == b"x" * 500_000
+        assert len(parts) > 1
+        assert rt.attachments.stat("root", large.id) == large
+        assert {one.id for one in rt.attachments.list("root")} == {small.id, large.id}
+        assert len(rt.attachments.list_uncommitted()) == 2
+        rt.attachments.commit_refs("root", [small.id])
+        assert [one.attachment_id for one in rt.attachments.list_uncommitted()] == [large.id]
+        with pytest.raises(clew.NotFound):
+            rt.attachments.get("other", small.id)
+        with pytest.raises(clew.InvalidInput, match="media_type"):
+            rt.attachments.put("root", b"x", "")
+        with pytest.raises(clew.InvalidInput, match=r"data\[1\]"):
+            rt.attachments.put("root", [b"x", "y"], "text/plain")  # type: ignore[list-item]  # on purpose
+        assert rt.attachments.forget("root", large.id)
+        assert rt.attachments.sweep("1h").deleted_files == 0
+        clock.advance("2h")
+        assert rt.attachments.sweep("1h").deleted_files == 1
+        assert not files[0].exists()
+    with clew.Runtime(tmp_path / "work.db") as rt:
+        assert rt.attachments.get("root", small.id).ref == small
+        assert rt.verify() == []
+
+
+def test_an_unfinished_attachment_leaves_nothing(tmp_path: Path) -> None:
+    def breaks() -> Any:
+        yield b"x" * 500_000
+        raise ZeroDivisionError
+
+    with clew.Runtime(tmp_path / "work.db") as rt:
+        with pytest.raises(ZeroDivisionError):
+            rt.attachments.put("root", breaks(), "text/plain")
+        assert rt.attachments.list_uncommitted() == ()
+        folder = tmp_path / "work.db.attachments"
+        assert [one for one in folder.rglob("*") if one.is_file()] == []
+
+
+def test_triggers_deliver_each_event_once(rt: clew.Runtime) -> None:
+    made = rt.triggers.subscribe(
+        TriggerDraft(
+            "root",
+            "ui.pressed",
+            "on_press",
+            {"button": "Blue"},
+            input_template=(TriggerInput("event"), TriggerInput("color", "fixed", "blue")),
+        )
+    )
+    assert made.draft.source_key == rt.triggers.source_key("ui.pressed", {"button": "Blue"})
+    assert made.draft.input_template[1].value == "blue"
+    assert rt.triggers.list(session_id="root", enabled=True) == [made]
+    assert rt.triggers.list(handle="trigger:99") == []
+    event = rt.triggers.record("ui.pressed", made.draft.source_key, {"n": 1}, key="1")
+    assert rt.triggers.record("ui.pressed", made.draft.source_key, {"n": 1}, key="1") == event
+    with pytest.raises(clew.Conflict) as other:
+        rt.triggers.record("ui.pressed", made.draft.source_key, {"n": 2}, key="1")
+    assert other.value.context["path"] == "payload.n"
+    (delivery,) = rt.triggers.reserve(event.occurrence_id)
+    assert (delivery.subscription, delivery.occurrence) == (made, event)
+    assert rt.triggers.reserve(event.occurrence_id) == ()
+    assert rt.triggers.unregistered() == (delivery,)
+    assert rt.triggers.mark_registered(delivery.process_id) is True
+    assert rt.triggers.mark_registered(delivery.process_id) is False
+    assert rt.triggers.unregistered() == ()
+    assert rt.triggers.cancel("other", made.handle) is False
+    assert rt.triggers.cancel("root", made.handle) is True
+    with pytest.raises(clew.NotFound):
+        rt.triggers.reserve("host_event:none")
+    with pytest.raises(clew.InvalidInput) as wrong:
+        rt.triggers.subscribe({"session_id": "root", "source_type": "x"})
+    assert wrong.value.context["path"] == "process_name"
+
+
+def test_modules_are_what_their_refs_say(rt: clew.Runtime) -> None:
+    module = rt.artifacts.seal(
+        {"exports": {"echo": {"component": "c"}}, "canonical_ir": {"body": [1, 1.0, "x"]}}
+        | {"required_surface": {"abilities": []}}
+    )
+    assert rt.artifacts.get(module.module_ref) is None
+    assert rt.artifacts.put(module) == module.module_ref
+    assert rt.artifacts.get(module.module_ref) == module
+    assert rt.artifacts.list() == [module.module_ref]
+    with pytest.raises(clew.InvalidInput) as wrong:
+        rt.artifacts.put(dataclasses.replace(module, canonical_ir={"body": []}))
+    assert wrong.value.context["path"] == "module_ref"
+    assert rt.artifacts.remove(module.module_ref)
+    assert rt.artifacts.get(module.module_ref) is None
+
+
+def test_damage_is_named_and_found_by_verify(rt: clew.Runtime, tmp_path: Path) -> None:
+    import sqlite3
+
+    path = tmp_path / "work.db"
+    with clew.Runtime(path) as rt:
+        rt.sessions.open("root").commit(full_commit())
+        assert rt.verify() == []
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE session_nodes SET node = '{}'")
+    with clew.Runtime(path) as rt:
+        with pytest.raises(clew.Corrupt) as wrong:
+            rt.sessions.open("root").load()
+        assert wrong.value.context["table"] == "session_nodes"
+        assert [one.invariant for one in rt.verify()] == ["sessions.readable"]
+
+
+def test_records_are_frozen_shown_briefly_and_pickled(rt: clew.Runtime) -> None:
+    session = rt.sessions.open("root")
+    secret = draft("secret")
+    receipt = session.enqueue(secret)
+    for one in (secret, receipt, full_commit()):
+        assert "secret" not in repr(one)
+        assert pickle.loads(pickle.dumps(one)) == one
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        receipt.is_new = False  # type: ignore[misc]  # on purpose
+    for handle in (session, rt.sessions, rt.attachments, rt.triggers, rt.artifacts):
+        assert "secret" not in repr(handle)
