@@ -107,7 +107,10 @@ class RuntimeImpl final : public Runtime {
     CLEW_TRY(restore_composites());
     CLEW_TRY(parts_->stores, Stores::open(*parts_->database, *parts_->env, *parts_->timers, name));
     open_.store(true);
-    if (options_.start) parts_->engine->begin_recovery();
+    if (options_.start) {
+      parts_->engine->begin_recovery();
+      parts_->stores->start();
+    }
     return {};
   }
 

@@ -55,6 +55,10 @@ Result<void> Stores::verify(store::Transaction& tx, store::ReportViolation& repo
   return effect::verify_effects(tx, report);
 }
 
+void Stores::start() {
+  if (has_messages_) outbox_->wake();
+}
+
 void Stores::stop() { outbox_->stop(); }
 
 }  // namespace clew

@@ -21,11 +21,14 @@ class Stores {
 
   // Everything that must hold in their tables.
   static Result<void> verify(store::Transaction& tx, store::ReportViolation& report);
+  // Delivers what an earlier process left in the outbox. Never blocks.
+  void start();
   // Ends what runs in the background. The stores still answer until the database closes.
   void stop();
 
  private:
   Stores() = default;
+  bool has_messages_ = false;  // in the outbox, when it was opened
   std::unique_ptr<store::OutboxDriver> outbox_;
   std::unique_ptr<process::Processes> processes_;
   std::unique_ptr<effect::EffectHost> effects_;

@@ -2,12 +2,15 @@
 #include <memory>
 #include <optional>
 
+#include "clew/base/fault.hpp"
 #include "clew/base/mutex.hpp"
 #include "clew/base/threads.hpp"
 #include "clew/store/outbox.hpp"
 
 namespace clew::store {
 namespace {
+
+FaultPoint fault_deliver("outbox.deliver");  // messages were found, none is delivered
 
 constexpr int batch_max = 64;
 constexpr Duration first_delay = std::chrono::milliseconds(100);
@@ -108,6 +111,9 @@ class Driver final : public OutboxDriver {
       CLEW_TRY(found, due_messages(tx, topic, now, batch_max));
       return {};
     }));
+    if (!found.empty()) {
+      CLEW_TRY(fault_deliver.hit());
+    }
     Batch batch(found.size());
     std::vector<char> is_ours(found.size());
     for (std::size_t i = 0; i < found.size(); ++i) {
