@@ -25,6 +25,15 @@ MOLD := -DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=mold -DCMAKE_MODULE_LINKER_FLAGS=-fuse
 CONFIGURE := cmake -G Ninja -S . -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g1" $(MOLD)
 CTEST := ctest --output-on-failure --no-label-summary --no-tests=error -j $(JOBS)
 PYTEST := $(PYTHON) -m pytest
+# What reads or damages the files themselves stays out.
+PG_TESTS := tests_py/crash/test_edges.py tests_py/crash/test_events.py $(addprefix \
+  tests_py/api/test_,$(addsuffix .py,composites durable_calls events event_edges idempotency \
+  workflows runtime traces contracts)) $(addprefix --deselect tests_py/api/test_, \
+  event_edges.py::test_a_log_that_cannot_be_read_fails_the_step \
+  runtime.py::test_a_store_is_a_path_of_any_kind \
+  runtime.py::test_a_foreign_file_is_left_as_it_was \
+  composites.py::test_a_run_without_a_lock_goes_on) --deselect \
+  "tests_py/crash/test_events.py::test_every_acknowledged_event_survives_kills_at_random_points[200]"
 
 ##@ For users
 help:  ## Show this list
@@ -58,7 +67,7 @@ clean:  ## Remove what builds made; .venv and caches stay
 
 ##@ Checks
 # The last stage prints its own output, so that its closing line is the last one.
-test: setup lint test-cpp test-py tidy test-asan test-tsan bench-smoke wheel-smoke test-shutdown  ## Everything, quickest first
+test: setup lint test-cpp test-py test-pg tidy test-asan test-tsan bench-smoke wheel-smoke test-shutdown  ## Everything, quickest first
 
 test-fast: setup build  ## C++ and Python tests without the slow ones
 	@$(STAGE) test-fast bash -c '$(CTEST) --test-dir build/dev && \
@@ -72,6 +81,9 @@ test-cpp: build  ## GoogleTest
 
 test-py: module  ## pytest
 	@$(STAGE) test-py $(PYTEST) -n $(JOBS) -m "not shutdown" --ignore tests_py/codebase
+
+test-pg: module  ## The tests of files that matter most, on PostgreSQL
+	@$(STAGE) test-pg env CLEW_TEST_STORE=postgresql $(PYTEST) -n $(JOBS) $(PG_TESTS)
 
 test-asan: setup  ## All C++ tests under address and undefined-behaviour sanitizers
 	@$(STAGE) test-asan $(MAKE) raw-sanitize NAME=asan SANITIZER=address,undefined LAYERS=
@@ -138,6 +150,6 @@ raw-locks:
 	  -Wthread-safety -Werror -DFMT_HEADER_ONLY -DCLEW_VERSION='"0"' -Icpp -I. \
 	  $$($(PYTHON) -m pybind11 --includes)
 
-.PHONY: help setup demo module build wheel bench docs clean test test-fast lint test-cpp test-py tidy test-asan \
+.PHONY: help setup demo module build wheel bench docs clean test test-fast lint test-cpp test-py test-pg tidy test-asan \
   test-tsan test-locks bench-smoke wheel-smoke test-shutdown sanitize stress format \
   raw-module raw-lint raw-sanitize raw-bench-native raw-locks

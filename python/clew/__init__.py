@@ -47,24 +47,6 @@ if TYPE_CHECKING:
     from ._capability import capability
     from ._context import Context
     from ._events import Event, Subscription
-    from ._processes import (
-        ProcessEvent,
-        ProcessEventAppendResult,
-        ProcessEventSemantics,
-        ProcessEventType,
-        ProcessExternalRef,
-        ProcessHandleGrant,
-        ProcessLease,
-        ProcessProvenance,
-        ProcessRecord,
-        ProcessRecovery,
-        ProcessRegistration,
-        ProcessScope,
-        ProcessSessionDeleteReport,
-        ProcessTerminalSpec,
-        ProcessWakeDelivery,
-        ProcessWakeSpec,
-    )
     from ._records import (
         Candidate,
         CapabilityInfo,
@@ -112,22 +94,6 @@ __all__ = [
     "Placement",
     "PlacementCandidate",
     "Problem",
-    "ProcessEvent",
-    "ProcessEventAppendResult",
-    "ProcessEventSemantics",
-    "ProcessEventType",
-    "ProcessExternalRef",
-    "ProcessHandleGrant",
-    "ProcessLease",
-    "ProcessProvenance",
-    "ProcessRecord",
-    "ProcessRecovery",
-    "ProcessRegistration",
-    "ProcessScope",
-    "ProcessSessionDeleteReport",
-    "ProcessTerminalSpec",
-    "ProcessWakeDelivery",
-    "ProcessWakeSpec",
     "Registration",
     "Rejected",
     "ResourceExhausted",
@@ -165,22 +131,6 @@ _HOMES = {
     "Placement": "_records",
     "PlacementCandidate": "_records",
     "Problem": "_records",
-    "ProcessEvent": "_processes",
-    "ProcessEventAppendResult": "_processes",
-    "ProcessEventSemantics": "_processes",
-    "ProcessEventType": "_processes",
-    "ProcessExternalRef": "_processes",
-    "ProcessHandleGrant": "_processes",
-    "ProcessLease": "_processes",
-    "ProcessProvenance": "_processes",
-    "ProcessRecord": "_processes",
-    "ProcessRecovery": "_processes",
-    "ProcessRegistration": "_processes",
-    "ProcessScope": "_processes",
-    "ProcessSessionDeleteReport": "_processes",
-    "ProcessTerminalSpec": "_processes",
-    "ProcessWakeDelivery": "_processes",
-    "ProcessWakeSpec": "_processes",
     "Registration": "_records",
     "Retry": "_records",
     "Run": "_run",
@@ -195,7 +145,7 @@ _HOMES = {
     "capability": "_capability",
     "load": "_workflow",
 }
-_SUBMODULES = ("aio", "testing")
+_SUBMODULES = ("aio", "stores", "testing")
 
 
 def __getattr__(name: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,20 +25,23 @@ _LIMITS = (
 
 
 def store_path(store: Any) -> str:
-    """Return the core's word for a store. `InvalidInput`, `Unsupported`."""
-    expected = '":memory:" or the path of a SQLite file'
+    """Return the core's word for a store. `InvalidInput`."""
+    expected = '":memory:", the path of a SQLite file or postgresql://…'
     path = os.fspath(store) if isinstance(store, (str, os.PathLike)) else store
     if not isinstance(path, str) or not path or "\0" in path:
         raise invalid("store", store, expected)
     scheme, separator, _ = path.partition("://")
-    if separator and scheme in ("postgresql", "postgres"):
-        raise _errors.Unsupported(
-            "stores on PostgreSQL are not offered by this version: give the path of a SQLite file",
-            {"path": "store", "scheme": scheme},
-        )
-    if separator and scheme.isalnum():
+    if separator and scheme.isalnum() and scheme not in ("postgresql", "postgres"):
         raise invalid("store", f"{scheme}://…", expected)
     return path
+
+
+def shown_store(store: str) -> str:
+    """Return a store as people may see it: the URL of a database without its password."""
+    if "://" not in store:
+        return store
+    hidden = re.sub(r"(://[^:/?@]*):.*@", r"\1:…@", store)
+    return re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1…", hidden)
 
 
 def of_limits(limits: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A private PostgreSQL server for tests: own data, own socket, gone when its owner is gone.
 
-Run as a script it serves tests in other languages: ``_postgres.py PID [NAME]`` prints the URL of the
-server of that process, starting it first when there is none.
+Run as a script it serves tests in other languages: ``_postgres.py PID [NAME]`` prints the URL of
+the server of that process, starting it first when there is none.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import fcntl
 import glob
+import itertools
 import os
 import pwd
 import select
@@ -18,12 +19,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-__all__ = ["find_server", "server_url"]
+__all__ = ["ask", "find_server", "fresh_schema", "in_schema", "server_url", "test_server"]
 
+_CLUSTER = ("-E", "UTF8", "--locale=C.UTF-8", "--auth=trust")
 _PORT = 5432  # only names the socket
+_numbers = itertools.count(1)
 _SETTINGS = f"""
 listen_addresses = ''
 port = {_PORT}
@@ -65,6 +68,51 @@ def server_url(owner: int, name: str = "main") -> str:
             shutil.rmtree(folder, ignore_errors=True)
             _start(programs, folder, owner)
     return f"postgresql://postgres@/postgres?host={folder}&port={_PORT}"
+
+
+def test_server() -> str:
+    """Return the URL of the server of this test run: ``CLEW_TEST_POSTGRES``, or a private one."""
+    url = os.environ.get("CLEW_TEST_POSTGRES")
+    if url is None:
+        in_worker = "PYTEST_XDIST_WORKER" in os.environ
+        url = server_url(os.getppid() if in_worker else os.getpid())
+        os.environ["CLEW_TEST_POSTGRES"] = url  # for children
+    return url
+
+
+def in_schema(url: str, name: str) -> str:
+    """Return the URL of that schema, which is made when it is not there."""
+    ask(url, f'CREATE SCHEMA IF NOT EXISTS "{name}"')
+    return f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3D{name}"
+
+
+@contextlib.contextmanager
+def fresh_schema() -> Iterator[str]:
+    """Give the URL of an empty schema in the server of this test run, and drop it at the end."""
+    url = test_server()
+    name = f"clew_{os.getpid()}_{next(_numbers)}"
+    yield in_schema(url, name)
+    ask(url, f'DROP SCHEMA "{name}" CASCADE')
+
+
+def ask(url: str, sql: str) -> None:
+    """Run a statement on a connection of its own."""
+    pq = ctypes.CDLL("libpq.so.5")
+    for function in (pq.PQconnectdb, pq.PQexec):
+        function.restype = ctypes.c_void_p
+    for function in (pq.PQerrorMessage, pq.PQresultErrorMessage):
+        function.restype = ctypes.c_char_p
+    connection = ctypes.c_void_p(pq.PQconnectdb(url.encode()))
+    try:
+        result = ctypes.c_void_p(
+            pq.PQexec(connection, f"SET client_min_messages = error; {sql}".encode())
+        )
+        why = pq.PQerrorMessage(connection).decode().strip()
+        pq.PQclear(result)
+    finally:
+        pq.PQfinish(connection)
+    if why:
+        raise RuntimeError(why)
 
 
 def _is_served(folder: Path) -> bool:
@@ -121,8 +169,8 @@ def _supervise(programs: str, folder: Path, owner: int) -> None:
     data = str(folder / "data")
     environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
     made = subprocess.run(
-        [f"{programs}/initdb", "-D", data, "-U", "postgres", "--auth=trust", "-E", "UTF8"]
-        + ["--locale=C.UTF-8", "-N"],
+        # "-N": initdb itself does not sync; the server does.
+        [f"{programs}/initdb", "-N", "-D", data, "-U", "postgres", *_CLUSTER],
         preexec_fn=prepare,
         env=environment,
         capture_output=True,

@@ -43,7 +43,9 @@ class Runtime(Registering, Publishing, Tracing, Storing):
     """One runtime over one store. Thread-safe. A context manager, also an asynchronous one.
 
     Args:
-        store: ``":memory:"`` or the path of a SQLite file, made when it is not there.
+        store: ``":memory:"``, the path of a SQLite file, made when it is not there, or the
+            URL of a PostgreSQL database, ``"postgresql://user@host/name"``, in the first schema of
+            whose search path the tables are made.
         workers: Threads, 1 to 256. Default: twice the cores, at least 4.
         name: What others see of it. Default: ``clew-`` and the process id, as in ``clew-4711``.
         durability: ``"sync"``: acknowledged when it is on the disk. ``"relaxed"``: when it is
@@ -510,7 +512,7 @@ class Runtime(Registering, Publishing, Tracing, Storing):
 
     @property
     def store(self) -> str:
-        """The path of its store, or ``":memory:"``."""
+        """The path of its store, its URL, or ``":memory:"``."""
         return self._core.store
 
     @property
@@ -567,7 +569,7 @@ class Runtime(Registering, Publishing, Tracing, Storing):
 
     def __repr__(self) -> str:
         state = "closed" if self._core.closed else f"{self._core.workers} workers"
-        return f"<Runtime {self._core.name} {self._core.store} {state}>"
+        return f"<Runtime {self._core.name} {_options.shown_store(self._core.store)} {state}>"
 
 
 def runs_of(

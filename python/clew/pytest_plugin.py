@@ -6,6 +6,7 @@ open or a thread of Clew's behind.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,10 +53,34 @@ def clew_clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture(params=["memory", "file"])
-def clew_store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A fresh store for ``clew.Runtime``, of each backend at hand in turn."""
-    return ":memory:" if request.param == "memory" else str(tmp_path / "clew.db")
+def _stores() -> list[str]:
+    """The backends at hand: PostgreSQL where a server is installed or CLEW_TEST_POSTGRES is set."""
+    from ._postgres import find_server
+
+    at_hand = "CLEW_TEST_POSTGRES" in os.environ or find_server() is not None
+    return ["memory", "file", *(["postgresql"] if at_hand else [])]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test of `clew_store` on each backend at hand."""
+    if "clew_store" in metafunc.fixturenames:
+        metafunc.parametrize("clew_store", _stores(), indirect=True)
+
+
+@pytest.fixture
+def clew_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A fresh store for ``clew.Runtime``, of each backend at hand in turn.
+
+    PostgreSQL is a private server, which the first test starts and which ends with the tests; or
+    the one that ``CLEW_TEST_POSTGRES`` names. Each test has a schema of its own there.
+    """
+    if request.param == "postgresql":
+        from ._postgres import fresh_schema
+
+        with fresh_schema() as url:
+            yield url
+    else:
+        yield ":memory:" if request.param == "memory" else str(tmp_path / "clew.db")
 
 
 @pytest.fixture

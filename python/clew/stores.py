@@ -1,4 +1,4 @@
-"""The records of the session stores, which ``rt.sessions`` and its neighbours take and give."""
+"""The records of the stores: what ``rt.processes``, ``rt.sessions`` and the others take and give."""
 
 from __future__ import annotations
 
@@ -14,6 +14,25 @@ from ._attachments import (
     AttachmentSweep,
     ManifestEntry,
     StoredAttachment,
+)
+from ._processes import (
+    Processes,
+    ProcessEvent,
+    ProcessEventAppendResult,
+    ProcessEventSemantics,
+    ProcessEventType,
+    ProcessExternalRef,
+    ProcessHandleGrant,
+    ProcessLease,
+    ProcessProvenance,
+    ProcessRecord,
+    ProcessRecovery,
+    ProcessRegistration,
+    ProcessScope,
+    ProcessSessionDeleteReport,
+    ProcessTerminalSpec,
+    ProcessWakeDelivery,
+    ProcessWakeSpec,
 )
 from ._sessions import (
     AgentFrame,
@@ -72,7 +91,24 @@ __all__ = [
     "MergeKey",
     "ModuleArtifact",
     "PersistedSession",
+    "ProcessEvent",
+    "ProcessEventAppendResult",
+    "ProcessEventSemantics",
+    "ProcessEventType",
+    "ProcessExternalRef",
+    "ProcessHandleGrant",
+    "ProcessLease",
+    "ProcessProvenance",
+    "ProcessRecord",
+    "ProcessRecovery",
     "ProcessRef",
+    "ProcessRegistration",
+    "ProcessScope",
+    "ProcessSessionDeleteReport",
+    "ProcessTerminalSpec",
+    "ProcessWakeDelivery",
+    "ProcessWakeSpec",
+    "Processes",
     "QueuedItem",
     "QueuedPayload",
     "QueuedWorkBatch",

@@ -266,7 +266,6 @@ TEST_F(Open, refuses_urls_and_options_that_mean_nothing) {
     EXPECT_EQ(refusal.code(), Code::invalid_input) << options.url;
     EXPECT_THAT(refusal.to_string(), testing::Not(HasSubstr("secret")));
   }
-  EXPECT_EQ(refusal_of({.url = "postgresql://u:secret@h/d"}, {}).code(), Code::unsupported);
 }
 
 TEST_F(Open, path_that_looks_like_a_uri_is_a_path) {

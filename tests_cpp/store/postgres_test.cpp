@@ -65,6 +65,17 @@ TEST(PostgresText, splits_at_semicolons_that_separate_statements) {
   EXPECT_THAT(split_statements(" \n"), IsEmpty());
 }
 
+TEST(PostgresText, question_marks_are_numbered_and_numbers_counted) {
+  const auto numbered = [](std::string sql, bool has_arguments) {
+    const auto wanted = detail::number_placeholders(sql, has_arguments);
+    return std::pair(sql, wanted);
+  };
+  EXPECT_EQ(numbered("SELECT ?, '?', ?", true), std::pair(std::string("SELECT $1, '?', $2"), 2UL));
+  EXPECT_EQ(numbered("SELECT a ? 'b'", false), std::pair(std::string("SELECT a ? 'b'"), 0UL));
+  EXPECT_EQ(numbered("SELECT $2, $1, $$ $7 $$", true),
+            std::pair(std::string("SELECT $2, $1, $$ $7 $$"), 2UL));
+}
+
 TEST(PostgresText, columns_of_text_get_their_order) {
   using detail::with_byte_order;
   EXPECT_EQ(with_byte_order("CREATE TABLE t (a TEXT NOT NULL, b BIGINT DEFAULT 'TEXT')"),

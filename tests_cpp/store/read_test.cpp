@@ -167,6 +167,51 @@ TEST_P(Read, data_version_changes_with_each_commit_and_only_then) {
   EXPECT_EQ(*db->data_version(), after);
 }
 
+TEST_P(Read, commits_of_others_are_told_while_somebody_listens) {
+  const auto how = options();
+  const auto here = open(how);
+  if (is_memory()) {
+    EXPECT_EQ(here->watch_commits([] {}), nullptr) << "there are no others";
+    return;
+  }
+  const auto other = open(how);
+  Mutex mutex;
+  Condition told;
+  int times = 0;
+  auto listening = here->watch_commits([&] {
+    const Lock lock(mutex);
+    ++times;
+    told.notify_all();
+  });
+  const auto await_more = [&](int than) {
+    Lock lock(mutex);
+    while (times <= than) told.wait(lock);
+    return times;
+  };
+  auto before = await_more(0);  // what was committed before is not known
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(other->write(adding(i)));
+    before = await_more(before);
+  }
+  listening.reset();
+  {
+    const Lock lock(mutex);
+    before = times;
+  }
+  ASSERT_TRUE(other->write(adding(9)));
+  EXPECT_THAT(notes_of(*here), ElementsAre(0, 1, 2, 9));
+  const Lock lock(mutex);
+  EXPECT_EQ(times, before) << "nobody listens any more";
+}
+
+TEST_P(Read, handle_of_a_listener_may_outlive_the_database) {
+  auto db = open();
+  const auto listening = db->watch_commits([] {});
+  db->close(Timestamp::never());
+  EXPECT_EQ(db->watch_commits([] {}), nullptr);
+  db.reset();
+}
+
 TEST_P(Read, sound_database_has_no_findings) {
   const auto db = open();
   ASSERT_TRUE(db->write(adding(1)));

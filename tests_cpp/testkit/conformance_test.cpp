@@ -25,6 +25,8 @@ std::string fresh_schema(std::shared_ptr<void>& keep) {
   return url;
 }
 
+void PrintTo(const Row& row, std::ostream* out) { *out << row.each.name; }
+
 class Conformance : public testing::TestWithParam<Row> {};
 
 TEST_P(Conformance, holds) {

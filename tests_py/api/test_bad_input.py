@@ -179,7 +179,6 @@ RUNTIME = [
     Bad("store a number", opened(3), "store"),
     Bad("store bytes", opened(b"x"), "store"),
     Bad("store of another kind", opened("mysql://x"), "store", value="mysql://…"),
-    Bad("store on PostgreSQL", opened("postgresql://x"), "store", clew.Unsupported),
     Bad("limits a list", opened(limits=["queue_max"]), "limits"),
     Bad("limit unknown", opened(limits={"queue_mx": 1}), "limits.queue_mx", expected="queue_max"),
     Bad("limit zero", opened(limits={"queue_max": 0}), "limits.queue_max"),

@@ -10,7 +10,8 @@
 //   {identity_forever} INTEGER PRIMARY KEY AUTOINCREMENT   the same; a number is never used again
 //   {table}            STRICT                              ends CREATE TABLE (…)
 //   {clustered}        STRICT, WITHOUT ROWID               the same; rows lie by primary key
-//   {for_update}       (nothing: one writer)               ends a SELECT whose rows will change
+//   {for_update}       (nothing: one writer)               ends a SELECT whose rows will change; in
+//                                                          a reader it locks nothing
 //   {skip_locked}      (nothing)                           the same, passing over locked rows
 #pragma once
 

@@ -7,11 +7,7 @@
 #include <charconv>
 #include <cstring>
 
-#include "clew/store/dialect.hpp"
-
 namespace clew::store::detail {
-
-const Dialect& postgres_dialect();
 
 namespace {
 
@@ -80,13 +76,17 @@ PostgresConnection::~PostgresConnection() = default;
 // ---- connecting
 
 Result<std::unique_ptr<PostgresConnection>> PostgresConnection::connect(
-    const Libpq& pq, const PostgresUrl& url, Duration patience, const WaitHandle& abandoned) {
-  const std::array<const char*, 5> keys = {"dbname", "fallback_application_name", "client_encoding",
-                                           "options", nullptr};
-  const std::array<const char*, 5> values = {url.text.c_str(), "clew", "UTF8", nullptr, nullptr};
+    const Libpq& pq, const PostgresUrl& url, const Dialect& dialect, Duration patience,
+    const WaitHandle& abandoned) {
+  // What stands before the URL it may change: a peer that vanished is noticed within a minute.
+  const std::array<const char*, 8> keys = {
+      "keepalives_idle", "keepalives_interval",       "keepalives_count", "tcp_user_timeout",
+      "dbname",          "fallback_application_name", "client_encoding",  nullptr};
+  const std::array<const char*, 8> values = {"20",   "10",   "3",    "60000", url.text.c_str(),
+                                             "clew", "UTF8", nullptr};
   PGconn* raw = pq.PQconnectStartParams(keys.data(), values.data(), 1);
   if (raw == nullptr) return Error(Code::resource_exhausted, "no memory for a connection");
-  std::unique_ptr<PostgresConnection> made(new PostgresConnection(pq, raw));
+  std::unique_ptr<PostgresConnection> made(new PostgresConnection(pq, dialect, raw));
   CLEW_TRY(made->await_connected(url, patience, abandoned));
   pq.PQsetNoticeProcessor(raw, drop_notice, nullptr);
   if (pq.PQsetnonblocking(raw, 1) != 0 || pq.PQenterPipelineMode(raw) != 1) {
@@ -148,7 +148,7 @@ Result<void> PostgresConnection::prepare(const Statement& statement, const Encod
   const auto index = static_cast<std::size_t>(statement.index());
   if (index >= prepared_.size()) prepared_.resize(index + 1, Known::no);
   if (prepared_[index] != Known::no) return {};
-  auto rendered = render(statement.sql(), postgres_dialect());
+  auto rendered = render(statement.sql(), dialect_);
   if (!rendered) return Error(Code::internal, rendered.error().message());
   const auto name = fmt::format("s{}", index);
   sent(pq_.PQsendPrepare(conn_.get(), name.c_str(), rendered->text.c_str(), encoded.count(),
@@ -224,6 +224,7 @@ void PostgresConnection::note_failure(std::string_view doing, const PGresult* re
 
 void PostgresConnection::cancel_running() {
   is_cancelled_ = true;
+  has_cancelled_ = true;
   auto* const handle = pq_.PQgetCancel(conn_.get());
   if (handle == nullptr) return;
   std::array<char, 256> why{};

@@ -12,6 +12,7 @@
 #include "clew/store/detail/postgres_row.hpp"
 #include "clew/store/detail/postgres_url.hpp"
 #include "clew/store/detail/wait_handle.hpp"
+#include "clew/store/dialect.hpp"
 #include "clew/store/store.hpp"
 
 namespace clew::store::detail {
@@ -48,8 +49,10 @@ class PostgresConnection {
  public:
   // Connects within `patience` of real time, or until `abandoned` is raised. Errors: `unavailable`,
   // not retryable for what will not pass by itself, such as a wrong password.
+  // `dialect` renders its statements.
   static Result<std::unique_ptr<PostgresConnection>> connect(const Libpq& pq,
                                                              const PostgresUrl& url,
+                                                             const Dialect& dialect,
                                                              Duration patience,
                                                              const WaitHandle& abandoned);
   ~PostgresConnection();
@@ -75,7 +78,8 @@ class PostgresConnection {
   const std::optional<PostgresFailure>& failure() const { return failure_; }
   // Nothing more can be done with it.
   bool is_dead() const { return is_dead_; }
-  void abandon() { is_dead_ = true; }
+  // A statement was cancelled: when that came too late it may meet the next one.
+  bool has_cancelled() const { return has_cancelled_; }
 
   // How many notifications have arrived since the last call whose payload is not `own`.
   int take_notifications(std::string_view own);
@@ -92,7 +96,8 @@ class PostgresConnection {
   };
   enum class Known : std::uint8_t { no, sent, yes };
 
-  PostgresConnection(const Libpq& pq, PGconn* conn) : pq_(pq), conn_(conn, pq.PQfinish) {}
+  PostgresConnection(const Libpq& pq, const Dialect& dialect, PGconn* conn)
+      : pq_(pq), dialect_(dialect), conn_(conn, pq.PQfinish) {}
   Result<void> await_connected(const PostgresUrl& url, Duration patience,
                                const WaitHandle& abandoned);
   Result<void> prepare(const Statement& statement, const Encoded& encoded);
@@ -108,12 +113,14 @@ class PostgresConnection {
   void settle(const Expected& front, bool is_done);
 
   const Libpq& pq_;
+  const Dialect& dialect_;
   std::unique_ptr<PGconn, decltype(&PQfinish)> conn_;
   std::deque<Expected> expected_;
   std::vector<Known> prepared_;  // by Statement::index()
   std::optional<PostgresFailure> failure_;
   bool is_dead_ = false;
-  bool is_cancelled_ = false;
+  bool is_cancelled_ = false;   // the statement that runs
+  bool has_cancelled_ = false;  // any
 };
 
 }  // namespace clew::store::detail

@@ -46,7 +46,7 @@ bool parse_all(std::string_view text, Number& into) {
 
 std::string from_hex(std::string_view text) {
   const auto digit = [](char c) {
-    return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;  // NOLINT(hicpp-signed-bitwise)
+    return c <= '9' ? c - '0' : c - 'a' + 10;  // the server writes small letters
   };
   std::string bytes;
   bytes.reserve(text.size() / 2);

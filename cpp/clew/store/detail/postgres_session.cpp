@@ -39,6 +39,10 @@ std::optional<std::string_view> postgres_hook(std::string_view name) {
   return std::nullopt;
 }
 
+// What reads rows in order to change them may also be used to read them only: nothing is locked
+// then, for a snapshot cannot.
+bool is_lock(std::string_view hook) { return hook == "for_update" || hook == "skip_locked"; }
+
 // The number counts only under the epoch that this session knows; else the NULL breaks the
 // transaction. The row is touched whenever something commits, so old ones belong to nobody.
 const Statement mark_sql(R"sql(
@@ -67,10 +71,15 @@ Error blame_text(const Error& why) {
 
 }  // namespace
 
-const Dialect& postgres_dialect() {
-  static constexpr Dialect dialect = {postgres_hook,
-                                      [](int number) { return fmt::format("${}", number); }};
-  return dialect;
+const Dialect& PostgresSession::dialect() const {
+  static constexpr auto placeholder = [](int number) { return fmt::format("${}", number); };
+  static constexpr Dialect of_writers = {postgres_hook, placeholder};
+  static constexpr Dialect of_readers = {
+      [](std::string_view name) -> std::optional<std::string_view> {
+        return is_lock(name) ? "" : postgres_hook(name);
+      },
+      placeholder};
+  return role_ == PostgresRole::writer ? of_writers : of_readers;
 }
 
 PostgresSession::PostgresSession(std::shared_ptr<const PostgresPlace> place, PostgresRole role)
@@ -96,7 +105,8 @@ void PostgresSession::mark_as(std::int64_t writer, std::int64_t epoch) {
 Result<void> PostgresSession::connect_once(Duration patience) {
   conn_.reset();
   listens_ = false;
-  CLEW_TRY(auto made, PostgresConnection::connect(*place_->pq, place_->url, patience, abandoned_));
+  CLEW_TRY(auto made,
+           PostgresConnection::connect(*place_->pq, place_->url, dialect(), patience, abandoned_));
   CLEW_TRY(made->post_text("SET standard_conforming_strings = on"));
   CLEW_TRY(made->post_text("SET bytea_output = 'hex'"));
   CLEW_TRY(made->post_text("SET extra_float_digits = 1"));
@@ -258,11 +268,11 @@ Result<void> PostgresSession::settle_doubt(Error why) {
   return why;
 }
 
+// Foreign text may have left locks behind that belong to the connection.
 void PostgresSession::rollback() {
-  if (is_open_ && conn_ && !conn_->is_dead()) {
-    // A query that was cancelled too late would take the next one with it, and foreign text may
-    // have left locks behind that belong to the connection.
-    if (ran_foreign_ && is_reading_ && heed_.told) conn_->abandon();
+  if (is_open_ && conn_ && conn_->has_cancelled()) {
+    conn_.reset();  // which rolls back
+  } else if (is_open_ && conn_ && !conn_->is_dead()) {
     (void)conn_->post(rollback_sql, {});
     if (ran_foreign_) (void)conn_->post_text("SELECT pg_advisory_unlock_all()");
     if (is_reading_) {
@@ -398,7 +408,8 @@ Result<bool> PostgresSession::first_args(const Statement& statement, std::span<c
 }
 
 Result<std::int64_t> PostgresSession::run_text(std::string_view sql, std::span<const Arg> args) {
-  CLEW_TRY(const auto rendered, render(sql, postgres_dialect()));
+  CLEW_TRY(auto rendered, render(sql, dialect()));
+  (void)number_placeholders(rendered.text, !args.empty());
   const auto statements = split_statements(rendered.text);
   if (statements.size() > 1 && !args.empty()) {
     return Error(Code::invalid_input, "arguments need a single statement");
@@ -417,16 +428,16 @@ Result<std::int64_t> PostgresSession::run_text(std::string_view sql, std::span<c
 
 Result<void> PostgresSession::each_text(std::string_view sql, std::span<const Arg> args,
                                         VisitRow& visit) {
-  CLEW_TRY(const auto rendered, render(sql, postgres_dialect()));
+  CLEW_TRY(auto rendered, render(sql, dialect()));
+  const auto wanted = number_placeholders(rendered.text, !args.empty());
   const auto statements = split_statements(rendered.text);
   if (statements.empty()) return Error(Code::invalid_input, "the query is empty");
   if (statements.size() > 1) {
     return Error(Code::invalid_input, "a query is a single statement").with("rest", statements[1]);
   }
-  if (rendered.parameters.size() != args.size()) {
-    return error(Code::invalid_input, "the query takes {} arguments, not {}",
-                 rendered.parameters.size(), args.size())
-        .with("wanted", static_cast<std::int64_t>(rendered.parameters.size()));
+  if (wanted != args.size()) {
+    return error(Code::invalid_input, "the query takes {} arguments, not {}", wanted, args.size())
+        .with("wanted", static_cast<std::int64_t>(wanted));
   }
   if (auto why = unusable()) return *why;
   CLEW_TRY(check_foreign(statements.front(), is_reading_));

@@ -13,12 +13,9 @@
 #include <vector>
 
 #include "clew/store/detail/postgres_connection.hpp"
-#include "clew/store/dialect.hpp"
 #include "clew/store/session.hpp"
 
 namespace clew::store::detail {
-
-const Dialect& postgres_dialect();
 
 // Where the sessions of one database connect to. Immutable once the backend has connected.
 struct PostgresPlace {
@@ -78,6 +75,7 @@ class PostgresSession final : public Session {
   const PostgresConnection& connection() const { return *conn_; }
 
  private:
+  const Dialect& dialect() const;
   Result<void> connect_once(Duration patience);
   Result<void> reconnect(Duration patience);
   Result<void> take_over_mark();

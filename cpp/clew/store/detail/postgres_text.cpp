@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <span>
 
 namespace clew::store::detail {
@@ -137,6 +138,33 @@ Result<void> check_foreign(std::string_view statement, bool is_reading) {
   return error(is_known ? Code::unsupported : Code::invalid_input, "{} is refused here{}",
                word.empty() ? "this" : word, is_reading ? ": a reader only reads" : "")
       .with("sql", statement);
+}
+
+std::size_t number_placeholders(std::string& sql, bool has_arguments) {
+  const std::string_view text(sql);
+  std::string out;
+  std::size_t wanted = 0;
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const auto begin = at;
+    at = skip_opaque(text, at);
+    if (at == begin && text[at] == '?' && has_arguments) {
+      out += fmt::format("${}", ++wanted);
+      ++at;
+      continue;
+    }
+    if (at == begin && text[at] == '$') {
+      std::size_t number = 0;
+      const auto* const end = text.data() + text.size();
+      if (std::from_chars(text.data() + at + 1, end, number).ec == std::errc()) {
+        wanted = std::max(wanted, number);
+      }
+    }
+    if (at == begin) ++at;
+    out += text.substr(begin, at - begin);
+  }
+  sql = std::move(out);
+  return wanted;
 }
 
 std::string with_byte_order(std::string statement) {

@@ -17,6 +17,10 @@ std::vector<std::string> split_statements(std::string_view sql);
 // word that it begins with.
 Result<void> check_foreign(std::string_view statement, bool is_reading);
 
+// Gives each ? the number of its turn, as SQLite does, when there are arguments for them. How many
+// arguments the statement takes by ? or $1.
+std::size_t number_placeholders(std::string& sql, bool has_arguments);
+
 // Text columns compare by their bytes, as on SQLite, whatever the database's own order is: gives
 // each TEXT of a CREATE TABLE or ALTER TABLE its collation. Other statements stay as they are.
 std::string with_byte_order(std::string statement);
