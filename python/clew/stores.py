@@ -1,4 +1,4 @@
-"""The records of the stores, which ``rt.processes``, ``rt.sessions`` and the others take and give."""
+"""The records of the stores: what ``rt.processes``, ``rt.sessions`` and the others take."""
 
 from __future__ import annotations
 

@@ -192,7 +192,13 @@ void attachment_files_stay_while_anyone_needs_them(const Factory& fresh) {
   must(store.forget("c", ref.id), "c forgets");
   expect_equal(must(store.sweep(world.now()), "sweep").deleted_files, 0, "too young");
   world.advance(Duration(1));
-  expect_equal(must(store.sweep(world.now()), "sweep").deleted_files, 1, "nobody needs it");
+  {
+    const Once failing("attachment.sweep.marked",
+                       []() -> Status { return error(Code::unavailable, "on purpose"); });
+    expect_refused(store.sweep(world.now()), Code::unavailable, "a sweep that dies midway");
+  }
+  expect_equal(files_in(world.storage.folder), 1, "it has removed nothing yet");
+  expect_equal(must(store.sweep(world.now()), "sweep").deleted_files, 1, "the next one does");
   expect_equal(files_in(world.storage.folder), 0, "it is gone");
   must(store.put("a", bytes, pixel), "put it anew");
   expect_equal(must(store.get("a", ref.id), "get").bytes.size(), large, "it is there again");
