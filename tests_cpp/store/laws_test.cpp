@@ -19,7 +19,7 @@ namespace {
 constexpr int operations = 100'000;
 constexpr int batch = 500;
 
-class Laws : public OnBoth {
+class Laws : public EachPlace {
  protected:
   void SetUp() override {
     auto migrations = core_migrations();
@@ -342,8 +342,8 @@ TEST_P(Driver, a_message_is_delivered_in_the_transaction_that_removes_it) {
   EXPECT_EQ(count("due_times"), 2);
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, Laws, testing::Bool(), backend_name);
-INSTANTIATE_TEST_SUITE_P(Backends, Driver, testing::Bool(), backend_name);
+INSTANTIATE_TEST_SUITE_P(Backends, Laws, each_place, place_name);
+INSTANTIATE_TEST_SUITE_P(Backends, Driver, each_place, place_name);
 
 }  // namespace
 }  // namespace clew::store
