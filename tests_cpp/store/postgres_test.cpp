@@ -234,7 +234,7 @@ TEST_F(Postgres, deadlock_of_two_sessions_is_run_again) {
   threads.join();
   const auto done = outcomes.of(1);
   ASSERT_TRUE(done) << done.error().to_string();
-  EXPECT_EQ(done->runs, 2);
+  EXPECT_GE(done->runs, 2);
   EXPECT_THAT(client.ask_all("SELECT body FROM notes ORDER BY id"),
               ElementsAre("theirsours", "theirsours"));
 }

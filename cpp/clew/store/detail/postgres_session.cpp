@@ -13,6 +13,7 @@ namespace {
 constexpr Duration patience_of_readers = std::chrono::seconds(5);
 constexpr Duration patience_of_writers = std::chrono::seconds(10);
 constexpr Duration patience_in_doubt = std::chrono::seconds(60);
+constexpr Duration deadlock_pause = std::chrono::milliseconds(4);
 constexpr Duration first_pause = std::chrono::milliseconds(20);
 constexpr Duration pause_max = std::chrono::milliseconds(500);
 
@@ -174,6 +175,7 @@ Result<void> PostgresSession::ensure_connected() {
 
 Result<void> PostgresSession::begin(Access access, Durability durability) {
   CLEW_CHECK(!is_open_);
+  give_way();
   failed_.reset();
   lost_.reset();
   by_chance_ = false;
@@ -189,6 +191,17 @@ Result<void> PostgresSession::begin(Access access, Durability durability) {
   lost_.reset();
   is_open_ = begun.has_value();
   return begun;
+}
+
+// After a deadlock the other one goes first; whoever comes back at once may meet it again.
+void PostgresSession::give_way() {
+  constexpr int doublings_max = 5;
+  if (!by_chance_) {
+    in_a_row_ = 0;
+    return;
+  }
+  const int doublings = std::min(in_a_row_++, doublings_max);
+  (void)abandoned_.wait(-1, false, deadlock_pause * (1 << doublings));
 }
 
 // A writer's first statement goes together with its beginning.

@@ -80,6 +80,7 @@ class PostgresSession final : public Session {
   Result<void> reconnect(Duration patience);
   Result<void> take_over_mark();
   Result<void> ensure_connected();
+  void give_way();
   Result<void> begin_once(Access access, Durability durability);
   Result<void> post_notification();
   Result<void> settle_doubt(Error why);
@@ -101,6 +102,7 @@ class PostgresSession final : public Session {
   std::optional<Error> failed_;  // rolling back to the savepoint helps
   std::optional<Error> lost_;    // it does not
   bool by_chance_ = false;
+  int in_a_row_ = 0;  // transactions that failed by chance
   bool is_broken_ = false;
   Heed heed_;
 
