@@ -2,11 +2,18 @@
 // reads and checks them.
 #include <pybind11/stl.h>
 
+#include <algorithm>
+
 #include "bindings/convert.hpp"
 #include "bindings/processes.hpp"
 #include "clew/runtime/stores.hpp"
 
 namespace clew::python {
+
+process::Processes& ProcessRegistry::processes() const {
+  return core_->runtime().stores().processes();
+}
+
 namespace {
 
 using process::Scope;
@@ -64,28 +71,28 @@ bool wait_for_store(const Core& core, std::optional<Duration> timeout, Look look
   }
 }
 
-}  // namespace
+using Self = ProcessRegistry;
+using Class = py::classh<Self>;
 
-process::Processes& ProcessRegistry::processes() const {
-  return core_->runtime().stores().processes();
-}
-
-void register_processes(py::module_& m) {
-  using Self = ProcessRegistry;
-  py::classh<Self>(m, "Processes", py::is_final())
-      .def("register_process",
-           [](const Self& self, py::handle registration) {
-             const auto given = unwrap(process::Registration::from_value(
-                 to_value(registration, "registration"), "registration"));
-             return unwrap(without_gil([&] { return self.processes().register_process(given); }))
-                 .to_value();
-           })
-      .def("get_process",
-           [](const Self& self, const std::string& id) {
-             const auto found =
-                 unwrap(without_gil([&] { return self.processes().get_process(id); }));
-             return found ? found->to_value() : Value();
-           })
+void define_registry(Class& registry) {
+  registry
+      .def(
+          "register_process",
+          [](const Self& self, py::handle registration) {
+            const auto given = unwrap(process::Registration::from_value(
+                to_value(registration, "registration"), "registration"));
+            return unwrap(without_gil([&] { return self.processes().register_process(given); }))
+                .to_value();
+          },
+          "registration"_a)
+      .def(
+          "get_process",
+          [](const Self& self, const std::string& id) {
+            const auto found =
+                unwrap(without_gil([&] { return self.processes().get_process(id); }));
+            return found ? found->to_value() : Value();
+          },
+          "id"_a)
       .def("list_processes",
            [](const Self& self) {
              return list_of(unwrap(without_gil([&] { return self.processes().list_processes(); })));
@@ -102,150 +109,218 @@ void register_processes(py::module_& m) {
                 process::ExternalRef::from_value(to_value(ref, "external_ref"), "external_ref"));
             return unwrap(without_gil([&] { return self.processes().set_external_ref(id, given); }))
                 .to_value();
-          })
-      .def("append_event",
-           [](const Self& self, const std::string& id, py::handle request) {
-             const auto given =
-                 unwrap(process::AppendRequest::from_value(to_value(request, "event"), "event"));
-             return unwrap(without_gil([&] { return self.processes().append_event(id, given); }))
-                 .to_value();
-           })
-      .def("complete_process",
-           [](const Self& self, const std::string& id, py::handle output, py::handle lease_token,
-              py::handle authority) {
-             const auto given = to_value(output, "output");
-             const process::CompleteOptions options{text_if_given(lease_token, "lease_token"),
-                                                    text_if_given(authority, "authority")};
-             return unwrap(without_gil([&] {
-                      return self.processes().complete_process(id, given, options);
-                    }))
-                 .to_value();
-           })
-      .def("request_cancel",
-           [](const Self& self, const std::string& id, py::handle reason) {
-             const auto why = text_or_empty(reason, "reason");
-             return unwrap(without_gil([&] { return self.processes().request_cancel(id, why); }))
-                 .to_value();
-           })
-      .def("events_after",
-           [](const Self& self, const std::string& id, std::int64_t after, py::handle limit) {
-             const int most = limit_of(limit);
-             return list_of(unwrap(
-                 without_gil([&] { return self.processes().events_after(id, after, most); })));
-           })
-      .def("wake_events_after",
-           [](const Self& self, const std::string& id, std::int64_t after, py::handle limit) {
-             const int most = limit_of(limit);
-             return list_of(unwrap(
-                 without_gil([&] { return self.processes().wake_events_after(id, after, most); })));
-           })
-      .def("ack_wake",
-           [](const Self& self, const std::string& id, std::int64_t sequence) {
-             unwrap(without_gil([&] { return self.processes().ack_wake(id, sequence); }));
-           })
-      .def("wait_event_after",
-           [](const Self& self, const std::string& id, const std::string& type, std::int64_t after,
-              py::handle timeout) {
-             const auto patience = to_patience(timeout, "timeout");
-             std::optional<process::Event> found;
-             auto& processes = self.processes();
-             wait_for_store(*self.core(), patience, [&](Timestamp until) -> Result<bool> {
-               CLEW_TRY(found, processes.wait_event_after(id, type, after, until));
-               return found.has_value();
-             });
-             return found ? found->to_value() : Value();
-           })
-      .def("await_process",
-           [](const Self& self, const std::string& id, py::handle timeout) -> py::object {
-             const auto patience = to_patience(timeout, "timeout");
-             std::optional<Value> output;
-             auto& processes = self.processes();
-             wait_for_store(*self.core(), patience, [&](Timestamp until) -> Result<bool> {
-               CLEW_TRY(output, processes.await_process(id, until));
-               return output.has_value();
-             });
-             return output ? to_python(*output) : py::none();
-           })
-      .def("grant_handle",
-           [](const Self& self, py::handle scope, const std::string& id, py::handle kind,
-              py::handle label) {
-             const process::HandleGrant grant{scope_of(scope, "scope"), id,
-                                              text_or_empty(kind, "kind"),
-                                              text_or_empty(label, "label")};
-             unwrap(without_gil([&] { return self.processes().grant_handle(grant); }));
-           })
-      .def("revoke_handle",
-           [](const Self& self, py::handle scope, const std::string& id) {
-             const auto from = scope_of(scope, "scope");
-             return unwrap(without_gil([&] { return self.processes().revoke_handle(from, id); }));
-           })
-      .def("has_handle_grant",
-           [](const Self& self, py::handle scope, const std::string& id) {
-             const auto of = scope_of(scope, "scope");
-             return unwrap(without_gil([&] { return self.processes().has_handle_grant(of, id); }));
-           })
-      .def("list_handle_grants",
-           [](const Self& self, py::handle scope, bool live_only) {
-             const auto of = scope_of(scope, "scope");
-             return list_of(unwrap(
-                 without_gil([&] { return self.processes().list_handle_grants(of, live_only); })));
-           })
-      .def("handle_grants_for_process",
-           [](const Self& self, const std::string& id) {
-             return list_of(unwrap(
-                 without_gil([&] { return self.processes().handle_grants_for_process(id); })));
-           })
-      .def("transfer_handle_grants",
-           [](const Self& self, py::handle from, py::handle to,
-              const std::vector<std::string>& ids) {
-             const auto source = scope_of(from, "from_scope");
-             const auto target = scope_of(to, "to_scope");
-             unwrap(without_gil(
-                 [&] { return self.processes().transfer_handle_grants(source, target, ids); }));
-           })
-      .def("delete_session_process_state",
-           [](const Self& self, const std::string& session_id) {
-             return unwrap(without_gil([&] {
-                      return self.processes().delete_session_process_state(session_id);
-                    }))
-                 .to_value();
-           })
-      .def("claim_process_lease",
-           [](const Self& self, const std::string& id, const std::string& owner, py::handle ttl,
-              py::handle token) {
-             const auto length = to_duration(ttl, "ttl");
-             const auto nonce = text_if_given(token, "token");
-             return lease_value(id, unwrap(without_gil([&] {
-                                  return self.processes().claim_process_lease(id, owner, length,
-                                                                              nonce);
-                                })));
-           })
-      .def("renew_process_lease",
-           [](const Self& self, const std::string& id, const std::string& token, py::handle ttl) {
-             const auto length = to_duration(ttl, "ttl");
-             return lease_value(id, unwrap(without_gil([&] {
-                                  return self.processes().renew_process_lease(id, token, length);
-                                })));
-           })
+          },
+          "id"_a, "ref"_a)
+      .def(
+          "recover_processes",
+          [](const Self& self, py::handle limit) {
+            const int most = limit_of(limit);
+            const auto recovered =
+                unwrap(without_gil([&] { return self.processes().recover_processes(most); }));
+            return Value::object({{"rerunnable", texts(recovered.rerunnable)},
+                                  {"abandoned", texts(recovered.abandoned)}});
+          },
+          "limit"_a)
+      .def(
+          "prune_processes",
+          [](const Self& self, py::handle before, py::handle limit) {
+            const auto at = to_timestamp(before, "before");
+            const int most = limit_of(limit);
+            return texts(
+                unwrap(without_gil([&] { return self.processes().prune_processes(at, most); })));
+          },
+          "before"_a, "limit"_a);
+}
+
+void define_appends(Class& registry) {
+  registry
+      .def(
+          "append_event",
+          [](const Self& self, const std::string& id, py::handle request) {
+            const auto given =
+                unwrap(process::AppendRequest::from_value(to_value(request, "event"), "event"));
+            return unwrap(without_gil([&] { return self.processes().append_event(id, given); }))
+                .to_value();
+          },
+          "id"_a, "request"_a)
+      .def(
+          "complete_process",
+          [](const Self& self, const std::string& id, py::handle output, py::handle lease_token,
+             py::handle authority) {
+            const auto given = to_value(output, "output");
+            const process::CompleteOptions options{text_if_given(lease_token, "lease_token"),
+                                                   text_if_given(authority, "authority")};
+            return unwrap(without_gil([&] {
+                     return self.processes().complete_process(id, given, options);
+                   }))
+                .to_value();
+          },
+          "id"_a, "output"_a, "lease_token"_a, "authority"_a)
+      .def(
+          "request_cancel",
+          [](const Self& self, const std::string& id, py::handle reason) {
+            const auto why = text_or_empty(reason, "reason");
+            return unwrap(without_gil([&] { return self.processes().request_cancel(id, why); }))
+                .to_value();
+          },
+          "id"_a, "reason"_a);
+}
+
+void define_events(Class& registry) {
+  registry
+      .def(
+          "events_after",
+          [](const Self& self, const std::string& id, std::int64_t after, py::handle limit) {
+            const int most = limit_of(limit);
+            return list_of(unwrap(
+                without_gil([&] { return self.processes().events_after(id, after, most); })));
+          },
+          "id"_a, "after"_a, "limit"_a)
+      .def(
+          "wake_events_after",
+          [](const Self& self, const std::string& id, std::int64_t after, py::handle limit) {
+            const int most = limit_of(limit);
+            return list_of(unwrap(
+                without_gil([&] { return self.processes().wake_events_after(id, after, most); })));
+          },
+          "id"_a, "after"_a, "limit"_a)
+      .def(
+          "ack_wake",
+          [](const Self& self, const std::string& id, std::int64_t sequence) {
+            unwrap(without_gil([&] { return self.processes().ack_wake(id, sequence); }));
+          },
+          "id"_a, "sequence"_a)
+      .def(
+          "wait_event_after",
+          [](const Self& self, const std::string& id, const std::string& type, std::int64_t after,
+             py::handle timeout) {
+            const auto patience = to_patience(timeout, "timeout");
+            std::optional<process::Event> found;
+            auto& processes = self.processes();
+            wait_for_store(*self.core(), patience, [&](Timestamp until) -> Result<bool> {
+              CLEW_TRY(found, processes.wait_event_after(id, type, after, until));
+              return found.has_value();
+            });
+            return found ? found->to_value() : Value();
+          },
+          "id"_a, "event_type"_a, "after"_a, "timeout"_a)
+      .def(
+          "await_process",
+          [](const Self& self, const std::string& id, py::handle timeout) -> py::object {
+            const auto patience = to_patience(timeout, "timeout");
+            std::optional<Value> output;
+            auto& processes = self.processes();
+            wait_for_store(*self.core(), patience, [&](Timestamp until) -> Result<bool> {
+              CLEW_TRY(output, processes.await_process(id, until));
+              return output.has_value();
+            });
+            return output ? to_python(*output) : py::none();
+          },
+          "id"_a, "timeout"_a);
+}
+
+void define_handles(Class& registry) {
+  registry
+      .def(
+          "grant_handle",
+          [](const Self& self, py::handle scope, const std::string& id, py::handle kind,
+             py::handle label) {
+            const process::HandleGrant grant{scope_of(scope, "scope"), id,
+                                             text_or_empty(kind, "kind"),
+                                             text_or_empty(label, "label")};
+            unwrap(without_gil([&] { return self.processes().grant_handle(grant); }));
+          },
+          "scope"_a, "id"_a, "kind"_a, "label"_a)
+      .def(
+          "revoke_handle",
+          [](const Self& self, py::handle scope, const std::string& id) {
+            const auto from = scope_of(scope, "scope");
+            return unwrap(without_gil([&] { return self.processes().revoke_handle(from, id); }));
+          },
+          "scope"_a, "id"_a)
+      .def(
+          "has_handle_grant",
+          [](const Self& self, py::handle scope, const std::string& id) {
+            const auto of = scope_of(scope, "scope");
+            return unwrap(without_gil([&] { return self.processes().has_handle_grant(of, id); }));
+          },
+          "scope"_a, "id"_a)
+      .def(
+          "list_handle_grants",
+          [](const Self& self, py::handle scope, bool live_only) {
+            const auto of = scope_of(scope, "scope");
+            return list_of(unwrap(
+                without_gil([&] { return self.processes().list_handle_grants(of, live_only); })));
+          },
+          "scope"_a, "live_only"_a)
+      .def(
+          "handle_grants_for_process",
+          [](const Self& self, const std::string& id) {
+            return list_of(unwrap(
+                without_gil([&] { return self.processes().handle_grants_for_process(id); })));
+          },
+          "id"_a)
+      .def(
+          "transfer_handle_grants",
+          [](const Self& self, py::handle from, py::handle to,
+             const std::vector<std::string>& ids) {
+            const auto source = scope_of(from, "from_scope");
+            const auto target = scope_of(to, "to_scope");
+            unwrap(without_gil(
+                [&] { return self.processes().transfer_handle_grants(source, target, ids); }));
+          },
+          "from_scope"_a, "to_scope"_a, "ids"_a)
+      .def(
+          "delete_session_process_state",
+          [](const Self& self, const std::string& session_id) {
+            return unwrap(without_gil([&] {
+                     return self.processes().delete_session_process_state(session_id);
+                   }))
+                .to_value();
+          },
+          "session_id"_a);
+}
+
+void define_leases(Class& registry) {
+  registry
+      .def(
+          "claim_process_lease",
+          [](const Self& self, const std::string& id, const std::string& owner, py::handle ttl,
+             py::handle token) {
+            const auto length = to_duration(ttl, "ttl");
+            const auto nonce = text_if_given(token, "token");
+            return lease_value(id, unwrap(without_gil([&] {
+                                 return self.processes().claim_process_lease(id, owner, length,
+                                                                             nonce);
+                               })));
+          },
+          "id"_a, "owner"_a, "ttl"_a, "token"_a)
+      .def(
+          "renew_process_lease",
+          [](const Self& self, const std::string& id, const std::string& token, py::handle ttl) {
+            const auto length = to_duration(ttl, "ttl");
+            return lease_value(id, unwrap(without_gil([&] {
+                                 return self.processes().renew_process_lease(id, token, length);
+                               })));
+          },
+          "id"_a, "token"_a, "ttl"_a)
       .def(
           "complete_process_lease",
           [](const Self& self, const std::string& id, const std::string& token) {
             unwrap(without_gil([&] { return self.processes().complete_process_lease(id, token); }));
-          })
-      .def("recover_processes",
-           [](const Self& self, py::handle limit) {
-             const int most = limit_of(limit);
-             const auto recovered =
-                 unwrap(without_gil([&] { return self.processes().recover_processes(most); }));
-             return Value::object({{"rerunnable", texts(recovered.rerunnable)},
-                                   {"abandoned", texts(recovered.abandoned)}});
-           })
-      .def("prune_processes", [](const Self& self, py::handle before, py::handle limit) {
-        const auto at = to_timestamp(before, "before");
-        const int most = limit_of(limit);
-        return texts(
-            unwrap(without_gil([&] { return self.processes().prune_processes(at, most); })));
-      });
+          },
+          "id"_a, "token"_a);
+}
+
+}  // namespace
+
+void register_processes(py::module_& m) {
+  Class processes(m, "Processes", py::is_final());
+  define_registry(processes);
+  define_appends(processes);
+  define_events(processes);
+  define_handles(processes);
+  define_leases(processes);
 }
 
 void define_processes(RuntimeClass& runtime) {

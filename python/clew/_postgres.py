@@ -126,9 +126,18 @@ def _is_served(folder: Path) -> bool:
 
 def _start(programs: str, folder: Path, owner: int) -> None:
     words = [sys.executable, "-S", __file__, "--supervise", programs, str(folder), str(owner)]
-    with subprocess.Popen(
-        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True, text=True
-    ) as supervisor:
+    # Whoever reads our standard error waits until everybody has closed it.
+    with (
+        open(f"{folder}.log", "ab") as log,
+        subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+            text=True,
+        ) as supervisor,
+    ):
         assert supervisor.stdout is not None
         said = supervisor.stdout.readline().strip()
         if said != "ready":

@@ -38,6 +38,7 @@ from ._records import (
 from ._registry import Registering
 from ._run import Events as RunEvents
 from ._run import Run as BlockingRun
+from ._twins import Processes
 from ._workflow import Source, Workflow, definition_of
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 
     from ._durable import DurableCall
     from ._traces import FrameKind, Tier, TraceFilter
-    from ._twins import Processes
     from ._workspace import Workspace
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "AttachmentReader",
     "Attachments",
     "Events",
+    "Processes",
     "Run",
     "Runtime",
     "Session",
@@ -492,8 +493,6 @@ class Runtime(Registering):
     @property
     def processes(self) -> Processes:
         """The registry of processes."""
-        from ._twins import Processes
-
         return Processes(self._runtime.processes)
 
     async def publish(

@@ -52,14 +52,35 @@ class Laws : public EachPlace {
   std::unique_ptr<Database> db_;
 };
 
+struct ModelLease {
+  std::string owner;
+  std::string token;
+  std::int64_t fence = 0;
+  std::int64_t expires = 0;
+};
+
+// Takes out what is over: the highest fence of that.
+std::int64_t purge(std::map<std::string, ModelLease>& model, std::int64_t now) {
+  std::int64_t highest = 0;
+  for (auto at = model.begin(); at != model.end();) {
+    const bool goes = at->second.token.empty() || at->second.expires <= now;
+    if (goes) highest = std::max(highest, at->second.fence);
+    at = goes ? model.erase(at) : std::next(at);
+  }
+  return highest;
+}
+
+void expect_same(const std::optional<TimedLease>& found, const ModelLease* expected) {
+  ASSERT_EQ(found.has_value(), expected != nullptr);
+  if (!found) return;
+  EXPECT_EQ(found->owner, expected->owner);
+  EXPECT_EQ(found->token, expected->token);
+  EXPECT_EQ(found->fence, expected->fence);
+  EXPECT_EQ(found->expires_at.us, expected->expires);
+}
+
 TEST_P(Laws, leases_have_one_live_owner_and_fences_rise_for_ever) {
-  struct Model {
-    std::string owner;
-    std::string token;
-    std::int64_t fence = 0;
-    std::int64_t expires = 0;
-  };
-  std::map<std::string, Model> model;
+  std::map<std::string, ModelLease> model;
   std::map<std::string, std::int64_t> highest;
   std::int64_t floor = 0;
   std::int64_t now = 1'000'000;
@@ -111,19 +132,13 @@ TEST_P(Laws, leases_have_one_live_owner_and_fences_rise_for_ever) {
         if (released) model[id].token.clear();
         break;
       }
-      case 4: {
-        const auto checked = check_timed_lease(tx, key, token);
-        EXPECT_EQ(checked.has_value(), is_newest);
+      case 4:
+        EXPECT_EQ(check_timed_lease(tx, key, token).has_value(), is_newest);
         break;
-      }
       case 5: {
         if (below(20) > 0) break;
         CLEW_TRY(purge_timed_leases(tx, "test", {now}, 100));
-        for (auto at = model.begin(); at != model.end();) {
-          const bool goes = at->second.token.empty() || at->second.expires <= now;
-          if (goes) floor = std::max(floor, at->second.fence);
-          at = goes ? model.erase(at) : std::next(at);
-        }
+        floor = std::max(floor, purge(model, now));
         break;
       }
       default:
@@ -131,13 +146,7 @@ TEST_P(Laws, leases_have_one_live_owner_and_fences_rise_for_ever) {
     }
     CLEW_TRY(const auto stands, find_timed_lease(tx, key));
     const auto expected = model.find(id);
-    EXPECT_EQ(stands.has_value(), expected != model.end());
-    if (stands && expected != model.end()) {
-      EXPECT_EQ(stands->owner, expected->second.owner);
-      EXPECT_EQ(stands->token, expected->second.token);
-      EXPECT_EQ(stands->fence, expected->second.fence);
-      EXPECT_EQ(stands->expires_at.us, expected->second.expires);
-    }
+    expect_same(stands, expected == model.end() ? nullptr : &expected->second);
     return {};
   });
 }

@@ -13,6 +13,7 @@ import pytest
 from clew._artifacts import Artifacts
 from clew._attachments import Attachments
 from clew._events import Events
+from clew._processes import Processes
 from clew._sessions import Session, Sessions
 from clew._triggers import Triggers
 
@@ -21,6 +22,7 @@ PAIRS = [
     (clew.Run, clew.aio.Run),
     (clew.Subscription, clew.aio.Subscription),
     (Events, clew.aio.Events),
+    (Processes, clew.aio.Processes),
     (Session, clew.aio.Session),
     (Sessions, clew.aio.Sessions),
     (Attachments, clew.aio.Attachments),

@@ -366,6 +366,8 @@ TABLES = (
     *("sessions", "session_meta", "session_frames", "session_nodes", "session_usage"),
     *("session_turns", "queued_batches", "attachments", "attachment_files", "artifacts"),
     *("trigger_subscriptions", "host_events", "trigger_deliveries"),
+    *("timed_leases", "lease_floors", "requests", "due_times", "outbox", "effects"),
+    *("processes", "process_grants", "process_wakes"),
 )
 
 

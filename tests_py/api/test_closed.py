@@ -86,7 +86,7 @@ RUNTIME: dict[str, list[Given]] = {
 }
 RUNTIME["submit"] = RUNTIME["execute"]
 # What tells of the end, or brings it about.
-STORES = {"sessions", "attachments", "triggers", "artifacts"}
+STORES = {"processes", "sessions", "attachments", "triggers", "artifacts"}
 OPEN = {"close", "closed", "events", "name", "store", "workers", "of"} | STORES
 # What waits for a run, reads the store or changes it.
 RUN: dict[str, list[Given]] = {
@@ -161,6 +161,34 @@ def test_so_does_the_catalog_of_events(method: str, args: tuple[Any, ...]) -> No
 
 # How each method of the session stores is called; what `rt` gives, or a part of it.
 STORE_METHODS: dict[str, dict[str, list[Given]]] = {
+    "processes": {
+        "register_process": [given("a"), given(3), given(" ")],
+        "get_process": [given("a"), given(3)],
+        "list_processes": [given()],
+        "list_non_terminal": [given()],
+        "set_external_ref": [given("a", {"backend": "b", "id": "c"}), given(3, 3)],
+        "append_event": [given("a", "b"), given(3, 3, {1})],
+        "complete_process": [given("a", {"type": "success", "value": 1}), given(3, 3)],
+        "request_cancel": [given("a"), given(3, 3)],
+        "events_after": [given("a"), given(3, limit=0)],
+        "wake_events_after": [given("a"), given(3, limit=0)],
+        "ack_wake": [given("a", 1), given(3, "x")],
+        "wait_event_after": [given("a", "b", timeout=0), given(3, 3)],
+        "await_process": [given("a", timeout=0), given(3)],
+        "grant_handle": [given("s", "a"), given(3, 3)],
+        "revoke_handle": [given("s", "a"), given(3, 3)],
+        "has_handle_grant": [given("s", "a"), given(3, 3)],
+        "list_handle_grants": [given("s"), given(3)],
+        "list_live_handle_grants": [given("s"), given(3)],
+        "handle_grants_for_process": [given("a"), given(3)],
+        "transfer_handle_grants": [given("s", "t", ["a"]), given(3, 3, 3)],
+        "delete_session_process_state": [given("s"), given(3)],
+        "claim_process_lease": [given("a", "me", 1), given(3, 3, "x")],
+        "renew_process_lease": [given(None, 1)],
+        "complete_process_lease": [given(None)],
+        "recover_processes": [given(), given(limit=0)],
+        "prune_processes": [given(None), given(3)],
+    },
     "sessions": {
         "open": [given("a"), given(3)],
         "list": [given(), given(limit=0)],

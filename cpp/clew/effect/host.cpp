@@ -109,7 +109,7 @@ class Controller final : public EffectController {
         case Decision::insert:
         case Decision::take_over: {
           if (!envelope.is_sleep()) return run(envelope, *claim, execute);
-          CLEW_TRY(sleep_until(*claim->recorded->due, go_on));
+          CLEW_TRY(await_due(*claim->recorded->due, go_on));
           // Whoever took the sleep over meanwhile has it end at the same time.
           if (auto ended = finalise(envelope, claim->lease.token, Value());
               !ended && ended.error().code() != Code::stale_lease) {
@@ -190,7 +190,7 @@ class Controller final : public EffectController {
     }
   }
 
-  Result<void> sleep_until(Timestamp due, GoOn& go_on) {
+  Result<void> await_due(Timestamp due, GoOn& go_on) {
     auto& clock = parts_.env.clock();
     for (auto now = clock.now(); now < due; now = clock.now()) {
       if (go_on) {

@@ -36,6 +36,11 @@ Result<std::unique_ptr<Stores>> Stores::open(store::Database& database, Env& env
   stores->outbox_ = store::start_outbox(database, env, std::move(routes));
   stores->processes_ = std::make_unique<process::Processes>(
       database, env, [outbox = stores->outbox_.get()] { outbox->wake(); });
+  CLEW_TRY(database.read([&](store::Transaction& tx) -> Result<void> {
+    CLEW_TRY(const auto due, store::next_message_due(tx, process::wake_topic));
+    stores->has_messages_ = due != Timestamp::never();
+    return {};
+  }));
   CLEW_TRY(stores->effects_, effect::make_effect_host(database, env, timers, {.owner = owner}));
   return stores;
 }
