@@ -217,6 +217,7 @@ def _supervise(programs: str, folder: Path, owner: int) -> None:
             server.wait()
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):
+            os.unlink(f"{folder}.log")
             os.unlink(f"{folder}.lock")
 
 

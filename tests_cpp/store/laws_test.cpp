@@ -89,12 +89,12 @@ TEST_P(Laws, leases_have_one_live_owner_and_fences_rise_for_ever) {
     const auto id = fmt::format("thing-{}", below(5));
     const LeaseKey key{"test", id};
     const auto found = model.find(id);
-    const bool is_live =
-        found != model.end() && !found->second.token.empty() && now < found->second.expires;
+    const bool is_known = found != model.end();
+    const bool is_live = is_known && !found->second.token.empty() && now < found->second.expires;
     // A token that may be the newest, an older one, or none.
-    const auto token = found != model.end() && below(3) > 0 ? found->second.token
-                                                            : fmt::format("t{}", below(tokens + 1));
-    const bool is_newest = found != model.end() && !token.empty() && found->second.token == token;
+    const auto token =
+        is_known && below(3) > 0 ? found->second.token : fmt::format("t{}", below(tokens + 1));
+    const bool is_newest = is_known && !token.empty() && found->second.token == token;
     switch (below(7)) {
       case 0:
       case 1: {
@@ -107,7 +107,7 @@ TEST_P(Laws, leases_have_one_live_owner_and_fences_rise_for_ever) {
           break;
         }
         CLEW_TRY(const auto lease, claimed);
-        EXPECT_EQ(lease.fence, found == model.end() ? floor + 1 : found->second.fence + 1);
+        EXPECT_EQ(lease.fence, !is_known ? floor + 1 : found->second.fence + 1);
         EXPECT_GT(lease.fence, highest[id]);
         highest[id] = lease.fence;
         model[id] = {owner, fresh, lease.fence, now + ttl};
@@ -129,7 +129,7 @@ TEST_P(Laws, leases_have_one_live_owner_and_fences_rise_for_ever) {
       case 3: {
         CLEW_TRY(const bool released, release_timed_lease(tx, key, token));
         EXPECT_EQ(released, is_newest);
-        if (released) model[id].token.clear();
+        if (is_newest) found->second.token.clear();
         break;
       }
       case 4:
