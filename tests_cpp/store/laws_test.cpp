@@ -135,18 +135,16 @@ TEST_P(Laws, leases_have_one_live_owner_and_fences_rise_for_ever) {
       case 4:
         EXPECT_EQ(check_timed_lease(tx, key, token).has_value(), is_newest);
         break;
-      case 5: {
+      case 5:
         if (below(20) > 0) break;
         CLEW_TRY(purge_timed_leases(tx, "test", {now}, 100));
         floor = std::max(floor, purge(model, now));
         break;
-      }
       default:
         now += below(10);
     }
     CLEW_TRY(const auto stands, find_timed_lease(tx, key));
-    const auto expected = model.find(id);
-    expect_same(stands, expected == model.end() ? nullptr : &expected->second);
+    expect_same(stands, model.contains(id) ? &model[id] : nullptr);
     return {};
   });
 }
