@@ -33,5 +33,6 @@ PYBIND11_MODULE(_core, m) {
   register_processes(m);
   register_sessions(m);
   register_runtime(m);
+  register_conformance(m);
   prepare_exit(m);
 }

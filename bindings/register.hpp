@@ -7,6 +7,7 @@ namespace clew::python {
 
 void register_values(pybind11::module_& m);
 void register_faults(pybind11::module_& m);
+void register_conformance(pybind11::module_& m);
 void register_clock(pybind11::module_& m);
 void register_calls(pybind11::module_& m);
 void register_runtime(pybind11::module_& m);

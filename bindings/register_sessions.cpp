@@ -1,6 +1,7 @@
 #include "bindings/convert.hpp"
 #include "bindings/register.hpp"
 #include "bindings/sessions.hpp"
+#include "clew/runtime/stores.hpp"
 #include "clew/session/attachments.hpp"
 #include "clew/session/operations.hpp"
 
@@ -115,6 +116,13 @@ void register_sessions(py::module_& m) {
 
 void define_sessions(RuntimeClass& runtime) {
   runtime.def("store_operation", store_operation, "operation"_a, "arguments"_a)
+      .def(
+          "delete_session",
+          [](const Self& self, const std::string& session_id) {
+            auto& stores = self.core()->runtime().stores();
+            return unwrap(without_gil([&] { return stores.delete_session(session_id); }));
+          },
+          "session_id"_a)
       .def("write_attachment", write_attachment, "session_id"_a, "meta"_a)
       .def("read_attachment", read_attachment, "session_id"_a, "id"_a);
 }

@@ -497,8 +497,13 @@ class Session(Front):
         return found and SessionMeta._from(found)
 
     def delete(self) -> bool:
-        """Forget the session with all that it has, and its id for ever. False: it was before."""
-        return bool(self._do("session.remove", session_id=self._id))
+        """Forget the session with all that it has, and its id for ever. False: it was before.
+
+        Processes that nobody else can address are asked to stop; what its effects have recorded
+        goes too. One transaction.
+        """
+        _check.require_open(self._core)
+        return self._core.delete_session(self._id)
 
     def enqueue(
         self, draft: QueuedWorkDraft | Mapping[str, Any], *, strict: bool = False

@@ -1,4 +1,4 @@
-"""For tests of what runs on Clew: virtual time, faults at named points, leaks found.
+"""For tests of what runs on Clew: virtual time, faults at named points, leaks, conformance.
 
 The pytest plugin (``clew.pytest_plugin``, which pytest finds by itself) has them as fixtures.
 """
@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Literal
 
 from . import _core
+from ._conformance import ConformanceCase, conformance_cases
 from ._core import ManualClock
 
 __all__ = [
+    "ConformanceCase",
     "ManualClock",
     "arm_fault",
     "clew_threads",
+    "conformance_cases",
     "disarm_faults",
     "fault",
     "fault_hits",

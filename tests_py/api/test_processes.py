@@ -231,6 +231,23 @@ def test_handles_are_granted_moved_and_revoked(rt: clew.Runtime) -> None:
     assert not processes.revoke_handle("two", "p")
 
 
+def test_a_deleted_session_lets_go_of_its_processes(rt: clew.Runtime) -> None:
+    processes = rt.processes
+    for each in ("sole", "shared", "ended"):
+        processes.register_process(each)
+        processes.grant_handle("gone", each)
+    processes.grant_handle("stays", "shared")
+    processes.complete_process("ended", SUCCESS)
+    assert rt.sessions.open("gone").delete()
+    assert not rt.sessions.open("gone").delete()
+    assert processes.list_handle_grants("gone") == []
+    (asked,) = processes.events_after("sole")
+    assert asked.event_type == "process.cancel_requested"
+    assert processes.events_after("shared") == []
+    assert [each.id for each in processes.list_non_terminal()] == ["shared", "sole"]
+    assert rt.verify() == []
+
+
 def test_recovery_and_pruning(rt: clew.Runtime) -> None:
     processes = rt.processes
     processes.register_process("bound", disposition="owner_bound")

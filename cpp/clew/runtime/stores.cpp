@@ -28,7 +28,7 @@ Result<void> deliver_wake(store::Transaction& tx, const store::Message& wake, Ti
 
 Result<std::unique_ptr<Stores>> Stores::open(store::Database& database, Env& env, Timers& timers,
                                              const std::string& owner) {
-  std::unique_ptr<Stores> stores(new Stores());
+  std::unique_ptr<Stores> stores(new Stores(database, env));
   std::map<std::string, store::Deliver> routes;
   routes.emplace(process::wake_topic, [&env](store::Transaction& tx, const store::Message& wake) {
     return deliver_wake(tx, wake, env.clock().now());
@@ -43,6 +43,23 @@ Result<std::unique_ptr<Stores>> Stores::open(store::Database& database, Env& env
   }));
   CLEW_TRY(stores->effects_, effect::make_effect_host(database, env, timers, {.owner = owner}));
   return stores;
+}
+
+Result<bool> Stores::delete_session(const std::string& session_id) {
+  const auto now = env_.clock().now();
+  process::DeclaredCache cache;
+  bool is_deleted = false;
+  CLEW_TRY(database_.write([&](store::Transaction& tx) -> Result<void> {
+    CLEW_TRY(is_deleted, session::delete_session(tx, session_id, now));
+    if (!is_deleted) return {};
+    CLEW_TRY(const auto report, process::delete_session_process_state(tx, session_id));
+    for (const auto& id : report.cancel_process_ids) {
+      CLEW_TRY(process::request_cancel(tx, cache, id, "its session was deleted", now));
+    }
+    CLEW_TRY(effect::retire_session(tx, session_id));
+    return {};
+  }));
+  return is_deleted;
 }
 
 Result<void> Stores::verify(store::Transaction& tx, store::ReportViolation& report) {

@@ -19,6 +19,11 @@ class Stores {
   effect::EffectHost& effects() { return *effects_; }
   store::OutboxDriver& outbox() { return *outbox_; }
 
+  // Forgets a session with all that it has, and its id for ever: its handles of processes, of which
+  // those that nobody else can address are asked to stop, and what its effects have recorded. One
+  // transaction. False when it was deleted before. Blocks.
+  Result<bool> delete_session(const std::string& session_id);
+
   // Everything that must hold in their tables.
   static Result<void> verify(store::Transaction& tx, store::ReportViolation& report);
   // Delivers what an earlier process left in the outbox. Never blocks.
@@ -27,7 +32,9 @@ class Stores {
   void stop();
 
  private:
-  Stores() = default;
+  Stores(store::Database& database, Env& env) : database_(database), env_(env) {}
+  store::Database& database_;
+  Env& env_;
   bool has_messages_ = false;  // in the outbox, when it was opened
   std::unique_ptr<store::OutboxDriver> outbox_;
   std::unique_ptr<process::Processes> processes_;

@@ -71,11 +71,6 @@ Result<Value> load_meta(const Stores& stores, Fields& in) {
   return valued(store.load_meta());
 }
 
-Result<Value> remove(const Stores& stores, Fields& in) {
-  CLEW_TRY(auto store, session_of(stores, in));
-  return valued(store.remove());
-}
-
 Result<Value> list(const Stores& stores, Fields& in) {
   CLEW_TRY(const auto after, in.text("after"));
   CLEW_TRY(const auto limit, limit_of(in));
@@ -223,7 +218,6 @@ constexpr Operation table[] = {
     {"session.load", load},
     {"session.load_meta", load_meta},
     {"session.load_node", load_node},
-    {"session.remove", remove},
     {"session.renew", renew},
     {"session.save_meta", save_meta},
     {"session.tombstone_node", tombstone_node},

@@ -12,8 +12,9 @@
 namespace clew::store {
 
 // Lets threads wait until a look at the database finds what they wait for. Commits of this handle
-// wake them through tell(); those of other handles and processes are noticed within 20 ms of real
-// time, for they do not wait for virtual time to move. Thread-safe. Both are borrowed.
+// wake them through tell(), those of other processes through the database's own watch; others on
+// the same database in memory are noticed within 20 ms of real time. Thread-safe. Both are
+// borrowed.
 class Changes {
  public:
   Changes(Database& database, Clock& clock) : database_(database), clock_(clock) {}
@@ -30,6 +31,7 @@ class Changes {
   template <typename Look>
   Result<bool> look_until(Timestamp until, Look look) {
     bool is_first = true;
+    std::shared_ptr<void> watch;  // costs something: only when it has to wait
     std::int64_t version_seen = 0;
     std::int64_t told_seen = 0;
     for (;;) {
@@ -44,15 +46,21 @@ class Changes {
       }
       const auto now = clock_.now();
       if (now >= until) return false;
+      if (!watch && !database_.is_memory()) {
+        watch = database_.watch_commits([this] { tell(); });
+        if (watch) continue;  // somebody may have committed before it
+      }
+      const auto pause = watch ? look_seldom : look_every;
       Lock lock(mutex_);
       if (told_ != told) continue;
-      const auto rest = std::min(until.us - now.us, look_every.count());
+      const auto rest = std::min(until.us - now.us, pause.count());
       (void)real_->wait_until(changed_, lock, real_->now() + Duration(rest));
     }
   }
 
  private:
   static constexpr Duration look_every = std::chrono::milliseconds(20);
+  static constexpr Duration look_seldom = std::chrono::milliseconds(500);  // should a watch fail
 
   std::int64_t count() {
     const Lock lock(mutex_);

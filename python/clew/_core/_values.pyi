@@ -41,6 +41,12 @@ def check_id(id: str, path: str = "id") -> None:
 
 # --- faults, for tests ------------------------------------------------------------------------
 
+def conformance_cases() -> list[tuple[str, str, Literal["nothing", "reopen", "folder"]]]:
+    """Return suite, name and need of every case."""
+
+def run_conformance_case(suite: str, name: str, url: str, is_durable: bool, folder: str) -> None:
+    """Run a case on an empty database. A rule that does not hold is `Internal`. Blocks."""
+
 def fault_points() -> list[str]:
     """Return the names of all fault points, sorted."""
 
