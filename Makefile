@@ -90,7 +90,7 @@ test-asan: setup  ## All C++ tests under address and undefined-behaviour sanitiz
 
 test-tsan: setup  ## The C++ tests of what has threads under the thread sanitizer
 	@$(STAGE) test-tsan $(MAKE) raw-sanitize NAME=tsan SANITIZER=thread \
-	  LAYERS="base;exec;store;capability;workflow;wasm;runtime"
+	  LAYERS="base;exec;store;capability;workflow;wasm;runtime;testkit"
 
 tidy: module  ## clang-tidy and Clang's lock analysis of what changed in core and bindings
 	@$(STAGE) tidy .ci/tidy build/dev $(JOBS)

@@ -1,205 +1,134 @@
-"""The asynchronous twins of the session stores; each call does its work on a thread."""
+"""The asynchronous twins of the stores: the same methods, each on a thread of asyncio's pool."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Any, ParamSpec, TypeVar
+import functools
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from ._artifacts import Artifacts as BlockingArtifacts
-from ._artifacts import ModuleArtifact, ModuleRefs
 from ._attachments import AttachmentReader as BlockingReader
-from ._attachments import (
-    AttachmentRef,
-    AttachmentSweep,
-    ManifestEntry,
-    Refs,
-    StoredAttachment,
-)
+from ._attachments import AttachmentRef
 from ._attachments import Attachments as BlockingAttachments
-from ._sessions import (
-    Boundary,
-    CommitResult,
-    GcReport,
-    Ids,
-    PersistedSession,
-    QueuedWorkBatch,
-    QueuedWorkClaim,
-    QueuedWorkCompletion,
-    QueuedWorkDraft,
-    QueuedWorkReceipt,
-    ReadScope,
-    RuntimeCommit,
-    SessionMeta,
-    SessionNode,
-    VacuumReport,
-)
+from ._processes import Processes as BlockingProcesses
 from ._sessions import Session as BlockingSession
 from ._sessions import Sessions as BlockingSessions
-from ._stores import Duration
-from ._triggers import (
-    HostEvent,
-    Subscriptions,
-    TriggerDelivery,
-    TriggerDraft,
-    TriggerSubscription,
-)
 from ._triggers import Triggers as BlockingTriggers
 
-__all__ = ["Artifacts", "AttachmentReader", "Attachments", "Session", "Sessions", "Triggers"]
+__all__ = [
+    "Artifacts",
+    "AttachmentReader",
+    "Attachments",
+    "Processes",
+    "Session",
+    "Sessions",
+    "Triggers",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+B = TypeVar("B")
 
 
-async def _on_thread(function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
-    return await asyncio.to_thread(function, *args, **options)
+class _Twin(Generic[B]):
+    __slots__ = ("_blocking",)
+
+    def __init__(self, blocking: B) -> None:
+        self._blocking = blocking
+
+    def __repr__(self) -> str:
+        return repr(self._blocking)
 
 
-class Session:
+def _on_thread(
+    method: Callable[Concatenate[B, P], T],
+) -> Callable[Concatenate[_Twin[B], P], Coroutine[Any, Any, T]]:
+    """Return the method that does the same on a thread; signature and documentation are its."""
+
+    @functools.wraps(method)
+    async def call(self: _Twin[B], /, *args: P.args, **options: P.kwargs) -> T:
+        return await asyncio.to_thread(method, self._blocking, *args, **options)
+
+    return call
+
+
+class Processes(_Twin[BlockingProcesses]):
+    """The twin of ``rt.processes``."""
+
+    __slots__ = ()
+
+    register_process = _on_thread(BlockingProcesses.register_process)
+    get_process = _on_thread(BlockingProcesses.get_process)
+    list_processes = _on_thread(BlockingProcesses.list_processes)
+    list_non_terminal = _on_thread(BlockingProcesses.list_non_terminal)
+    set_external_ref = _on_thread(BlockingProcesses.set_external_ref)
+    append_event = _on_thread(BlockingProcesses.append_event)
+    complete_process = _on_thread(BlockingProcesses.complete_process)
+    request_cancel = _on_thread(BlockingProcesses.request_cancel)
+    events_after = _on_thread(BlockingProcesses.events_after)
+    wake_events_after = _on_thread(BlockingProcesses.wake_events_after)
+    ack_wake = _on_thread(BlockingProcesses.ack_wake)
+    wait_event_after = _on_thread(BlockingProcesses.wait_event_after)
+    await_process = _on_thread(BlockingProcesses.await_process)
+    grant_handle = _on_thread(BlockingProcesses.grant_handle)
+    revoke_handle = _on_thread(BlockingProcesses.revoke_handle)
+    has_handle_grant = _on_thread(BlockingProcesses.has_handle_grant)
+    list_handle_grants = _on_thread(BlockingProcesses.list_handle_grants)
+    list_live_handle_grants = _on_thread(BlockingProcesses.list_live_handle_grants)
+    handle_grants_for_process = _on_thread(BlockingProcesses.handle_grants_for_process)
+    transfer_handle_grants = _on_thread(BlockingProcesses.transfer_handle_grants)
+    delete_session_process_state = _on_thread(BlockingProcesses.delete_session_process_state)
+    claim_process_lease = _on_thread(BlockingProcesses.claim_process_lease)
+    renew_process_lease = _on_thread(BlockingProcesses.renew_process_lease)
+    complete_process_lease = _on_thread(BlockingProcesses.complete_process_lease)
+    recover_processes = _on_thread(BlockingProcesses.recover_processes)
+    prune_processes = _on_thread(BlockingProcesses.prune_processes)
+
+
+class Session(_Twin[BlockingSession]):
     """The twin of a handle on one session."""
 
-    __slots__ = ("_session",)
-
-    def __init__(self, session: BlockingSession) -> None:
-        self._session = session
+    __slots__ = ()
 
     @property
     def id(self) -> str:
         """Its id."""
-        return self._session.id
+        return self._blocking.id
 
-    async def commit(self, commit: RuntimeCommit | Mapping[str, Any]) -> CommitResult:
-        """Apply a new state. The same turn again gives its first result and does nothing else."""
-        return await _on_thread(self._session.commit, commit)
-
-    async def load(
-        self,
-        scope: ReadScope | Mapping[str, Any] | None = None,
-    ) -> PersistedSession | None:
-        """Return its state; None before the first commit and after its end."""
-        return await _on_thread(self._session.load, scope)
-
-    async def load_node(self, node_id: str) -> SessionNode | None:
-        """Return a node of the graph, or None."""
-        return await _on_thread(self._session.load_node, node_id)
-
-    async def tombstone_node(self, node_id: str) -> bool:
-        """Take a node out of the graph; False when it is not there."""
-        return await _on_thread(self._session.tombstone_node, node_id)
-
-    async def vacuum(self) -> VacuumReport:
-        """Remove the rows of nodes that were taken out."""
-        return await _on_thread(self._session.vacuum)
-
-    async def save_meta(self, meta: SessionMeta | Mapping[str, Any]) -> None:
-        """Keep its name and the like; also before the first commit."""
-        return await _on_thread(self._session.save_meta, meta)
-
-    async def load_meta(self) -> SessionMeta | None:
-        """Return what `save_meta` kept, or None."""
-        return await _on_thread(self._session.load_meta)
-
-    async def delete(self) -> bool:
-        """Forget the session with all that it has, and its id for ever. False: it was before."""
-        return await _on_thread(self._session.delete)
-
-    async def enqueue(
-        self,
-        draft: QueuedWorkDraft | Mapping[str, Any],
-        *,
-        strict: bool = False,
-    ) -> QueuedWorkReceipt:
-        """Enqueue a batch, once for each source key, also after it is done."""
-        return await _on_thread(self._session.enqueue, draft, strict=strict)
-
-    async def enqueue_wake(self, wake: Mapping[str, Any]) -> QueuedWorkReceipt:
-        """Enqueue a process"s wake, once for each ``wake_id``."""
-        return await _on_thread(self._session.enqueue_wake, wake)
-
-    async def list_queued(self) -> list[QueuedWorkBatch]:
-        """Return all batches, in their order."""
-        return await _on_thread(self._session.list_queued)
-
-    async def list_pending(self) -> list[QueuedWorkBatch]:
-        """Return the batches that no live claim holds."""
-        return await _on_thread(self._session.list_pending)
-
-    async def cancel_queued(self, batch_id: str) -> QueuedWorkBatch | None:
-        """Take out a batch that no live claim holds; None when there is none."""
-        return await _on_thread(self._session.cancel_queued, batch_id)
-
-    async def claim(
-        self,
-        owner_id: str,
-        *,
-        boundary: Boundary = "idle",
-        ttl: Duration = "15m",
-        max: int = 100,  # noqa: A002 - as in its blocking twin
-    ) -> QueuedWorkClaim | None:
-        """Claim what may enter now: the first batch that is due, and those that join it."""
-        return await _on_thread(self._session.claim, owner_id, boundary=boundary, ttl=ttl, max=max)
-
-    async def claim_batches(
-        self,
-        owner_id: str,
-        batch_ids: Sequence[str],
-        *,
-        boundary: Boundary = "idle",
-        ttl: Duration = "15m",
-    ) -> QueuedWorkClaim | None:
-        """Claim exactly these batches; None when `claim` would not give just them."""
-        return await _on_thread(
-            self._session.claim_batches, owner_id, batch_ids, boundary=boundary, ttl=ttl
-        )
-
-    async def renew(self, claim: QueuedWorkClaim, ttl: Duration = "15m") -> QueuedWorkClaim:
-        """Hold a claim for longer. `StaleLease`: it was stolen."""
-        return await _on_thread(self._session.renew, claim, ttl)
-
-    async def abandon(self, claim: QueuedWorkClaim) -> None:
-        """Give the batches back. `StaleLease` likewise."""
-        return await _on_thread(self._session.abandon, claim)
-
-    async def complete(self, completion: QueuedWorkCompletion | Mapping[str, Any]) -> None:
-        """Say that a claim"s batches are done, outside of a commit. `StaleLease` likewise."""
-        return await _on_thread(self._session.complete, completion)
-
-    def __repr__(self) -> str:
-        return repr(self._session)
+    commit = _on_thread(BlockingSession.commit)
+    load = _on_thread(BlockingSession.load)
+    load_node = _on_thread(BlockingSession.load_node)
+    tombstone_node = _on_thread(BlockingSession.tombstone_node)
+    vacuum = _on_thread(BlockingSession.vacuum)
+    save_meta = _on_thread(BlockingSession.save_meta)
+    load_meta = _on_thread(BlockingSession.load_meta)
+    delete = _on_thread(BlockingSession.delete)
+    enqueue = _on_thread(BlockingSession.enqueue)
+    enqueue_wake = _on_thread(BlockingSession.enqueue_wake)
+    list_queued = _on_thread(BlockingSession.list_queued)
+    list_pending = _on_thread(BlockingSession.list_pending)
+    cancel_queued = _on_thread(BlockingSession.cancel_queued)
+    claim = _on_thread(BlockingSession.claim)
+    claim_batches = _on_thread(BlockingSession.claim_batches)
+    renew = _on_thread(BlockingSession.renew)
+    abandon = _on_thread(BlockingSession.abandon)
+    complete = _on_thread(BlockingSession.complete)
 
 
-class Sessions:
+class Sessions(_Twin[BlockingSessions]):
     """The twin of ``rt.sessions``."""
 
-    __slots__ = ("_sessions",)
-
-    def __init__(self, sessions: BlockingSessions) -> None:
-        self._sessions = sessions
+    __slots__ = ()
 
     def open(self, session_id: str) -> Session:
         """Return a handle on a session, which need not exist yet."""
-        return Session(self._sessions.open(session_id))
+        return Session(self._blocking.open(session_id))
 
-    async def list(self, after: str = "", *, limit: int = 1000) -> Ids:
-        """Return the ids of sessions that have a state, sorted, after ``after``."""
-        return await _on_thread(self._sessions.list, after, limit=limit)
-
-    async def gc(self, older_than: Duration = "1h") -> GcReport:
-        """Delete the parts that no session has needed for that long."""
-        return await _on_thread(self._sessions.gc, older_than)
-
-    async def forget_sources(self, older_than: Duration) -> int:
-        """Forget the source keys of work that was done longer ago: how many."""
-        return await _on_thread(self._sessions.forget_sources, older_than)
-
-    async def turn_commit_hash(self, commit: RuntimeCommit | Mapping[str, Any]) -> str:
-        """Return the hash that a stamp of this commit carries."""
-        return await _on_thread(self._sessions.turn_commit_hash, commit)
-
-    def __repr__(self) -> str:
-        return repr(self._sessions)
+    list = _on_thread(BlockingSessions.list)
+    gc = _on_thread(BlockingSessions.gc)
+    forget_sources = _on_thread(BlockingSessions.forget_sources)
+    turn_commit_hash = _on_thread(BlockingSessions.turn_commit_hash)
 
 
 class AttachmentReader(AsyncIterator[bytes]):
@@ -220,7 +149,7 @@ class AttachmentReader(AsyncIterator[bytes]):
 
     async def __anext__(self) -> bytes:
         """Return the next part."""
-        part = await _on_thread(self._reader._source.next)
+        part = await asyncio.to_thread(self._reader._source.next)
         if not part:
             raise StopAsyncIteration
         return part
@@ -229,209 +158,49 @@ class AttachmentReader(AsyncIterator[bytes]):
         return repr(self._reader)
 
 
-class Attachments:
+class Attachments(_Twin[BlockingAttachments]):
     """The twin of ``rt.attachments``."""
 
-    __slots__ = ("_attachments",)
+    __slots__ = ()
 
-    def __init__(self, attachments: BlockingAttachments) -> None:
-        self._attachments = attachments
-
-    async def put(
-        self,
-        session_id: str,
-        data: bytes | Iterable[bytes],
-        media_type: str,
-        *,
-        width: int | None = None,
-        height: int | None = None,
-        label: str | None = None,
-    ) -> AttachmentRef:
-        """Store bytes, or parts of them as they come. The same bytes are the same attachment."""
-        return await _on_thread(
-            self._attachments.put,
-            session_id,
-            data,
-            media_type,
-            width=width,
-            height=height,
-            label=label,
-        )
-
-    async def get(
-        self,
-        session_id: str,
-        id: str,  # noqa: A002 - as in its blocking twin
-    ) -> StoredAttachment:
-        """Return an attachment with its bytes."""
-        return await _on_thread(self._attachments.get, session_id, id)
-
-    async def open(
-        self,
-        session_id: str,
-        id: str,  # noqa: A002 - as in its blocking twin
-    ) -> AttachmentReader:
+    async def open(self, session_id: str, id: str) -> AttachmentReader:  # noqa: A002 - as in its twin
         """Return an iterator over its parts. Raises what `get` does."""
-        return AttachmentReader(await _on_thread(self._attachments.open, session_id, id))
+        return AttachmentReader(await asyncio.to_thread(self._blocking.open, session_id, id))
 
-    async def stat(
-        self,
-        session_id: str,
-        id: str,  # noqa: A002 - as in its blocking twin
-    ) -> AttachmentRef:
-        """Return what is known of it. `NotFound`."""
-        return await _on_thread(self._attachments.stat, session_id, id)
-
-    async def list(self, session_id: str) -> Refs:
-        """Return what the session has stored, by id."""
-        return await _on_thread(self._attachments.list, session_id)
-
-    async def record_intent(
-        self,
-        session_id: str,
-        id: str,  # noqa: A002 - as in its blocking twin
-        canonical_uri: str = "",
-    ) -> None:
-        """Say that an attachment is about to be stored; `put` does it by itself."""
-        return await _on_thread(self._attachments.record_intent, session_id, id, canonical_uri)
-
-    async def commit_refs(self, session_id: str, ids: Sequence[str]) -> None:
-        """Say that something refers to these; a commit does it by itself. `NotFound`."""
-        return await _on_thread(self._attachments.commit_refs, session_id, ids)
-
-    async def list_uncommitted(self, until: datetime | None = None) -> tuple[ManifestEntry, ...]:
-        """Return what nothing refers to, whose intent is not after ``until``, earliest first."""
-        return await _on_thread(self._attachments.list_uncommitted, until)
-
-    async def forget(
-        self,
-        session_id: str,
-        id: str,  # noqa: A002 - as in its blocking twin
-    ) -> bool:
-        """Say that the session needs it no more; a sweep removes what nobody needs."""
-        return await _on_thread(self._attachments.forget, session_id, id)
-
-    async def sweep(self, older_than: Duration = "1h") -> AttachmentSweep:
-        """Remove the files that nobody has needed for that long; small ones are `Sessions.gc`"s."""
-        return await _on_thread(self._attachments.sweep, older_than)
-
-    def __repr__(self) -> str:
-        return repr(self._attachments)
+    put = _on_thread(BlockingAttachments.put)
+    get = _on_thread(BlockingAttachments.get)
+    stat = _on_thread(BlockingAttachments.stat)
+    list = _on_thread(BlockingAttachments.list)
+    record_intent = _on_thread(BlockingAttachments.record_intent)
+    commit_refs = _on_thread(BlockingAttachments.commit_refs)
+    list_uncommitted = _on_thread(BlockingAttachments.list_uncommitted)
+    forget = _on_thread(BlockingAttachments.forget)
+    sweep = _on_thread(BlockingAttachments.sweep)
 
 
-class Triggers:
+class Triggers(_Twin[BlockingTriggers]):
     """The twin of ``rt.triggers``."""
 
-    __slots__ = ("_triggers",)
+    __slots__ = ()
 
-    def __init__(self, triggers: BlockingTriggers) -> None:
-        self._triggers = triggers
-
-    async def subscribe(self, draft: TriggerDraft | Mapping[str, Any]) -> TriggerSubscription:
-        """Subscribe a process to a source. `Conflict`: the session was deleted."""
-        return await _on_thread(self._triggers.subscribe, draft)
-
-    async def list(
-        self,
-        *,
-        session_id: str | None = None,
-        handle: str | None = None,
-        name: str | None = None,
-        source_type: str | None = None,
-        source_key: str | None = None,
-        target: str | None = None,
-        enabled: bool | None = None,
-        after: int = 0,
-        limit: int = 1000,
-    ) -> Subscriptions:
-        """Return subscriptions in the order of creation; all that is given must hold."""
-        return await _on_thread(
-            self._triggers.list,
-            session_id=session_id,
-            handle=handle,
-            name=name,
-            source_type=source_type,
-            source_key=source_key,
-            target=target,
-            enabled=enabled,
-            after=after,
-            limit=limit,
-        )
-
-    async def cancel(self, session_id: str, handle: str) -> bool:
-        """End a session"s subscription, which stays listed. False: it has none that is enabled."""
-        return await _on_thread(self._triggers.cancel, session_id, handle)
-
-    async def record(
-        self,
-        source_type: str,
-        source_key: str,
-        payload: Any = None,
-        *,
-        key: str,
-        source: Any = None,
-    ) -> HostEvent:
-        """Say that something happened. The same key of a source is the same event."""
-        return await _on_thread(
-            self._triggers.record, source_type, source_key, payload, key=key, source=source
-        )
-
-    async def reserve(self, occurrence_id: str) -> tuple[TriggerDelivery, ...]:
-        """Reserve the deliveries of an event; each one is given once ever. `NotFound`."""
-        return await _on_thread(self._triggers.reserve, occurrence_id)
-
-    async def unregistered(
-        self,
-        until: datetime | None = None,
-        *,
-        limit: int = 1000,
-    ) -> tuple[TriggerDelivery, ...]:
-        """Return deliveries whose process is not registered: what a crash may have lost."""
-        return await _on_thread(self._triggers.unregistered, until, limit=limit)
-
-    async def mark_registered(self, process_id: str) -> bool:
-        """Say that a delivery"s process is registered; False when it was. `NotFound`."""
-        return await _on_thread(self._triggers.mark_registered, process_id)
-
-    async def prune(self, older_than: Duration) -> int:
-        """Forget older events whose deliveries are all registered: how many."""
-        return await _on_thread(self._triggers.prune, older_than)
-
-    async def source_key(self, source_type: str, source: Any = None) -> str:
-        """Return the key of a source: the same for the same type and content."""
-        return await _on_thread(self._triggers.source_key, source_type, source)
-
-    def __repr__(self) -> str:
-        return repr(self._triggers)
+    subscribe = _on_thread(BlockingTriggers.subscribe)
+    list = _on_thread(BlockingTriggers.list)
+    cancel = _on_thread(BlockingTriggers.cancel)
+    record = _on_thread(BlockingTriggers.record)
+    reserve = _on_thread(BlockingTriggers.reserve)
+    unregistered = _on_thread(BlockingTriggers.unregistered)
+    mark_registered = _on_thread(BlockingTriggers.mark_registered)
+    prune = _on_thread(BlockingTriggers.prune)
+    source_key = _on_thread(BlockingTriggers.source_key)
 
 
-class Artifacts:
+class Artifacts(_Twin[BlockingArtifacts]):
     """The twin of ``rt.artifacts``."""
 
-    __slots__ = ("_artifacts",)
+    __slots__ = ()
 
-    def __init__(self, artifacts: BlockingArtifacts) -> None:
-        self._artifacts = artifacts
-
-    async def seal(self, artifact: Mapping[str, Any]) -> ModuleArtifact:
-        """Return a module of this content with the refs that follow from it."""
-        return await _on_thread(self._artifacts.seal, artifact)
-
-    async def put(self, artifact: ModuleArtifact | Mapping[str, Any]) -> str:
-        """Store a module; return its ref. `InvalidInput`: a ref is not that of the content."""
-        return await _on_thread(self._artifacts.put, artifact)
-
-    async def get(self, module_ref: str) -> ModuleArtifact | None:
-        """Return a module, or None. `Corrupt`: it is not what its ref says."""
-        return await _on_thread(self._artifacts.get, module_ref)
-
-    async def list(self, after: str = "", *, limit: int = 1000) -> ModuleRefs:
-        """Return the refs of all modules, sorted, after ``after``."""
-        return await _on_thread(self._artifacts.list, after, limit=limit)
-
-    async def remove(self, module_ref: str) -> bool:
-        """Say that a module is needed no more; `Sessions.gc` removes its bytes."""
-        return await _on_thread(self._artifacts.remove, module_ref)
-
-    def __repr__(self) -> str:
-        return repr(self._artifacts)
+    seal = _on_thread(BlockingArtifacts.seal)
+    put = _on_thread(BlockingArtifacts.put)
+    get = _on_thread(BlockingArtifacts.get)
+    list = _on_thread(BlockingArtifacts.list)
+    remove = _on_thread(BlockingArtifacts.remove)

@@ -19,7 +19,15 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TextIO, TypeVar
 
 from . import _core, _errors, _options, _runtime
-from ._aio_stores import Artifacts, AttachmentReader, Attachments, Session, Sessions, Triggers
+from ._aio_stores import (
+    Artifacts,
+    AttachmentReader,
+    Attachments,
+    Processes,
+    Session,
+    Sessions,
+    Triggers,
+)
 from ._call import Call
 from ._events import Event, Lifecycle, Types
 from ._events import Events as BlockingEvents
@@ -38,7 +46,6 @@ from ._records import (
 from ._registry import Registering
 from ._run import Events as RunEvents
 from ._run import Run as BlockingRun
-from ._twins import Processes
 from ._workflow import Source, Workflow, definition_of
 
 if TYPE_CHECKING:
