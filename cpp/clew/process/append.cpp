@@ -130,7 +130,7 @@ Result<void> write(Transaction& tx, const ProcessRow& row, const AppendRequest& 
     return error(Code::conflict, "process \"{}\" was changed by another at the same time", row.id)
         .with_retryable(true);
   }
-  CLEW_TRY(store::append_events(tx, row.stream(), std::span(&stored, 1)));
+  CLEW_TRY(store::append_next(tx, row.stream(), stored));
   if (!result.wake_delivery) return {};
   CLEW_TRY(tx.run(add_wake_sql, row.number, event.sequence));
   CLEW_TRY(store::put_message(tx, wake_topic, result.wake_delivery->target_session_id,
@@ -143,7 +143,7 @@ Result<void> write(Transaction& tx, const ProcessRow& row, const AppendRequest& 
 Result<AppendResult> append_event(Transaction& tx, DeclaredCache& cache, std::string_view id,
                                   const AppendRequest& request, Timestamp now) {
   CLEW_TRY(const auto row, load_row(tx, id));
-  CLEW_TRY(const auto declared, declared_by(cache, row));
+  CLEW_TRY(const auto declared, declared_by(tx, cache, row));
   const store::RequestKey key{"process_event", id, request.replay_key};
   const auto content =
       Value::object({{"event_type", Value(request.event_type)}, {"payload", request.payload}});
@@ -214,7 +214,7 @@ Result<AppendResult> request_cancel(Transaction& tx, DeclaredCache& cache, std::
 Result<std::vector<Event>> events_after(Transaction& tx, DeclaredCache& cache, std::string_view id,
                                         std::int64_t after, int limit) {
   CLEW_TRY(const auto row, load_row(tx, id));
-  CLEW_TRY(const auto declared, declared_by(cache, row));
+  CLEW_TRY(const auto declared, declared_by(tx, cache, row));
   CLEW_TRY(const auto stored, store::read_events(tx, row.stream(), after, limit));
   std::vector<Event> events;
   for (const auto& each : stored) {
@@ -227,7 +227,7 @@ Result<std::vector<Event>> events_after(Transaction& tx, DeclaredCache& cache, s
 Result<std::vector<Event>> wake_events_after(Transaction& tx, DeclaredCache& cache,
                                              std::string_view id, std::int64_t after, int limit) {
   CLEW_TRY(const auto row, load_row(tx, id));
-  CLEW_TRY(const auto declared, declared_by(cache, row));
+  CLEW_TRY(const auto declared, declared_by(tx, cache, row));
   std::vector<std::int64_t> sequences;
   const auto take = [&](const Row& wake) -> Result<void> {
     CLEW_TRY(const auto seq, store::integer_at(wake, 0, 1));
@@ -287,7 +287,7 @@ Result<void> check_processes(Transaction& tx, const store::ReportRow& report) {
   DeclaredCache cache;
   CLEW_TRY(const auto rows, all_rows(tx, false));
   for (const auto& row : rows) {
-    const auto record = to_record(row);
+    const auto record = to_record(tx, row);
     if (!record) {
       report(record.error());
       continue;

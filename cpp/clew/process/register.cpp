@@ -36,14 +36,14 @@ const Statement leased_sql(R"sql(
      WHERE p.status = 'running' AND (l.token = '' OR l.expires_us <= :now)
      ORDER BY p.id LIMIT :limit)sql");
 
-Error another_registration(const ProcessRow& row, const Registration& given) {
+Error another_registration(Transaction& tx, const ProcessRow& row, const Registration& given) {
   if (row.is_pruned) {
     return error(Code::conflict, "process \"{}\" has been: its id is never used again", row.id)
         .with("process_id", row.id);
   }
-  const auto before = store::parse_stored(row.registration);
-  if (!before) return in_process(before.error(), row.id);
-  const auto difference = first_difference(*before, given.to_value());
+  const auto before = registration_of(tx, row);
+  if (!before) return before.error();
+  const auto difference = first_difference(before->to_value(), given.to_value());
   return error(Code::conflict,
                "process \"{}\" is registered already, and differs: {} was {}, not {}", row.id,
                difference.path, preview(difference.left), preview(difference.right))
@@ -69,7 +69,7 @@ Result<std::vector<Record>> records(Transaction& tx, bool live_only) {
   CLEW_TRY(const auto rows, all_rows(tx, live_only));
   std::vector<Record> list;
   for (const auto& row : rows) {
-    CLEW_TRY(auto record, to_record(row));
+    CLEW_TRY(auto record, to_record(tx, row));
     list.push_back(std::move(record));
   }
   return list;
@@ -84,14 +84,14 @@ Result<Record> register_process(Transaction& tx, const Registration& registratio
                   to_json(document), now));
   CLEW_TRY(const auto row, find_row(tx, registration.id));
   if (!row) return Error(Code::internal, "a process that was registered is not there");
-  if (row->is_pruned || row->hash != hash) return another_registration(*row, registration);
-  return to_record(*row);
+  if (row->is_pruned || row->hash != hash) return another_registration(tx, *row, registration);
+  return to_record(tx, *row);
 }
 
 Result<std::optional<Record>> get_process(Transaction& tx, std::string_view id) {
   CLEW_TRY(const auto row, find_row(tx, id));
   if (!row || row->is_pruned) return std::optional<Record>();
-  CLEW_TRY(auto record, to_record(*row));
+  CLEW_TRY(auto record, to_record(tx, *row));
   return std::optional<Record>(std::move(record));
 }
 
@@ -103,7 +103,7 @@ Result<Record> set_external_ref(Transaction& tx, std::string_view id, const Exte
   CLEW_TRY(auto row, load_row(tx, id));
   CLEW_TRY(tx.run(external_sql, to_json(ref.to_value()), row.number));
   row.external_ref = ref;
-  return to_record(row);
+  return to_record(tx, row);
 }
 
 Result<store::TimedLease> claim_process_lease(Transaction& tx, std::string_view id,
@@ -138,7 +138,7 @@ Result<Recovered> recover_processes(Transaction& tx, DeclaredCache& cache, Times
     CLEW_TRY(const auto row, load_row(tx, id));
     CLEW_TRY(const auto lease, store::find_timed_lease(tx, {"process", id}));
     if (is_terminal(row.status) || !lease || lease->is_live(now)) continue;  // meanwhile
-    CLEW_TRY(const auto declared, declared_by(cache, row));
+    CLEW_TRY(const auto declared, declared_by(tx, cache, row));
     switch (declared->registration.disposition) {
       case Disposition::rerunnable:
         recovered.rerunnable.push_back(id);

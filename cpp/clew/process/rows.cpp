@@ -11,18 +11,20 @@ using store::Row;
 using store::Statement;
 
 const Statement find_sql(R"sql(
-    SELECT number, id, hash, registration, status, output, external_ref, last_seq, created_us,
-           updated_us, pruned_us
+    SELECT number, id, hash, status, output, external_ref, last_seq, created_us, updated_us,
+           pruned_us
       FROM processes WHERE id = :id {for_update})sql");
 
+const Statement registration_sql("SELECT registration FROM processes WHERE number = :number");
+
 const Statement all_sql(R"sql(
-    SELECT number, id, hash, registration, status, output, external_ref, last_seq, created_us,
-           updated_us, pruned_us
+    SELECT number, id, hash, status, output, external_ref, last_seq, created_us, updated_us,
+           pruned_us
       FROM processes WHERE pruned_us IS NULL ORDER BY id)sql");
 
 const Statement live_sql(R"sql(
-    SELECT number, id, hash, registration, status, output, external_ref, last_seq, created_us,
-           updated_us, pruned_us
+    SELECT number, id, hash, status, output, external_ref, last_seq, created_us, updated_us,
+           pruned_us
       FROM processes WHERE status = 'running' ORDER BY id)sql");
 
 Result<Status> status_at(const Row& row, int column) {
@@ -39,19 +41,18 @@ Result<ProcessRow> decode_columns(const Row& row) {
   CLEW_TRY(made.number, store::integer_at(row, 0, 1, store::stream_kind_unit - 1));
   CLEW_TRY(made.id, store::word_at(row, 1));
   CLEW_TRY(made.hash, store::word_at(row, 2));
-  CLEW_TRY(made.registration, store::text_at(row, 3));
-  CLEW_TRY(made.status, status_at(row, 4));
-  CLEW_TRY(made.output, store::json_at(row, 5));
-  CLEW_TRY(const auto external, store::json_at(row, 6));
+  CLEW_TRY(made.status, status_at(row, 3));
+  CLEW_TRY(made.output, store::json_at(row, 4));
+  CLEW_TRY(const auto external, store::json_at(row, 5));
   if (!external.is_null()) {
     auto ref = ExternalRef::from_value(external, "external_ref");
-    if (!ref) return store::corrupt_column(row, 6, "an external reference");
+    if (!ref) return store::corrupt_column(row, 5, "an external reference");
     made.external_ref = *std::move(ref);
   }
-  CLEW_TRY(made.last_sequence, store::integer_at(row, 7, 0));
-  CLEW_TRY(made.created_at, store::instant_at(row, 8));
-  CLEW_TRY(made.updated_at, store::instant_at(row, 9));
-  made.is_pruned = !row.is_null(10);
+  CLEW_TRY(made.last_sequence, store::integer_at(row, 6, 0));
+  CLEW_TRY(made.created_at, store::instant_at(row, 7));
+  CLEW_TRY(made.updated_at, store::instant_at(row, 8));
+  made.is_pruned = !row.is_null(9);
   return made;
 }
 
@@ -103,28 +104,33 @@ Result<std::shared_ptr<const Declared>> compile(Registration registration) {
   return std::shared_ptr<const Declared>(std::move(made));
 }
 
-Result<std::shared_ptr<const Declared>> declared_by(DeclaredCache& cache, const ProcessRow& row) {
+Result<Registration> registration_of(Transaction& tx, const ProcessRow& row) {
+  Value document;
+  const auto take = [&](const Row& found) -> Result<void> {
+    auto read = store::json_at(found, 0);
+    if (!read) return in_process(read.error(), row.id);
+    document = *std::move(read);
+    return {};
+  };
+  CLEW_TRY(tx.first(registration_sql, take, row.number));
+  auto registration = Registration::from_value(document, "registration");
+  if (registration) return registration;
+  return in_process(Error(Code::corrupt, registration.error().to_string()), row.id);
+}
+
+// Registrations never change, so each is read once.
+Result<std::shared_ptr<const Declared>> declared_by(Transaction& tx, DeclaredCache& cache,
+                                                    const ProcessRow& row) {
   if (auto known = cache.find(row.number)) return known;
-  const auto value = store::parse_stored(row.registration);
-  if (!value) return in_process(value.error(), row.id);
-  auto registration = Registration::from_value(*value, "registration");
-  if (!registration) {
-    return in_process(Error(Code::corrupt, registration.error().to_string()), row.id);
-  }
-  CLEW_TRY(auto declared, compile(*std::move(registration)));
+  CLEW_TRY(auto registration, registration_of(tx, row));
+  CLEW_TRY(auto declared, compile(std::move(registration)));
   cache.put(row.number, declared);
   return declared;
 }
 
-Result<Record> to_record(const ProcessRow& row) {
+Result<Record> to_record(Transaction& tx, const ProcessRow& row) {
   Record record;
-  const auto value = store::parse_stored(row.registration);
-  if (!value) return in_process(value.error(), row.id);
-  auto registration = Registration::from_value(*value, "registration");
-  if (!registration) {
-    return in_process(Error(Code::corrupt, registration.error().to_string()), row.id);
-  }
-  record.registration = *std::move(registration);
+  CLEW_TRY(record.registration, registration_of(tx, row));
   record.registration_hash = row.hash;
   record.created_at = row.created_at;
   record.updated_at = row.updated_at;

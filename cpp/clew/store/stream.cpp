@@ -52,11 +52,14 @@ Result<void> append_events(Transaction& tx, std::int64_t stream,
           .with("seq", event.seq)
           .with("last", last);
     }
-    CLEW_TRY(
-        tx.post(append_sql, stream, event.seq, event.at, event.type, event.subject, event.data));
+    CLEW_TRY(append_next(tx, stream, event));
     last = event.seq;
   }
   return {};
+}
+
+Result<void> append_next(Transaction& tx, std::int64_t stream, const StreamEvent& event) {
+  return tx.post(append_sql, stream, event.seq, event.at, event.type, event.subject, event.data);
 }
 
 Result<std::vector<StreamEvent>> read_events(Transaction& tx, std::int64_t stream,

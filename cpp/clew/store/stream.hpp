@@ -37,6 +37,9 @@ struct StreamEvent {
 // that is not, and the last number that stands there. A refused append burns no number.
 Result<void> append_events(Transaction& tx, std::int64_t stream,
                            std::span<const StreamEvent> events);
+// The same for one event and a caller that has locked what the stream is about and knows its last
+// number: the database is not asked for it, only the number's uniqueness is guarded.
+Result<void> append_next(Transaction& tx, std::int64_t stream, const StreamEvent& event);
 // Events after `after`, in order, at most `limit`. `corrupt` naming the first that is missing or
 // damaged.
 Result<std::vector<StreamEvent>> read_events(Transaction& tx, std::int64_t stream,

@@ -15,7 +15,6 @@ struct ProcessRow {
   std::int64_t number = 0;
   std::string id;
   std::string hash;
-  std::string registration;  // JSON
   Status status = Status::running;
   Value output;
   std::optional<ExternalRef> external_ref;
@@ -33,11 +32,13 @@ Result<std::optional<ProcessRow>> find_row(Transaction& tx, std::string_view id)
 Result<ProcessRow> load_row(Transaction& tx, std::string_view id);
 // Those that are not pruned, by id.
 Result<std::vector<ProcessRow>> all_rows(Transaction& tx, bool live_only);
-Result<Record> to_record(const ProcessRow& row);
+Result<Registration> registration_of(Transaction& tx, const ProcessRow& row);
+Result<Record> to_record(Transaction& tx, const ProcessRow& row);
 // `why` as what is wrong with that process's row.
 Error in_process(const Error& why, std::string_view id);
 
-Result<std::shared_ptr<const Declared>> declared_by(DeclaredCache& cache, const ProcessRow& row);
+Result<std::shared_ptr<const Declared>> declared_by(Transaction& tx, DeclaredCache& cache,
+                                                    const ProcessRow& row);
 Result<std::shared_ptr<const Declared>> compile(Registration registration);
 
 // Where an event came from, and why. A key or authority that was not given is null.
