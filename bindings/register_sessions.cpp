@@ -57,12 +57,15 @@ AttachmentSink::AttachmentSink(CorePtr core, const std::string& session_id,
 }
 
 AttachmentSink::~AttachmentSink() {
+  const Lock lock(mutex_);  // for the analysis: nobody else has it any more
   try {
     core_->runtime_unless_forked();
-    without_gil([&] { writer_.reset(); });
   } catch (const Raised&) {
     (void)writer_.release();  // what it has staged is the parent's
+    return;
   }
+  const GilRelease waiting;
+  writer_.reset();
 }
 
 void AttachmentSink::append(const py::bytes& bytes) {

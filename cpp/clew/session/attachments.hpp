@@ -18,8 +18,8 @@
 namespace clew::session {
 
 struct AttachmentOptions {
-  std::string folder;                   // for files; empty: all are in the database
-  std::size_t inline_max = 256 * 1024;  // larger ones are files; higher makes the database grow
+  std::string folder;                                // for files; empty: all are in the database
+  std::size_t inline_max = std::size_t{256} * 1024;  // larger are files; higher: a larger database
   std::int64_t size_max = std::int64_t{4} << 30;
 };
 

@@ -22,7 +22,7 @@ namespace clew::store {
 // The tables blobs, blob_chunks, blob_stages and blob_pins.
 Migration blob_migration(int version);
 
-inline constexpr std::size_t blob_part_size = 256 * 1024;
+inline constexpr std::size_t blob_part_size = std::size_t{256} * 1024;
 
 struct BlobLimits {
   std::int64_t size_max = std::int64_t{1} << 32;  // of one blob
