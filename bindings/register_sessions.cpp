@@ -57,15 +57,19 @@ AttachmentSink::AttachmentSink(CorePtr core, const std::string& session_id,
 }
 
 AttachmentSink::~AttachmentSink() {
-  const Lock lock(mutex_);  // for the analysis: nobody else has it any more
+  std::unique_ptr<session::AttachmentWriter> writer;
+  {
+    const Lock lock(mutex_);
+    writer = std::move(writer_);
+  }
   try {
     core_->runtime_unless_forked();
   } catch (const Raised&) {
-    (void)writer_.release();  // what it has staged is the parent's
+    (void)writer.release();  // what it has staged is the parent's
     return;
   }
   const GilRelease waiting;
-  writer_.reset();
+  writer.reset();
 }
 
 void AttachmentSink::append(const py::bytes& bytes) {
