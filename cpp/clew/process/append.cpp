@@ -150,6 +150,10 @@ Result<AppendResult> append_event(Transaction& tx, DeclaredCache& cache, std::st
   if (!request.replay_key.empty()) {
     auto before = store::find_request(tx, key, content);
     if (!before) return about(before.error(), id);
+    if (*before && !(*before)->is_int()) {
+      return store::in_row(Error(Code::corrupt, "a remembered event has no number"), "requests",
+                           fmt::format("process_event/{}/{}", id, request.replay_key));
+    }
     if (*before) return repeat(tx, row, *declared, request, (*before)->as_int());
   }
   CLEW_TRY(const auto* type, check_event(*declared, request));

@@ -30,11 +30,13 @@ inline constexpr std::string_view wake_topic = "process.wake";
 
 // A registration and its compiled schemas: both never change, so they are read once.
 struct Declared {
+  std::string hash;  // of the registration
   Registration registration;
   std::vector<std::shared_ptr<const Schema>> schemas;  // by event type
 };
 
-// Remembers what was declared, by the process's number. Thread-safe. Bounded.
+// Remembers what was declared, by the process's number; who asks compares the hash, for a number
+// whose transaction failed may be given again. Thread-safe. Bounded.
 class DeclaredCache {
  public:
   std::shared_ptr<const Declared> find(std::int64_t number);

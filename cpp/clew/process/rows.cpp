@@ -94,8 +94,9 @@ Result<std::vector<ProcessRow>> all_rows(Transaction& tx, bool live_only) {
   return rows;
 }
 
-Result<std::shared_ptr<const Declared>> compile(Registration registration) {
+Result<std::shared_ptr<const Declared>> compile(Registration registration, std::string hash) {
   auto made = std::make_shared<Declared>();
+  made->hash = std::move(hash);
   for (const auto& type : registration.event_types) {
     CLEW_TRY(auto schema, Schema::compile(type.payload_schema));
     made->schemas.push_back(std::move(schema));
@@ -121,9 +122,9 @@ Result<Registration> registration_of(Transaction& tx, const ProcessRow& row) {
 // Registrations never change, so each is read once.
 Result<std::shared_ptr<const Declared>> declared_by(Transaction& tx, DeclaredCache& cache,
                                                     const ProcessRow& row) {
-  if (auto known = cache.find(row.number)) return known;
+  if (auto known = cache.find(row.number); known && known->hash == row.hash) return known;
   CLEW_TRY(auto registration, registration_of(tx, row));
-  CLEW_TRY(auto declared, compile(std::move(registration)));
+  CLEW_TRY(auto declared, compile(std::move(registration), row.hash));
   cache.put(row.number, declared);
   return declared;
 }

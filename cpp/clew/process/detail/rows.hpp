@@ -39,7 +39,7 @@ Error in_process(const Error& why, std::string_view id);
 
 Result<std::shared_ptr<const Declared>> declared_by(Transaction& tx, DeclaredCache& cache,
                                                     const ProcessRow& row);
-Result<std::shared_ptr<const Declared>> compile(Registration registration);
+Result<std::shared_ptr<const Declared>> compile(Registration registration, std::string hash);
 
 // Where an event came from, and why. A key or authority that was not given is null.
 Value invocation_of(const Registration& registration, std::int64_t sequence,

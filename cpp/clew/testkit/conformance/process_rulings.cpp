@@ -219,6 +219,25 @@ void a_wake_and_its_message_are_one_change(const Factory& fresh) {
   expect_equal(everything(*registry.database), before, "nothing has changed");
 }
 
+void a_registration_that_was_undone_declares_nothing(const Factory& fresh) {
+  Registry registry(fresh);
+  process::DeclaredCache cache;
+  const auto register_and_append = [&](const char* id, const char* type, bool is_undone) {
+    process::AppendRequest request;
+    request.event_type = type;
+    return in_write(*registry.database, [&](store::Transaction& tx) -> Result<void> {
+      CLEW_TRY(
+          process::register_process(tx, registration(id, {plain(type)}), registry.clock.now()));
+      CLEW_TRY(process::append_event(tx, cache, id, request, registry.clock.now()));
+      if (is_undone) return Error(Code::rejected, "undone");
+      return {};
+    });
+  };
+  expect_refused(register_and_append("first", "line", true), Code::rejected, "undone");
+  must(register_and_append("second", "other", false), "what is declared is the second's own");
+  expect_equal(sequences(*registry, "second"), std::vector<std::int64_t>{1}, "its event is there");
+}
+
 void racing_claims_have_one_winner(const Factory& fresh) {
   constexpr int threads = 16;
   constexpr int rounds = 20;
@@ -306,6 +325,8 @@ constexpr Case cases[] = {
      recovery_goes_by_the_disposition_of_a_process},
     {"a_pruned_process_never_comes_back", a_pruned_process_never_comes_back},
     {"a_wake_and_its_message_are_one_change", a_wake_and_its_message_are_one_change},
+    {"a_registration_that_was_undone_declares_nothing",
+     a_registration_that_was_undone_declares_nothing},
     {"racing_claims_have_one_winner", racing_claims_have_one_winner},
     {"racing_ends_have_one_winner", racing_ends_have_one_winner},
     {"what_names_nothing_is_refused_by_its_path", what_names_nothing_is_refused_by_its_path},
