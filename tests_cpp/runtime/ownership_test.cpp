@@ -307,9 +307,9 @@ TEST_F(Ownership, who_awaits_a_run_of_another_runtime_is_called_back_once) {
 TEST_F(Ownership, closing_calls_back_whoever_awaits_a_run_of_another_runtime) {
   auto patient = options();
   patient.lease_ttl = std::chrono::seconds(10);
+  Gate go;  // outlives the handler that waits at it
   auto owner = open(patient);
   auto other = open(patient);
-  Gate go;
   add(*owner, "own.work", [&](Invocation&, const Value&) -> Result<Value> {
     go.wait();
     return Value(1);

@@ -191,7 +191,7 @@ TEST_P(CrashSweep, a_once_step_is_never_repeated_and_ends_unknown_when_interrupt
       EXPECT_EQ(*result, Value::object({{"sum", 14}}));
     } else {
       ++unknown;
-      EXPECT_EQ(result.error().code(), Code::unknown_outcome);
+      EXPECT_EQ(result.error().code(), Code::unknown_outcome) << result.error().to_string();
       EXPECT_NE(result.error().find("step"), nullptr);
     }
     for (const auto& [step, times] : count_lines(folder / "entered")) {

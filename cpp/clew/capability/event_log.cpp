@@ -255,7 +255,7 @@ void EventLog::run_watch() {
       commits = database_.watch_commits([this] {
         {
           const Lock lock(mutex_);
-          next_look_ = Timestamp{INT64_MIN};
+          next_look_ = {};  // at once
         }
         watch_.notify_all();
       });
