@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from . import _check, _core, _errors
+from ._stores import from_us
 
 __all__ = [
     "ProcessEvent",
@@ -36,12 +37,7 @@ Disposition = Literal["rerunnable", "owner_bound", "externally_owned"]
 # {"present": "/a"}
 Selector = str | Mapping[str, Any]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _LIMIT = 1000
-
-
-def _instant(us: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,8 +260,8 @@ def _record(raw: Mapping[str, Any]) -> ProcessRecord:
         ),
         disposition=registration["disposition"],
         registration_hash=raw["registration_hash"],
-        created_at=_instant(raw["created_at_us"]),
-        updated_at=_instant(raw["updated_at_us"]),
+        created_at=from_us(raw["created_at_us"]),
+        updated_at=from_us(raw["updated_at_us"]),
         external_ref=None if ref is None else ProcessExternalRef(**ref),
         status=raw["status"],
         await_output=raw["await_output"],
@@ -275,7 +271,7 @@ def _record(raw: Mapping[str, Any]) -> ProcessRecord:
 
 def _event(raw: Mapping[str, Any]) -> ProcessEvent:
     rest = {name: value for name, value in raw.items() if name != "occurred_at_us"}
-    return ProcessEvent(**rest, occurred_at=_instant(raw["occurred_at_us"]))
+    return ProcessEvent(**rest, occurred_at=from_us(raw["occurred_at_us"]))
 
 
 def _appended(raw: Mapping[str, Any]) -> ProcessEventAppendResult:
@@ -283,7 +279,7 @@ def _appended(raw: Mapping[str, Any]) -> ProcessEventAppendResult:
     delivery = None
     if wake is not None:
         rest = {name: value for name, value in wake.items() if name != "created_at_us"}
-        delivery = ProcessWakeDelivery(**rest, created_at=_instant(wake["created_at_us"]))
+        delivery = ProcessWakeDelivery(**rest, created_at=from_us(wake["created_at_us"]))
     return ProcessEventAppendResult(_event(raw["event"]), delivery, raw["is_replay"])
 
 
@@ -297,8 +293,8 @@ def _lease(raw: Mapping[str, Any]) -> ProcessLease:
     rest = {name: value for name, value in raw.items() if not name.endswith("_us")}
     return ProcessLease(
         **rest,
-        claimed_at=_instant(raw["claimed_at_us"]),
-        expires_at=_instant(raw["expires_at_us"]),
+        claimed_at=from_us(raw["claimed_at_us"]),
+        expires_at=from_us(raw["expires_at_us"]),
     )
 
 
