@@ -390,6 +390,7 @@ Result<void> EngineImpl::try_adopt(const store::Lease& lease) {
     run = std::make_shared<LiveRun>(*this, std::move(*row), std::move(definition), lease);
     const Lock lock(run->mutex_);
     run->traits_.resize(run->definition_->steps.size());  // known once bound; cancelling needs none
+    run->waiting_for_ = "its capabilities";  // it is listed as waiting until it is bound
     run->committed_seq_ = loaded.state.last_seq;
     run->state_ = std::move(loaded.state);
     return {};
