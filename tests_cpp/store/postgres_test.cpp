@@ -173,13 +173,17 @@ TEST_F(Postgres, read_only_reads_and_refuses_to_write) {
 }
 
 TEST_F(Postgres, connection_that_is_lost_between_groups_is_made_again) {
-  const auto db = open();
+  // The server is shared: only the connections of this test are cut.
+  const auto url = schema_.url();
+  const auto mine = "clew-" + schema_.name();
+  const auto db =
+      open_or_fail({.url = url + "&application_name=" + mine}, *env_, test_migrations());
   ASSERT_TRUE(db->write(adding(1)));
   EXPECT_THAT(notes_of(*db), ElementsAre(1));
-  auto client = schema_.client();
-  client.ask(
-      "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-      "WHERE application_name = 'clew'");
+  const auto cut = schema_.client().ask_all(fmt::format(
+      "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = '{}'",
+      mine));
+  EXPECT_THAT(cut, ElementsAre("t", "t")) << "a writer and a reader";
   EXPECT_THAT(notes_of(*db), ElementsAre(1)) << "a reader too";
   const auto done = db->write(adding(2));
   ASSERT_TRUE(done) << done.error().to_string();

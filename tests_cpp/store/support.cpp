@@ -1,8 +1,5 @@
 #include "store/support.hpp"
 
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
@@ -156,30 +153,6 @@ Armed::Armed(std::string_view point, std::vector<int> hits)
         if (!hits.empty() && std::ranges::find(hits, hit) == hits.end()) return {};
         return error(Code::unavailable, "injected at {}", name);
       });
-}
-
-ChildEnd run_child(const std::string& test, const Environment& environment) {
-  // Everything is made before the fork: the child of a program with threads must only exec.
-  std::vector<std::string> texts;
-  for (char** entry = environ; *entry != nullptr; ++entry) texts.emplace_back(*entry);
-  for (const auto& [name, value] : environment) texts.push_back(name + "=" + value);
-  std::vector<std::string> words = {"/proc/self/exe", "--gtest_also_run_disabled_tests",
-                                    "--gtest_filter=" + test, "--gtest_brief=1"};
-  std::vector<char*> variables;
-  std::vector<char*> arguments;
-  for (auto& text : texts) variables.push_back(text.data());
-  for (auto& word : words) arguments.push_back(word.data());
-  variables.push_back(nullptr);
-  arguments.push_back(nullptr);
-  const pid_t child = fork();
-  if (child == 0) {
-    execve("/proc/self/exe", arguments.data(), variables.data());
-    _exit(127);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  if (WIFEXITED(status)) return {WEXITSTATUS(status), 0};
-  return {-1, WTERMSIG(status)};
 }
 
 }  // namespace clew::store

@@ -12,6 +12,7 @@
 #include "clew/base/mutex.hpp"
 #include "clew/base/threads.hpp"
 #include "clew/store/migrate.hpp"
+#include "store/child.hpp"
 #include "store/postgres.hpp"
 
 namespace clew::store {
@@ -147,13 +148,5 @@ inline std::string place_name(const testing::TestParamInfo<Place>& info) {
   }
   return "";
 }
-
-// Runs `test` (a disabled test of this binary, "Suite.DISABLED_case") in a new process.
-struct ChildEnd {
-  int exit_code = -1;  // -1: ended by a signal
-  int signal = 0;
-};
-using Environment = std::vector<std::pair<std::string, std::string>>;
-ChildEnd run_child(const std::string& test, const Environment& environment);
 
 }  // namespace clew::store

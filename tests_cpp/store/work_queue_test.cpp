@@ -21,6 +21,7 @@ class WorkQueue : public EachPlace {
   std::unique_ptr<Database> open_with_work() {
     auto migrations = core_migrations();
     migrations.push_back(work_queue_migration(2));
+    migrations.push_back(work_claims_migration(3));
     return open_or_fail(options(), *env_, migrations);
   }
   template <typename T>
@@ -162,13 +163,13 @@ TEST_P(WorkQueue, claim_is_completed_whole) {
   ASSERT_TRUE(add("y"));
   const auto both = claim({1, 2}, "a", 0, 10);
   auto part = held(*both);
-  part.seqs = {1};
+  part.ids = {"x"};
   EXPECT_EQ(code_of(done([&](Transaction& tx) { return complete_claim(tx, lane, part, at(1)); })),
             Code::conflict);
-  part.seqs = {1, 2, 3};
+  part.ids = {"x", "y", "z"};
   EXPECT_EQ(code_of(done([&](Transaction& tx) { return complete_claim(tx, lane, part, at(1)); })),
             Code::stale_lease);
-  part.seqs = {1, 2};
+  part.ids = {"x", "y"};
   part.token += ":stale";
   EXPECT_EQ(code_of(done([&](Transaction& tx) { return complete_claim(tx, lane, part, at(1)); })),
             Code::stale_lease);

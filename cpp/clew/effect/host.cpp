@@ -168,21 +168,27 @@ class Controller final : public EffectController {
     return {};
   }
 
-  // Until the effect is decided, or nobody runs it any more.
+  // Until the effect is decided, or nobody runs it any more. That a lease runs out is no change
+  // that anybody would tell of.
   Result<void> await_end(const Envelope& envelope, GoOn& go_on) {
     auto& clock = parts_.env.clock();
-    for (;;) {
-      const auto until = go_on ? clock.now() + ask_every : Timestamp::never();
-      CLEW_TRY(const bool ended, parts_.changes.look_until(until, [&]() -> Result<bool> {
-        bool is_over = false;
-        CLEW_TRY(parts_.database.read([&](Transaction& tx) -> Result<void> {
-          CLEW_TRY(const auto found, find_effect(tx, scope_, envelope.replay_key()));
-          CLEW_TRY(const bool runs, is_running(tx, scope_, envelope.replay_key(), clock.now()));
-          is_over = !found || found->status != Status::in_progress || !runs;
-          return {};
-        }));
-        return is_over;
+    std::optional<Timestamp> runs_till;
+    const auto look = [&]() -> Result<bool> {
+      bool is_over = false;
+      CLEW_TRY(parts_.database.read([&](Transaction& tx) -> Result<void> {
+        CLEW_TRY(const auto found, find_effect(tx, scope_, envelope.replay_key()));
+        CLEW_TRY(runs_till, runs_until(tx, scope_, envelope.replay_key()));
+        is_over = !found || found->status != Status::in_progress || !runs_till ||
+                  *runs_till <= clock.now();
+        return {};
       }));
+      return is_over;
+    };
+    for (;;) {
+      CLEW_TRY(const bool is_over, look());
+      if (is_over) return {};
+      const auto until = go_on ? std::min(*runs_till, clock.now() + ask_every) : *runs_till;
+      CLEW_TRY(const bool ended, parts_.changes.look_until(until, look));
       if (ended) return {};
       if (go_on) {
         CLEW_TRY(go_on());

@@ -259,11 +259,12 @@ Result<std::optional<Recorded>> find_effect(Transaction& tx, const Scope& scope,
   return std::optional<Recorded>(std::move(found->recorded));
 }
 
-Result<bool> is_running(Transaction& tx, const Scope& scope, std::string_view replay_key,
-                        Timestamp now) {
+Result<std::optional<Timestamp>> runs_until(Transaction& tx, const Scope& scope,
+                                            std::string_view replay_key) {
   const auto lease_name = lease_id(scope.identity(), replay_key);
   CLEW_TRY(const auto lease, store::find_timed_lease(tx, {"effect", lease_name}));
-  return lease && lease->is_live(now);
+  if (!lease || lease->token.empty()) return std::optional<Timestamp>();
+  return std::optional(lease->expires_at);
 }
 
 Result<std::vector<Recorded>> decided_effects(Transaction& tx, const Scope& scope, int limit) {

@@ -57,9 +57,9 @@ Result<store::TimedLease> renew_effect(Transaction& tx, const Scope& scope,
 // The effect under that key; nothing when there is none.
 Result<std::optional<Recorded>> find_effect(Transaction& tx, const Scope& scope,
                                             std::string_view replay_key);
-// Whether somebody has a live lease on it.
-Result<bool> is_running(Transaction& tx, const Scope& scope, std::string_view replay_key,
-                        Timestamp now);
+// Until when whoever runs it has its lease; nothing when nobody does.
+Result<std::optional<Timestamp>> runs_until(Transaction& tx, const Scope& scope,
+                                            std::string_view replay_key);
 // All that are decided in a scope, by key, at most `limit`.
 Result<std::vector<Recorded>> decided_effects(Transaction& tx, const Scope& scope, int limit);
 

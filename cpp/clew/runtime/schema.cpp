@@ -22,7 +22,8 @@ std::vector<store::Migration> store_migrations() {
         wasm::module_migration, event_migration, trace_path_migration,
         workflow::run_workspace_migration, contract_workflow_migration,
         store::coordination_migration, process::process_migration, effect::effect_migration,
-        store::blob_migration, store::work_queue_migration, session::session_migration}) {
+        store::blob_migration, store::work_queue_migration, session::session_migration,
+        store::work_claims_migration}) {
     migrations.push_back(make(static_cast<int>(migrations.size()) + 1));
   }
   return migrations;

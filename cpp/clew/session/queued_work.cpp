@@ -100,8 +100,9 @@ struct Candidate {
 Result<std::vector<Candidate>> ready_run(store::Transaction& tx, std::string_view session_id,
                                          ClaimBoundary boundary, std::size_t max, Timestamp now) {
   std::vector<Candidate> run;
-  for (std::int64_t after = 0;;) {
-    CLEW_TRY(const auto rows, store::list_work(tx, lane_of(session_id), after, page));
+  int at_once = 4;  // mostly the first will do
+  for (std::int64_t after = 0;; at_once = page) {
+    CLEW_TRY(const auto rows, store::list_work(tx, lane_of(session_id), after, at_once));
     for (const auto& row : rows) {
       if (!row.is_claimable(now)) continue;
       CLEW_TRY(auto batch, load_batch(tx, session_id, row));
@@ -122,7 +123,7 @@ Result<std::vector<Candidate>> ready_run(store::Transaction& tx, std::string_vie
       run.push_back({row, std::move(batch)});
       if (run.size() == max) return run;
     }
-    if (rows.size() < page) return run;
+    if (std::cmp_less(rows.size(), at_once)) return run;
     after = rows.back().seq;
   }
 }
@@ -132,11 +133,12 @@ Result<std::optional<QueuedWorkClaim>> claim_run(store::Transaction& tx,
                                                  std::vector<Candidate> run,
                                                  const QueuedWorkTerms& terms) {
   if (run.empty()) return std::optional<QueuedWorkClaim>();
-  std::vector<std::int64_t> seqs;
-  for (const auto& each : run) seqs.push_back(each.row.seq);
-  CLEW_TRY(const auto claimed, store::claim_rows(tx, lane_of(session_id), seqs,
-                                                 {terms.claim_id, terms.owner_id, terms.lease_token,
-                                                  terms.now, terms.now + terms.ttl}));
+  std::vector<WorkRow> rows;
+  for (auto& each : run) rows.push_back(std::move(each.row));
+  CLEW_TRY(const auto claimed,
+           store::claim_found(tx, lane_of(session_id), std::move(rows),
+                              {terms.claim_id, terms.owner_id, terms.lease_token, terms.now,
+                               terms.now + terms.ttl}));
   QueuedWorkClaim claim{
       std::string(session_id), claimed.claim_id,   claimed.owner,      claimed.token,
       claimed.fencing,         claimed.claimed_at, claimed.expires_at, {}};
@@ -156,15 +158,8 @@ Result<void> check_terms(const QueuedWorkTerms& terms) {
   return check_ttl(terms.ttl);
 }
 
-// The rows of the batches that a claim names, whether it holds them or not.
-Result<store::HeldClaim> held_of(store::Transaction& tx, const QueuedWorkCompletion& claim) {
-  CLEW_TRY(store::lock_lane(tx, lane_of(claim.session_id)));
-  store::HeldClaim made{claim.claim_id, claim.lease_token, {}};
-  for (const auto& id : claim.batch_ids) {
-    CLEW_TRY(const auto row, store::find_work(tx, lane_of(claim.session_id), id));
-    made.seqs.push_back(row ? row->seq : 0);  // 0 is no row's: the claim has lost it
-  }
-  return made;
+store::HeldClaim held_of(const QueuedWorkCompletion& claim) {
+  return {claim.claim_id, claim.lease_token, claim.batch_ids};
 }
 
 // What a claim may not do any more is one error to its owner, whatever it has lost.
@@ -200,16 +195,16 @@ Result<QueuedWorkReceipt> enqueue_batch(store::Transaction& tx, const QueuedWork
                                         const std::string& batch_id, Timestamp now, bool strict) {
   CLEW_TRY(check_draft(draft));
   const auto lane = lane_of(draft.session_id);
-  CLEW_TRY(store::lock_lane(tx, lane));  // as deleting the session does
-  CLEW_TRY(check_not_deleted(tx, draft.session_id));
   auto batch = batch_of(draft, batch_id, now);
+  const auto digest = draft.source_key.empty() ? std::string() : digest_of_draft(batch);
   CLEW_TRY(
       const auto enqueued,
-      store::enqueue_work(
-          tx, lane, {batch_id, draft.source_key, digest_of_draft(batch), draft.available_at}, now));
+      store::enqueue_work(tx, lane, {batch_id, draft.source_key, digest, draft.available_at}, now));
+  // Only now that the lane is locked, as it is while its session is deleted.
+  CLEW_TRY(check_not_deleted(tx, draft.session_id));
   batch.enqueue_seq = enqueued.seq;
   if (enqueued.is_new) {
-    CLEW_TRY(tx.run(insert_sql, draft.session_id, batch_id, to_json(to_value(batch))));
+    CLEW_TRY(tx.post(insert_sql, draft.session_id, batch_id, to_json(to_value(batch))));
     return QueuedWorkReceipt{std::move(batch)};
   }
   if (strict && !enqueued.is_same_content) {
@@ -278,6 +273,8 @@ Result<std::optional<QueuedWorkClaim>> claim_ready(store::Transaction& tx,
                                                    const QueuedWorkTerms& terms) {
   CLEW_TRY(check_terms(terms));
   if (max <= 0) return std::optional<QueuedWorkClaim>();
+  CLEW_TRY(const bool is_worth_it, store::has_claimable_work(tx, lane_of(session_id), terms.now));
+  if (!is_worth_it) return std::optional<QueuedWorkClaim>();
   CLEW_TRY(store::lock_lane(tx, lane_of(session_id)));
   CLEW_TRY(auto run, ready_run(tx, session_id, boundary, static_cast<std::size_t>(max), terms.now));
   return claim_run(tx, session_id, std::move(run), terms);
@@ -304,25 +301,22 @@ Result<QueuedWorkClaim> renew_batches(store::Transaction& tx, QueuedWorkClaim cl
                                       Duration ttl) {
   CLEW_TRY(check_ttl(ttl));
   const auto shown = claim.completion();
-  CLEW_TRY(const auto held, held_of(tx, shown));
-  auto until = store::renew_claim(tx, lane_of(claim.session_id), held, now + ttl);
+  auto until = store::renew_claim(tx, lane_of(claim.session_id), held_of(shown), now + ttl);
   if (!until) return expired(until.error(), shown);
   claim.expires_at = *until;
   return claim;
 }
 
 Result<void> abandon_batches(store::Transaction& tx, const QueuedWorkCompletion& claim) {
-  CLEW_TRY(const auto held, held_of(tx, claim));
-  const auto done = store::abandon_claim(tx, lane_of(claim.session_id), held);
+  const auto done = store::abandon_claim(tx, lane_of(claim.session_id), held_of(claim));
   return done ? done : Result<void>(expired(done.error(), claim));
 }
 
 Result<void> complete_batches(store::Transaction& tx, const QueuedWorkCompletion& claim,
                               Timestamp now) {
-  CLEW_TRY(const auto held, held_of(tx, claim));
-  const auto done = store::complete_claim(tx, lane_of(claim.session_id), held, now);
+  const auto done = store::complete_claim(tx, lane_of(claim.session_id), held_of(claim), now);
   if (!done) return expired(done.error(), claim);
-  for (const auto& id : claim.batch_ids) CLEW_TRY(tx.run(delete_sql, claim.session_id, id));
+  for (const auto& id : claim.batch_ids) CLEW_TRY(tx.post(delete_sql, claim.session_id, id));
   return {};
 }
 

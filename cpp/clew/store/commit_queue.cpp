@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <exception>
 #include <iterator>
+#include <memory>
 
 #include "clew/store/detail/patience.hpp"
 #include "clew/store/detail/unlocked.hpp"
@@ -34,9 +35,11 @@ void spin_once() {
 class Waiter {
  public:
   void set(Result<CommitInfo> outcome) {
-    const Lock lock(mutex_);
-    outcome_ = std::move(outcome);
-    set_.notify_one();  // under the lock: afterwards the waiter may be gone
+    {
+      const Lock lock(mutex_);
+      outcome_ = std::move(outcome);
+    }
+    set_.notify_one();  // whom this wakes finds the lock free
   }
   Result<CommitInfo> wait() {
     Lock lock(mutex_);
@@ -109,10 +112,10 @@ Result<CommitInfo> CommitQueue::write(Apply apply, Durability durability) {
       return outcome_of(pending);
     }
   }
-  Waiter waiter;
-  pending.write.done = [&waiter](Result<CommitInfo> outcome) { waiter.set(std::move(outcome)); };
+  const auto waiter = std::make_shared<Waiter>();  // the writer may still hold it when we go on
+  pending.write.done = [waiter](Result<CommitInfo> outcome) { waiter->set(std::move(outcome)); };
   submit(std::move(pending.write));
-  return waiter.wait();
+  return waiter->wait();
 }
 
 void CommitQueue::submit_or_commit(Write write) {

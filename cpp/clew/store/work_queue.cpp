@@ -56,7 +56,8 @@ const Statement advance_sql(
 const Statement insert_sql(R"sql(
     INSERT INTO work_rows (queue, lane, seq, id, source_key, enqueued_us, due_us, claim_id, owner,
                            token, fencing, expires_us)
-    VALUES (:queue, :lane, :seq, :id, :source, :now, :due, '', '', '', 0, 0))sql");
+    VALUES (:queue, :lane, :seq, :id, :source, :now, :due, '', '', '', 0, 0)
+    ON CONFLICT (queue, lane, id) DO NOTHING)sql");
 const Statement find_source_sql(R"sql(
     SELECT seq, id, digest, done_us FROM work_sources
      WHERE queue = :queue AND lane = :lane AND source_key = :source)sql");
@@ -76,17 +77,21 @@ const Statement find_sql(R"sql(
 const Statement find_seq_sql(R"sql(
     SELECT seq, id, source_key, enqueued_us, due_us, claim_id, owner, token, fencing, expires_us
       FROM work_rows WHERE queue = :queue AND lane = :lane AND seq = :seq)sql");
+// That no claim is '' is said for the index of those that are.
 const Statement of_claim_sql(R"sql(
     SELECT seq, id, source_key, enqueued_us, due_us, claim_id, owner, token, fencing, expires_us
-      FROM work_rows WHERE queue = :queue AND lane = :lane AND claim_id = :claim AND token = :token
+      FROM work_rows WHERE queue = :queue AND lane = :lane AND claim_id <> '' AND claim_id = :claim
+       AND token = :token
      ORDER BY seq)sql");
 const Statement claim_sql(R"sql(
     UPDATE work_rows SET claim_id = :claim, owner = :owner, token = :token, fencing = fencing + 1,
                          expires_us = :expires
-     WHERE queue = :queue AND lane = :lane AND seq = :seq)sql");
+     WHERE queue = :queue AND lane = :lane AND seq = :seq AND id = :id AND claim_id = :seen
+       AND fencing = :fencing)sql");
 const Statement renew_sql(R"sql(
     UPDATE work_rows SET expires_us = :expires
-     WHERE queue = :queue AND lane = :lane AND claim_id = :claim AND token = :token)sql");
+     WHERE queue = :queue AND lane = :lane AND claim_id <> '' AND claim_id = :claim
+       AND token = :token)sql");
 const Statement abandon_sql(R"sql(
     UPDATE work_rows SET claim_id = '', owner = '', token = '', expires_us = 0, due_us = :due
      WHERE queue = :queue AND lane = :lane AND seq = :seq)sql");
@@ -95,6 +100,11 @@ const Statement delete_sql(
 const Statement clear_rows_sql("DELETE FROM work_rows WHERE queue = :queue AND lane = :lane");
 const Statement clear_sources_sql("DELETE FROM work_sources WHERE queue = :queue AND lane = :lane");
 const Statement forget_sql("DELETE FROM work_sources WHERE queue = :queue AND done_us < :before");
+const Statement has_claimable_sql(R"sql(
+    SELECT 1 FROM work_rows
+     WHERE queue = :queue AND lane = :lane AND due_us <= :now
+       AND (claim_id = '' OR expires_us <= :now)
+     LIMIT 1)sql");
 const Statement lanes_sql(R"sql(
     SELECT DISTINCT lane FROM work_rows
      WHERE queue = :queue AND lane > :after AND due_us <= :now
@@ -151,24 +161,31 @@ Error about(const Error& why, Lane lane) {
   return why.with("queue", lane.queue).with("lane", lane.name);
 }
 
+// Locks the lane, if it is there: the number of its last row.
+Result<std::optional<std::int64_t>> find_head(Transaction& tx, Lane lane) {
+  std::optional<std::int64_t> last;
+  CLEW_TRY(tx.first(
+      lock_sql,
+      [&](const Row& row) -> Result<void> {
+        const auto number = integer_at(row, 0, 0, INT64_MAX - 1);
+        if (!number) {
+          return in_row(number.error(), "work_lanes", fmt::format("{}/{}", lane.queue, lane.name));
+        }
+        last = *number;
+        return {};
+      },
+      lane.queue, lane.name));
+  return last;
+}
+
 // Locks the lane: the number of its last row.
 Result<std::int64_t> head_of(Transaction& tx, Lane lane) {
+  CLEW_TRY(auto last, find_head(tx, lane));
+  if (last) return *last;
   CLEW_TRY(tx.run(make_lane_sql, lane.queue, lane.name));
-  std::int64_t last = 0;
-  CLEW_TRY(const bool found, tx.first(
-                                 lock_sql,
-                                 [&](const Row& row) -> Result<void> {
-                                   const auto number = integer_at(row, 0, 0, INT64_MAX - 1);
-                                   if (!number) {
-                                     return in_row(number.error(), "work_lanes",
-                                                   fmt::format("{}/{}", lane.queue, lane.name));
-                                   }
-                                   last = *number;
-                                   return {};
-                                 },
-                                 lane.queue, lane.name));
-  CLEW_CHECK(found);
-  return last;
+  CLEW_TRY(last, find_head(tx, lane));  // another may have made it, and advanced it, meanwhile
+  CLEW_CHECK(last.has_value());
+  return *last;
 }
 
 struct Source {
@@ -206,11 +223,11 @@ Result<std::vector<WorkRow>> rows_of(Transaction& tx, Lane lane, const HeldClaim
   std::vector<WorkRow> rows;
   CLEW_TRY(
       tx.each(of_claim_sql, into(rows, lane), lane.queue, lane.name, claim.claim_id, claim.token));
-  auto named = claim.seqs;
+  auto named = claim.ids;
   std::ranges::sort(named);
   std::size_t kept = 0;
-  for (const auto seq : named) {
-    if (std::ranges::find(rows, seq, &WorkRow::seq) != rows.end()) ++kept;
+  for (const auto& id : named) {
+    if (std::ranges::find(rows, id, &WorkRow::id) != rows.end()) ++kept;
   }
   if (claim.claim_id.empty() || named.empty() || kept != named.size()) {
     return about(
@@ -239,8 +256,8 @@ Result<void> remove_row(Transaction& tx, Lane lane, const WorkRow& row, Timestam
                 "work_sources", fmt::format("{}/{}/{}", lane.queue, lane.name, row.source_key));
 }
 
-Result<void> check_terms(std::span<const std::int64_t> seqs, const ClaimTerms& terms) {
-  if (seqs.empty()) return invalid_input("seqs", Value::array({}), "at least one row");
+Result<void> check_terms(std::span<const WorkRow> rows, const ClaimTerms& terms) {
+  if (rows.empty()) return invalid_input("seqs", Value::array({}), "at least one row");
   if (terms.claim_id.empty()) return invalid_input("claim_id", terms.claim_id, "a word");
   if (terms.owner.empty()) return invalid_input("owner", terms.owner, "a word");
   if (terms.token.empty()) return invalid_input("token", terms.token, "a word");
@@ -250,6 +267,12 @@ Result<void> check_terms(std::span<const std::int64_t> seqs, const ClaimTerms& t
 }  // namespace
 
 Migration work_queue_migration(int version) { return {version, "work_queue", tables_sql}; }
+
+Migration work_claims_migration(int version) {
+  return {version, "work_claims",
+          "CREATE INDEX work_rows_of_claim ON work_rows (queue, lane, claim_id) "
+          "WHERE claim_id <> '';"};
+}
 
 Result<void> lock_lane(Transaction& tx, Lane lane) {
   CLEW_TRY(head_of(tx, lane));
@@ -266,19 +289,18 @@ Result<Enqueued> enqueue_work(Transaction& tx, Lane lane, const NewWork& work, T
                       known->digest == work.digest};
     }
   }
-  CLEW_TRY(const auto taken, find_work(tx, lane, work.id));
-  if (taken) {
+  const auto seq = last + 1;
+  CLEW_TRY(const auto inserted, tx.run(insert_sql, lane.queue, lane.name, seq, work.id,
+                                       work.source_key, now, work.due_at));
+  if (inserted == 0) {
     return about(error(Code::conflict, "there is a row {} already", work.id).with("id", work.id),
                  lane);
   }
-  const auto seq = last + 1;
-  CLEW_TRY(
-      tx.run(insert_sql, lane.queue, lane.name, seq, work.id, work.source_key, now, work.due_at));
   if (!work.source_key.empty()) {
     CLEW_TRY(tx.run(insert_source_sql, lane.queue, lane.name, work.source_key, seq, work.id,
                     work.digest));
   }
-  CLEW_TRY(tx.run(advance_sql, seq, lane.queue, lane.name));
+  CLEW_TRY(tx.post(advance_sql, seq, lane.queue, lane.name));
   return Enqueued{seq, work.id};
 }
 
@@ -297,38 +319,50 @@ Result<std::optional<WorkRow>> find_work(Transaction& tx, Lane lane, std::string
 
 Result<WorkClaim> claim_rows(Transaction& tx, Lane lane, std::span<const std::int64_t> seqs,
                              const ClaimTerms& terms) {
-  CLEW_TRY(check_terms(seqs, terms));
   CLEW_TRY(head_of(tx, lane));
   std::vector<std::int64_t> wanted(seqs.begin(), seqs.end());
   std::ranges::sort(wanted);
   wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
-  WorkClaim claim{terms.claim_id, terms.owner, terms.token, 0, terms.now, terms.expires_at, {}};
+  std::vector<WorkRow> rows;
   for (const auto seq : wanted) {
-    CLEW_TRY(tx.each(find_seq_sql, into(claim.rows, lane), lane.queue, lane.name, seq));
-    const bool is_there = !claim.rows.empty() && claim.rows.back().seq == seq;
-    if (!is_there || !claim.rows.back().is_claimable(terms.now)) {
-      const auto* why = !is_there                              ? "is gone"
-                        : claim.rows.back().is_live(terms.now) ? "is claimed"
-                                                               : "is not due yet";
-      return about(error(Code::conflict, "row {} {}", seq, why).with("seq", seq), lane);
+    CLEW_TRY(tx.each(find_seq_sql, into(rows, lane), lane.queue, lane.name, seq));
+    if (rows.empty() || rows.back().seq != seq) {
+      return about(error(Code::conflict, "row {} is gone", seq).with("seq", seq), lane);
     }
   }
-  for (auto& row : claim.rows) {
-    CLEW_TRY(tx.run(claim_sql, terms.claim_id, terms.owner, terms.token, terms.expires_at,
-                    lane.queue, lane.name, row.seq));
+  return claim_found(tx, lane, std::move(rows), terms);
+}
+
+Result<WorkClaim> claim_found(Transaction& tx, Lane lane, std::vector<WorkRow> rows,
+                              const ClaimTerms& terms) {
+  CLEW_TRY(check_terms(rows, terms));
+  for (const auto& row : rows) {
+    if (row.is_claimable(terms.now)) continue;
+    const auto* why = row.is_live(terms.now) ? "is claimed" : "is not due yet";
+    return about(error(Code::conflict, "row {} {}", row.seq, why).with("seq", row.seq), lane);
+  }
+  for (auto& row : rows) {
+    CLEW_TRY(const auto claimed,
+             tx.run(claim_sql, terms.claim_id, terms.owner, terms.token, terms.expires_at,
+                    lane.queue, lane.name, row.seq, row.id, row.claim_id, row.fencing));
+    if (claimed != 1) {
+      return about(error(Code::conflict, "row {} is another by now", row.seq).with("seq", row.seq),
+                   lane);
+    }
     row.claim_id = terms.claim_id;
     row.owner = terms.owner;
     row.token = terms.token;
     row.expires_at = terms.expires_at;
     ++row.fencing;
   }
-  claim.fencing = claim.rows.front().fencing;
-  return claim;
+  const auto fencing = rows.front().fencing;
+  return WorkClaim{terms.claim_id, terms.owner,      terms.token,    fencing,
+                   terms.now,      terms.expires_at, std::move(rows)};
 }
 
 HeldClaim held(const WorkClaim& claim) {
   HeldClaim made{claim.claim_id, claim.token, {}};
-  for (const auto& row : claim.rows) made.seqs.push_back(row.seq);
+  for (const auto& row : claim.rows) made.ids.push_back(row.id);
   return made;
 }
 
@@ -362,6 +396,11 @@ Result<std::optional<WorkRow>> cancel_work(Transaction& tx, Lane lane, std::stri
   if (!row || row->is_live(now)) return std::optional<WorkRow>();
   CLEW_TRY(remove_row(tx, lane, *row, now));
   return row;
+}
+
+Result<bool> has_claimable_work(Transaction& tx, Lane lane, Timestamp now) {
+  return tx.first(
+      has_claimable_sql, [](const Row&) -> Result<void> { return {}; }, lane.queue, lane.name, now);
 }
 
 Result<std::vector<std::string>> claimable_lanes(Transaction& tx, std::string_view queue,

@@ -21,6 +21,8 @@ namespace clew::store {
 
 // The tables work_lanes, work_rows and work_sources.
 Migration work_queue_migration(int version);
+// The index by which a claim's rows are found, however many others the lane has.
+Migration work_claims_migration(int version);
 
 // Borrows its words for the call.
 struct Lane {
@@ -96,12 +98,15 @@ struct WorkClaim {
 // live claim. Errors: `invalid_input` for no rows or blank words.
 Result<WorkClaim> claim_rows(Transaction& tx, Lane lane, std::span<const std::int64_t> seqs,
                              const ClaimTerms& terms);
+// The same of rows that were read since lock_lane().
+Result<WorkClaim> claim_found(Transaction& tx, Lane lane, std::vector<WorkRow> rows,
+                              const ClaimTerms& terms);
 
 // What a claim's owner shows to change it: all of the rows that it claimed.
 struct HeldClaim {
   std::string claim_id;
   std::string token;
-  std::vector<std::int64_t> seqs;
+  std::vector<std::string> ids;
 };
 HeldClaim held(const WorkClaim& claim);
 
@@ -123,6 +128,9 @@ Result<void> abandon_claim(Transaction& tx, Lane lane, const HeldClaim& claim,
 Result<std::optional<WorkRow>> cancel_work(Transaction& tx, Lane lane, std::string_view id,
                                            Timestamp now);
 
+// Whether anything of the lane is claimable. Locks nothing: who finds nothing need not wait for
+// those who change the lane.
+Result<bool> has_claimable_work(Transaction& tx, Lane lane, Timestamp now);
 // Lanes of a queue in which something is claimable, by name after `after`, at most `limit`.
 Result<std::vector<std::string>> claimable_lanes(Transaction& tx, std::string_view queue,
                                                  Timestamp now, std::string_view after, int limit);
