@@ -69,11 +69,11 @@ def clew_sequential(folder: Path) -> Iterator[Run]:
 
 @contextmanager
 def clew_callers(
-    folder: Path,
+    store: Path | str,
 ) -> Iterator[tuple[aio.Runtime, Callable[[Coroutine[Any, Any, Any]], Any]]]:
     """A runtime and the function that runs a coroutine on the callers' loop."""
     loop = asyncio.new_event_loop()
-    rt = aio.Runtime(folder / "clew.db")
+    rt = aio.Runtime(store)
     rt.register(step)
     try:
         yield rt, loop.run_until_complete
@@ -82,25 +82,26 @@ def clew_callers(
         loop.close()
 
 
+@contextmanager
+def clew_runs_at(store: Path | str, in_flight: int) -> Iterator[Run]:
+    """So many runs of `CHAIN` Python steps in flight, in that store."""
+    workflow = chain(CHAIN, "bench.step@1.0.0")
+    with clew_callers(store) as (rt, on_loop):
+
+        async def caller(numbers: Iterator[int]) -> None:
+            for _ in numbers:
+                await (await rt.start(workflow))
+
+        async def work(runs: int) -> None:
+            numbers = iter(range(runs))
+            await asyncio.gather(*[caller(numbers) for _ in range(in_flight)])
+
+        yield lambda count: timed(lambda: on_loop(work(-(-count // CHAIN))))
+
+
 def clew_runs(in_flight: int) -> Side:
-    """Return the side that has so many runs of `CHAIN` Python steps in flight."""
-
-    @contextmanager
-    def side(folder: Path) -> Iterator[Run]:
-        workflow = chain(CHAIN, "bench.step@1.0.0")
-        with clew_callers(folder) as (rt, on_loop):
-
-            async def caller(numbers: Iterator[int]) -> None:
-                for _ in numbers:
-                    await (await rt.start(workflow))
-
-            async def work(runs: int) -> None:
-                numbers = iter(range(runs))
-                await asyncio.gather(*[caller(numbers) for _ in range(in_flight)])
-
-            yield lambda count: timed(lambda: on_loop(work(-(-count // CHAIN))))
-
-    return side
+    """Return the side that has so many runs in flight, in a file."""
+    return lambda folder: clew_runs_at(folder / "clew.db", in_flight)
 
 
 @contextmanager
@@ -110,7 +111,7 @@ def clew_starts(folder: Path) -> Iterator[Run]:
     The runs are worked off meanwhile; what is left of them afterwards is not counted.
     """
     workflow = chain(1, "bench.step@1.0.0")
-    with clew_callers(folder) as (rt, on_loop):
+    with clew_callers(folder / "clew.db") as (rt, on_loop):
         runs: list[aio.Run] = []
 
         async def caller(numbers: Iterator[int]) -> None:

@@ -73,14 +73,14 @@ def wasmtime_commands(folder: Path) -> Iterator[Run]:
 
 
 @contextmanager
-def _dbos(folder: Path) -> Iterator[tuple[Any, Any]]:
+def _dbos(url: str) -> Iterator[tuple[Any, Any]]:
     """DBOS, launched, and its workflow of so many steps. It is one a process: rows take turns."""
     from dbos import DBOS
 
     DBOS(
         config={
             "name": "bench",
-            "system_database_url": f"sqlite:///{folder / 'dbos.db'}",
+            "system_database_url": url,
             "log_level": "CRITICAL",
             "run_migrations": True,
         }
@@ -102,17 +102,21 @@ def _dbos(folder: Path) -> Iterator[tuple[Any, Any]]:
         DBOS.destroy(destroy_registry=True)
 
 
+def _dbos_in(folder: Path) -> Any:
+    return _dbos(f"sqlite:///{folder / 'dbos.db'}")
+
+
 @contextmanager
 def dbos_sequential(folder: Path) -> Iterator[Run]:
     """One workflow of as many steps as there are units."""
-    with _dbos(folder) as (dbos, chain):
+    with _dbos_in(folder) as (dbos, chain):
         yield lambda count: timed(lambda: dbos.start_workflow(chain, count).get_result())
 
 
 @contextmanager
-def dbos_runs(folder: Path) -> Iterator[Run]:
-    """Workflows of `CHAIN` steps, all started at once."""
-    with _dbos(folder) as (dbos, chain):
+def dbos_runs_at(url: str) -> Iterator[Run]:
+    """Workflows of `CHAIN` steps, all started at once, in that database."""
+    with _dbos(url) as (dbos, chain):
 
         def work(count: int) -> None:
             started = [dbos.start_workflow(chain, CHAIN) for _ in range(-(-count // CHAIN))]
@@ -122,10 +126,15 @@ def dbos_runs(folder: Path) -> Iterator[Run]:
         yield lambda count: timed(lambda: work(count))
 
 
+def dbos_runs(folder: Path) -> Any:
+    """Return the same in a file."""
+    return dbos_runs_at(f"sqlite:///{folder / 'dbos.db'}")
+
+
 @contextmanager
 def dbos_starts(folder: Path) -> Iterator[Run]:
     """Callers start workflows of one step; only the starts are counted, as for Clew."""
-    with _dbos(folder) as (dbos, chain), ThreadPoolExecutor(CALLERS) as callers:
+    with _dbos_in(folder) as (dbos, chain), ThreadPoolExecutor(CALLERS) as callers:
         handles: list[Any] = []
 
         def work(count: int) -> float:

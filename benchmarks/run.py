@@ -20,6 +20,7 @@ import durable
 import events
 import native
 import startup
+import stores
 import traces
 from report import Fact, Result, Row, measure, table, to_json, write_readme
 
@@ -27,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 5
 FACTS = "startup"  # what --only calls the single numbers
 TRACES = "traces of a million calls"
+RECOVERY = "recovery"
 
 
 def arguments(names: list[str]) -> argparse.Namespace:
@@ -52,8 +54,8 @@ def arguments(names: list[str]) -> argparse.Namespace:
 
 def main() -> int:
     """Measure, print, write."""
-    rows: list[Row] = [*calls.ROWS, *native.ROWS, *durable.ROWS, *events.ROWS]
-    given = arguments([row.name for row in rows] + [FACTS, TRACES])
+    rows: list[Row] = [*calls.ROWS, *native.ROWS, *durable.ROWS, *events.ROWS, *stores.ROWS]
+    given = arguments([row.name for row in rows] + [FACTS, TRACES, RECOVERY])
     native.BINARIES.append(given.programs)
     rounds = 1 if given.smoke else given.rounds
     results: list[Result] = []
@@ -72,6 +74,9 @@ def main() -> int:
         if not given.only or given.only in TRACES:
             print(f"… {TRACES}", file=sys.stderr, flush=True)
             facts += traces.facts(folder, smoke=given.smoke)
+        if not given.only or given.only in RECOVERY:
+            print(f"… {RECOVERY}", file=sys.stderr, flush=True)
+            facts += stores.facts(folder, smoke=given.smoke)
     finally:
         shutil.rmtree(folder)
     text = table(results, facts)

@@ -77,11 +77,12 @@ const Statement find_sql(R"sql(
 const Statement find_seq_sql(R"sql(
     SELECT seq, id, source_key, enqueued_us, due_us, claim_id, owner, token, fencing, expires_us
       FROM work_rows WHERE queue = :queue AND lane = :lane AND seq = :seq)sql");
-// That no claim is '' is said for the index of those that are.
+// Not by lane: then a planner would read the whole lane, which may be long. That no claim is '' is
+// said for the index of those that are.
 const Statement of_claim_sql(R"sql(
-    SELECT seq, id, source_key, enqueued_us, due_us, claim_id, owner, token, fencing, expires_us
-      FROM work_rows WHERE queue = :queue AND lane = :lane AND claim_id <> '' AND claim_id = :claim
-       AND token = :token
+    SELECT seq, id, source_key, enqueued_us, due_us, claim_id, owner, token, fencing, expires_us,
+           queue, lane
+      FROM work_rows WHERE claim_id <> '' AND claim_id = :claim AND token = :token
      ORDER BY seq)sql");
 const Statement claim_sql(R"sql(
     UPDATE work_rows SET claim_id = :claim, owner = :owner, token = :token, fencing = fencing + 1,
@@ -90,8 +91,7 @@ const Statement claim_sql(R"sql(
        AND fencing = :fencing)sql");
 const Statement renew_sql(R"sql(
     UPDATE work_rows SET expires_us = :expires
-     WHERE queue = :queue AND lane = :lane AND claim_id <> '' AND claim_id = :claim
-       AND token = :token)sql");
+     WHERE queue = :queue AND lane = :lane AND seq = :seq)sql");
 const Statement abandon_sql(R"sql(
     UPDATE work_rows SET claim_id = '', owner = '', token = '', expires_us = 0, due_us = :due
      WHERE queue = :queue AND lane = :lane AND seq = :seq)sql");
@@ -221,8 +221,12 @@ Result<std::optional<Source>> find_source(Transaction& tx, Lane lane, std::strin
 Result<std::vector<WorkRow>> rows_of(Transaction& tx, Lane lane, const HeldClaim& claim) {
   CLEW_TRY(head_of(tx, lane));
   std::vector<WorkRow> rows;
-  CLEW_TRY(
-      tx.each(of_claim_sql, into(rows, lane), lane.queue, lane.name, claim.claim_id, claim.token));
+  const auto take = [&](const Row& row) -> Result<void> {
+    CLEW_TRY(const auto queue, row.text(10));
+    CLEW_TRY(const auto name, row.text(11));
+    return queue == lane.queue && name == lane.name ? into(rows, lane)(row) : Result<void>();
+  };
+  CLEW_TRY(tx.each(of_claim_sql, take, claim.claim_id, claim.token));
   auto named = claim.ids;
   std::ranges::sort(named);
   std::size_t kept = 0;
@@ -270,8 +274,7 @@ Migration work_queue_migration(int version) { return {version, "work_queue", tab
 
 Migration work_claims_migration(int version) {
   return {version, "work_claims",
-          "CREATE INDEX work_rows_of_claim ON work_rows (queue, lane, claim_id) "
-          "WHERE claim_id <> '';"};
+          "CREATE INDEX work_rows_of_claim ON work_rows (claim_id) WHERE claim_id <> '';"};
 }
 
 Result<void> lock_lane(Transaction& tx, Lane lane) {
@@ -370,7 +373,9 @@ Result<Timestamp> renew_claim(Transaction& tx, Lane lane, const HeldClaim& claim
                               Timestamp expires_at) {
   CLEW_TRY(const auto rows, rows_of(tx, lane, claim));
   const auto until = std::max(expires_at, rows.front().expires_at);
-  CLEW_TRY(tx.run(renew_sql, until, lane.queue, lane.name, claim.claim_id, claim.token));
+  for (const auto& row : rows) {
+    CLEW_TRY(tx.post(renew_sql, until, lane.queue, lane.name, row.seq));
+  }
   return until;
 }
 
