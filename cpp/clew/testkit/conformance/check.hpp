@@ -135,6 +135,9 @@ Result<T> in_read(store::Database& database, Function<Result<T>(store::Transacti
 // Every row of the named tables, one line each, in an order that is the same for equal content: a
 // refused change leaves the dump as it was.
 std::string dump(store::Database& database, const std::vector<std::string>& tables);
+Result<std::string> dump(store::Transaction& tx, const std::vector<std::string>& tables);
+// All tables of a store, sorted.
+const std::vector<std::string>& all_tables();
 // The tables that the session stores change.
 const std::vector<std::string>& session_tables();
 
