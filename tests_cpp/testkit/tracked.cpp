@@ -32,12 +32,13 @@ class Tracked final : public WrappedDatabase {
 
  private:
   store::Apply tracked(std::size_t number, store::Apply apply) {
-    return [this, number, apply = std::move(apply)](store::Transaction& tx) mutable -> Result<void> {
-      CLEW_TRY(apply(tx));
-      CLEW_TRY(auto state, conformance::dump(tx, conformance::all_tables()));
-      ledger_->note_state(number, std::move(state));
-      return {};
-    };
+    return
+        [this, number, apply = std::move(apply)](store::Transaction& tx) mutable -> Result<void> {
+          CLEW_TRY(apply(tx));
+          CLEW_TRY(auto state, conformance::dump(tx, conformance::all_tables()));
+          ledger_->note_state(number, std::move(state));
+          return {};
+        };
   }
   store::Write tracked(store::Write write) {
     const auto number = ledger_->add();
@@ -101,8 +102,8 @@ std::vector<std::string> Ledger::allowed(bool after_cut) const {
   }
   std::vector<std::string> states{last->state};
   for (const auto& entry : entries_) {
-    const bool may_stand = entry.fate == Fate::in_doubt || entry.fate == Fate::open ||
-                           entry.fate == Fate::written;
+    const bool may_stand =
+        entry.fate == Fate::in_doubt || entry.fate == Fate::open || entry.fate == Fate::written;
     if (may_stand && entry.order > last->order) states.push_back(entry.state);
   }
   return states;

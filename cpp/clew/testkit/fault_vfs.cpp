@@ -267,8 +267,8 @@ struct FaultVfs {
     for (auto number = at / piece_size; number * piece_size < at + size; ++number) {
       const auto [found, is_new] = state.unsynced.try_emplace(number);
       found->second.is_doomed = false;
-      const auto held = std::clamp<sqlite3_int64>(state.durable_size - number * piece_size, 0,
-                                                  piece_size);
+      const auto held =
+          std::clamp<sqlite3_int64>(state.durable_size - number * piece_size, 0, piece_size);
       if (!is_new || held == 0) continue;
       auto& old = found->second.bytes;
       old.resize(static_cast<std::size_t>(held));
@@ -388,9 +388,7 @@ struct FaultVfs {
   static int characteristics(sqlite3_file* file) {
     return below(file)->pMethods->xDeviceCharacteristics(below(file));
   }
-  static void shm_barrier(sqlite3_file* file) {
-    below(file)->pMethods->xShmBarrier(below(file));
-  }
+  static void shm_barrier(sqlite3_file* file) { below(file)->pMethods->xShmBarrier(below(file)); }
   static int shm_unmap(sqlite3_file* file, int deletes) {
     return below(file)->pMethods->xShmUnmap(below(file), deletes);
   }
@@ -400,12 +398,24 @@ struct FaultVfs {
 
 const sqlite3_io_methods FaultVfs::methods = {
     2,  // no memory mapping
-    &FaultVfs::close,       &FaultVfs::read,        &FaultVfs::write,
-    &FaultVfs::truncate,    &FaultVfs::sync,        &FaultVfs::file_size,
-    &FaultVfs::lock,        &FaultVfs::unlock,      &FaultVfs::is_reserved,
-    &FaultVfs::control,     &FaultVfs::sector_size, &FaultVfs::characteristics,
-    &FaultVfs::shm_map,     &FaultVfs::shm_lock,    &FaultVfs::shm_barrier,
-    &FaultVfs::shm_unmap,   nullptr,                nullptr,
+    &FaultVfs::close,
+    &FaultVfs::read,
+    &FaultVfs::write,
+    &FaultVfs::truncate,
+    &FaultVfs::sync,
+    &FaultVfs::file_size,
+    &FaultVfs::lock,
+    &FaultVfs::unlock,
+    &FaultVfs::is_reserved,
+    &FaultVfs::control,
+    &FaultVfs::sector_size,
+    &FaultVfs::characteristics,
+    &FaultVfs::shm_map,
+    &FaultVfs::shm_lock,
+    &FaultVfs::shm_barrier,
+    &FaultVfs::shm_unmap,
+    nullptr,
+    nullptr,
 };
 
 FaultDisk::FaultDisk(const std::string& folder)

@@ -75,8 +75,8 @@ int bind_one(sqlite3_stmt* statement, int at, const Arg& arg) {
 }
 
 Error in_doubt(const Error& why) {
-  auto doubt = error(Code::unknown_outcome, "whether this was committed shows when opened again: {}",
-                     why.message());
+  auto doubt = error(Code::unknown_outcome,
+                     "whether this was committed shows when opened again: {}", why.message());
   for (const auto& [key, value] : why.context()) doubt = doubt.with(key, value);
   return doubt;
 }

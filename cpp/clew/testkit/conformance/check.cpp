@@ -43,9 +43,9 @@ Result<std::string> dump(store::Transaction& tx, const std::vector<std::string>&
 }
 
 std::string dump(store::Database& database, const std::vector<std::string>& tables) {
-  return must(in_read<std::string>(database,
-                                   [&](store::Transaction& tx) { return dump(tx, tables); }),
-              "dump the tables");
+  return must(
+      in_read<std::string>(database, [&](store::Transaction& tx) { return dump(tx, tables); }),
+      "dump the tables");
 }
 
 const std::vector<std::string>& all_tables() {

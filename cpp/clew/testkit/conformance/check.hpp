@@ -106,6 +106,13 @@ Error expect_refused(const Result<T>& done, Code code, std::string_view rule) {
   return done.error();
 }
 
+// What an error has to say about itself. The reference lives as long as the error.
+inline const Value& told(const Error& why, std::string_view key) {
+  const auto* value = why.find(key);
+  if (value == nullptr) fail(fmt::format("the error names its {}", key), why.to_string());
+  return *value;
+}
+
 // One write that answers a value; `use` may run more than once.
 template <typename T>
 Result<T> in_write(store::Database& database, Function<Result<T>(store::Transaction&)> use) {
