@@ -205,7 +205,7 @@ struct FaultVfs {
     file->pMethods = nullptr;
     const Lock lock(disk->mutex);
     if ((flags & SQLITE_OPEN_READWRITE) != 0 && disk->meet(Call::open) != nullptr) {
-      if ((flags & SQLITE_OPEN_MAIN_DB) == 0) return SQLITE_CANTOPEN;
+      if ((flags & SQLITE_OPEN_MAIN_DB) == 0) return SQLITE_READONLY_DIRECTORY;
       flags &= ~(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
       flags |= SQLITE_OPEN_READONLY;
     }

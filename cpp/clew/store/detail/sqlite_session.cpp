@@ -276,6 +276,17 @@ Result<void> SqliteSession::sync() {
   return sqlite_error(code, "sync", sqlite3_errstr(code));
 }
 
+Result<void> SqliteSession::secure_log() {
+  abandoned_ = true;
+  auto begun = begin(Access::write, Durability::sync);
+  abandoned_ = false;
+  if (!begun) return begun.error().retryable() ? Result<void>() : begun;
+  const int code = rewrite_log(db_.get());
+  rollback();
+  if (code == SQLITE_OK) return {};
+  return sqlite_error(code, "write the log again", sqlite3_errstr(code));
+}
+
 bool SqliteSession::is_maintenance_due() const {
   return log_pages_ >= log_pages_max && log_pages_ >= log_pages_tried_ + log_pages_step;
 }
