@@ -64,6 +64,37 @@ class Tracked final : public WrappedDatabase {
   const std::shared_ptr<Ledger> ledger_;
 };
 
+class Observing final : public WrappedDatabase {
+ public:
+  Observing(std::unique_ptr<store::Database> inner, std::shared_ptr<Observed> calls)
+      : WrappedDatabase(std::move(inner)), calls_(std::move(calls)) {}
+
+  void submit(store::Write write) override {
+    calls_->is_complete = false;
+    inner().submit(std::move(write));
+  }
+  void submit_or_commit(store::Write write) override {
+    calls_->is_complete = false;
+    inner().submit_or_commit(std::move(write));
+  }
+  Result<CommitInfo> write(store::Apply apply, Durability durability) override {
+    auto done = inner().write(std::move(apply), durability);
+    note(done.has_value());
+    return done;
+  }
+  Result<void> read(Function<Result<void>(store::Transaction&)> use, store::GoOn go_on) override {
+    auto done = inner().read(std::move(use), std::move(go_on));
+    note(done.has_value());
+    return done;
+  }
+
+ private:
+  void note(bool is_done) {
+    calls_->calls.push_back({is_done, conformance::dump(inner(), conformance::all_tables())});
+  }
+  const std::shared_ptr<Observed> calls_;
+};
+
 }  // namespace
 
 Ledger::Ledger(std::string state) { entries_.push_back({std::move(state), 0, Fate::durable}); }
@@ -119,6 +150,11 @@ std::vector<Error> Ledger::errors() const {
 std::unique_ptr<store::Database> tracked(std::unique_ptr<store::Database> inner,
                                          std::shared_ptr<Ledger> ledger) {
   return std::make_unique<Tracked>(std::move(inner), std::move(ledger));
+}
+
+std::unique_ptr<store::Database> observed(std::unique_ptr<store::Database> inner,
+                                          std::shared_ptr<Observed> calls) {
+  return std::make_unique<Observing>(std::move(inner), std::move(calls));
 }
 
 std::string first_difference(const std::string& found, const std::string& wanted) {

@@ -43,6 +43,18 @@ class Ledger {
 std::unique_ptr<store::Database> tracked(std::unique_ptr<store::Database> inner,
                                          std::shared_ptr<Ledger> ledger);
 
+// The state after each call of one handle.
+struct Observed {
+  struct Call {
+    bool is_done = false;
+    std::string state;
+  };
+  std::vector<Call> calls;
+  bool is_complete = true;  // false when calls ended on other threads
+};
+std::unique_ptr<store::Database> observed(std::unique_ptr<store::Database> inner,
+                                          std::shared_ptr<Observed> calls);
+
 // The first line in which two dumps differ, as both have it.
 std::string first_difference(const std::string& found, const std::string& wanted);
 

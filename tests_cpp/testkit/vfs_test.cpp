@@ -179,7 +179,7 @@ TEST_P(Faults, leave_all_that_was_acknowledged_and_nothing_by_half) {
   StoreFolder untouched;
   const auto clean = run(each, untouched, {}, {});
   ASSERT_EQ(clean.failure, "") << "without a fault";
-  const int points = is_thorough ? 8 * disk_faults : 4;
+  const int points = is_thorough ? 8 * disk_faults : 8;
   auto next = static_cast<int>(random() % disk_faults);
   for (int i = 0; i < points; ++i, next = (next + 3) % disk_faults) {
     DiskPlan plan;

@@ -9,11 +9,11 @@
 #include <cstring>
 #include <filesystem>
 #include <map>
-#include <random>
 #include <vector>
 
 #include "clew/base/check.hpp"
 #include "clew/base/mutex.hpp"
+#include "clew/base/sha256.hpp"
 
 namespace clew::testkit {
 namespace {
@@ -68,15 +68,23 @@ void write_all(int fd, const char* bytes, std::size_t count, sqlite3_int64 at) {
   }
 }
 
+// Whether that piece of that file outlives a power cut.
+bool is_kept(Tail tail, const std::string& path, sqlite3_int64 number, std::uint64_t seed) {
+  if (tail == Tail::lost) return false;
+  const auto drawn = sha256(
+      fmt::format("{} {} {}", seed, std::filesystem::path(path).filename().string(), number));
+  return (static_cast<unsigned char>(drawn[0]) & 1U) != 0;
+}
+
 // Puts the file into the state that a power cut leaves.
-void restore(const std::string& path, const FileState& state, Tail tail, std::mt19937_64& random) {
+void restore(const std::string& path, const FileState& state, Tail tail, std::uint64_t seed) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
   if (fd < 0) return;  // deleted
   const auto size_now = ::lseek(fd, 0, SEEK_END);
   auto size = state.durable_size;
   for (const auto& [number, piece] : state.unsynced) {
     const auto at = number * piece_size;
-    if (tail == Tail::mixed && !piece.is_doomed && random() % 2 == 0) {
+    if (!piece.is_doomed && is_kept(tail, path, number, seed)) {
       size = std::max(size, std::min<sqlite3_int64>(at + piece_size, size_now));
       continue;
     }
@@ -135,8 +143,7 @@ const FaultRow* FaultDisk::Impl::meet(Call call) {
 }
 
 void FaultDisk::Impl::cut(Tail tail, std::uint64_t seed) {
-  std::mt19937_64 random(seed);
-  for (auto& [path, state] : files) restore(path, state, tail, random);
+  for (const auto& [path, state] : files) restore(path, state, tail, seed);
   files.clear();
   ++cuts;
 }
