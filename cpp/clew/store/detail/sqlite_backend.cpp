@@ -188,6 +188,7 @@ Result<std::unique_ptr<SqliteSession>> SqliteBackend::connect_writable(const Sql
   // Until here nothing was written.
   CLEW_TRY(claim(*session));
   CLEW_TRY(use_log(*session));
+  if (file.has_log) CLEW_TRY(session->secure_log());
   if (is_new) CLEW_TRY(sync_folder_of(path_));
   session->leave_log_on_close(false);
   return session;

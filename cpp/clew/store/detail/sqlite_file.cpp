@@ -107,6 +107,11 @@ Result<void> check_length(const std::string& path, const Head& head, std::int64_
                      fmt::format("it was cut short: {} bytes of {}", size, pages * page_size));
 }
 
+bool is_begun(const std::string& companion) {
+  struct stat facts{};
+  return stat(companion.c_str(), &facts) == 0 && facts.st_size > 0;
+}
+
 bool has_no_tables(const Head& head) {
   return head[schema_root_type_at] == leaf_of_table &&
          number_at(head, schema_root_cells_at, 2) == 0;
@@ -133,12 +138,15 @@ Error newer_schema(const std::string& path, std::int64_t found, int known) {
 Result<SqliteFile> examine_file(const std::string& path, int newest_version) {
   CLEW_TRY(const auto facts, look_at(path));
   if (facts.size == 0) return SqliteFile{};
+  const bool has_log = is_begun(path + "-wal");
+  // A first change that was interrupted is undone by whoever opens the file; until then it may be
+  // cut short.
+  const bool has_journal = is_begun(path + "-journal");
+  if (has_journal && facts.size < head_size) return SqliteFile{facts.size, has_log};
   CLEW_TRY(const auto head, read_head(path));
   if (std::string_view(reinterpret_cast<const char*>(head.data()), magic.size()) != magic) {
     return no_database(path, "it is not in SQLite's format");
   }
-  struct stat log{};
-  const bool has_log = stat((path + "-wal").c_str(), &log) == 0 && log.st_size > 0;
   // Our id stands in the file before the first log is begun; others' may stand in their log.
   const auto id = number_at(head, application_id_at);
   const bool may_be_blank = id == 0 && has_no_tables(head);
@@ -146,7 +154,7 @@ Result<SqliteFile> examine_file(const std::string& path, int newest_version) {
   const auto version = static_cast<std::int32_t>(number_at(head, user_version_at));
   if (version > newest_version) return newer_schema(path, version, newest_version);
   if (version < 0) return no_database(path, fmt::format("impossible schema version {}", version));
-  if (!has_log) CLEW_TRY(check_length(path, head, facts.size));
+  if (!has_log && !has_journal) CLEW_TRY(check_length(path, head, facts.size));
   return SqliteFile{facts.size, has_log};
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <vector>
 
 namespace clew::store::detail {
 namespace {
@@ -44,6 +45,21 @@ int sync_log(sqlite3* db) {
   auto* const log = log_of(db);
   if (log == nullptr) return SQLITE_OK;
   return log->pMethods->xSync(log, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
+}
+
+int rewrite_log(sqlite3* db) {
+  auto* const log = log_of(db);
+  sqlite3_int64 size = 0;
+  if (log == nullptr) return SQLITE_OK;
+  int code = log->pMethods->xFileSize(log, &size);
+  std::vector<char> bytes(zeros.size());
+  for (sqlite3_int64 at = 0; code == SQLITE_OK && at < size;) {
+    const auto count = static_cast<int>(std::min<sqlite3_int64>(size - at, zeros.size()));
+    code = log->pMethods->xRead(log, bytes.data(), count, at);
+    if (code == SQLITE_OK) code = log->pMethods->xWrite(log, bytes.data(), count, at);
+    at += count;
+  }
+  return code == SQLITE_OK ? sync_log(db) : code;
 }
 
 void LogFiller::fill(sqlite3* db, int pages, int pages_max) {

@@ -8,6 +8,11 @@ namespace clew::store::detail {
 // Makes the log durable as far as it is written. A code of SQLite.
 int sync_log(sqlite3* db);
 
+// The same for a log that an earlier process may have failed to sync: what can be read of it is
+// then not on the disk, and no later sync puts it there; so it is written again. Inside a write
+// transaction that has changed nothing. A code of SQLite.
+int rewrite_log(sqlite3* db);
+
 // Keeps zeros in the file behind the end of the log. A commit that overwrites bytes of a file is
 // synced in half the time that one takes which makes the file longer: the length, and where the new
 // bytes lie, would have to be synced too. SQLite gets there by itself only once it begins the log

@@ -74,6 +74,13 @@ int bind_one(sqlite3_stmt* statement, int at, const Arg& arg) {
   return std::visit(Binder{statement, at}, arg.data());
 }
 
+Error in_doubt(const Error& why) {
+  auto doubt = error(Code::unknown_outcome,
+                     "whether this was committed shows when opened again: {}", why.message());
+  for (const auto& [key, value] : why.context()) doubt = doubt.with(key, value);
+  return doubt;
+}
+
 }  // namespace
 
 const Dialect& sqlite_dialect() {
@@ -238,7 +245,11 @@ Result<void> SqliteSession::commit() {
     is_reading_ = false;
     return {};
   }
-  if (leaves_disk_unknown(sqlite3_extended_errcode(db_.get()))) broken_ = true;
+  // The log may hold the whole commit all the same, which whoever opens the file next would find.
+  if (leaves_disk_unknown(sqlite3_extended_errcode(db_.get()))) {
+    broken_ = true;
+    done = in_doubt(done.error());
+  }
   rollback();
   return done;
 }
@@ -263,6 +274,17 @@ Result<void> SqliteSession::sync() {
   if (code == SQLITE_OK) return {};
   broken_ = true;
   return sqlite_error(code, "sync", sqlite3_errstr(code));
+}
+
+Result<void> SqliteSession::secure_log() {
+  abandoned_ = true;
+  auto begun = begin(Access::write, Durability::sync);
+  abandoned_ = false;
+  if (!begun) return begun.error().retryable() ? Result<void>() : begun;
+  const int code = rewrite_log(db_.get());
+  rollback();
+  if (code == SQLITE_OK) return {};
+  return sqlite_error(code, "write the log again", sqlite3_errstr(code));
 }
 
 bool SqliteSession::is_maintenance_due() const {

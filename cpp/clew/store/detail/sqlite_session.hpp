@@ -76,6 +76,9 @@ class SqliteSession final : public Session {
   Result<void> execute(const char* sql);
   // The first thing that is wrong with the file's structure, or nothing. Reads all of it.
   Result<std::vector<std::string>> quick_check() { return findings_of("PRAGMA quick_check(1)"); }
+  // Sees to it that all that can be read of the log is on the disk. Waits for nobody: who holds the
+  // lock has seen to it.
+  Result<void> secure_log();
   // Whether closing leaves the log as it is instead of moving it into the file.
   void leave_log_on_close(bool leave);
   sqlite3* handle() { return db_.get(); }

@@ -67,12 +67,12 @@ void module_artifact_rejects_corrupted_store_bytes(const Factory& fresh) {
   bytes.replace(bytes.find("finish"), 6, "finisH");
   const auto refused = expect_refused(decode_artifact(bytes), Code::invalid_input,
                                       "a module that is not what its ref says");
-  expect_equal(refused.find("path")->as_string(), "module_ref", "it names the ref");
+  expect_equal(told(refused, "path").as_string(), "module_ref", "it names the ref");
   auto module = echo_module();
   module.required_surface = Value::object({});
   const auto surface =
       expect_refused(encode_artifact(module), Code::invalid_input, "nor is it encoded");
-  expect_equal(surface.find("path")->as_string(), "required_surface_ref", "it names the ref");
+  expect_equal(told(surface, "path").as_string(), "required_surface_ref", "it names the ref");
 
   World world(fresh);
   ArtifactStore store(*world.database, *world.env);

@@ -161,7 +161,7 @@ void attachment_damage_is_corrupt(const Factory& fresh) {
   expect(std::filesystem::exists(name), "a large one is a file");
   std::ofstream(name, std::ios::app) << "more";
   const auto refused = expect_refused(store.get("root", big.id), Code::corrupt, "other bytes");
-  expect_equal(refused.find("attachment_id")->as_string(), big.id, "it names the attachment");
+  expect_equal(told(refused, "attachment_id").as_string(), big.id, "it names the attachment");
   std::filesystem::remove(name);
   expect_refused(store.get("root", big.id), Code::corrupt, "no bytes");
   must(store.put("root", std::string(large, 'x'), pixel), "putting it again");
@@ -266,7 +266,7 @@ void attachment_too_large_leaves_nothing(const Factory& fresh) {
           return writer->finish();
         },
         Code::resource_exhausted, "more than the limit");
-    expect_equal(refused.find("size_max")->as_int(), 1'000, "it names the limit");
+    expect_equal(told(refused, "size_max").as_int(), 1'000, "it names the limit");
   }
   if (!world.storage.folder.empty()) {
     expect_equal(files_in(world.storage.folder), 0, "no file is left");

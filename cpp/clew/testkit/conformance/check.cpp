@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "clew/base/env.hpp"
+#include "clew/runtime/schema.hpp"
+
 namespace clew::conformance {
 namespace {
 
@@ -24,24 +27,48 @@ std::string line_of(const store::Row& row) {
 
 }  // namespace
 
-std::string dump(store::Database& database, const std::vector<std::string>& tables) {
+Result<std::string> dump(store::Transaction& tx, const std::vector<std::string>& tables) {
   std::vector<std::string> lines;
-  must(database.read([&](store::Transaction& tx) -> Result<void> {
-    lines.clear();
-    for (const auto& table : tables) {
-      store::VisitRow take = [&](const store::Row& row) -> Result<void> {
-        lines.push_back(table + line_of(row));
-        return {};
-      };
-      CLEW_TRY(tx.each_text("SELECT * FROM " + table, {}, take));
-    }
-    return {};
-  }),
-       "dump the tables");
+  for (const auto& table : tables) {
+    store::VisitRow take = [&](const store::Row& row) -> Result<void> {
+      lines.push_back(table + line_of(row));
+      return {};
+    };
+    CLEW_TRY(tx.each_text("SELECT * FROM " + table, {}, take));
+  }
   std::ranges::sort(lines);
   std::string text;
   for (const auto& line : lines) text += line + "\n";
   return text;
+}
+
+std::string dump(store::Database& database, const std::vector<std::string>& tables) {
+  return must(
+      in_read<std::string>(database, [&](store::Transaction& tx) { return dump(tx, tables); }),
+      "dump the tables");
+}
+
+const std::vector<std::string>& all_tables() {
+  static const auto tables = [] {
+    const auto env = make_real_env();
+    const auto database =
+        must(store::Database::open({.url = ":memory:"}, store_migrations(), *env), "open memory");
+    std::vector<std::string> names;
+    store::VisitRow take = [&](const store::Row& row) -> Result<void> {
+      CLEW_TRY(const auto name, row.text(0));
+      names.emplace_back(name);
+      return {};
+    };
+    must(database->read([&](store::Transaction& tx) {
+      return tx.each_text(
+          "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' "
+          "ORDER BY name",
+          {}, take);
+    }),
+         "list the tables");
+    return names;
+  }();
+  return tables;
 }
 
 const std::vector<std::string>& session_tables() {

@@ -106,6 +106,13 @@ Error expect_refused(const Result<T>& done, Code code, std::string_view rule) {
   return done.error();
 }
 
+// What an error has to say about itself. The reference lives as long as the error.
+inline const Value& told(const Error& why, std::string_view key) {
+  const auto* value = why.find(key);
+  if (value == nullptr) fail(fmt::format("the error names its {}", key), why.to_string());
+  return *value;
+}
+
 // One write that answers a value; `use` may run more than once.
 template <typename T>
 Result<T> in_write(store::Database& database, Function<Result<T>(store::Transaction&)> use) {
@@ -135,6 +142,9 @@ Result<T> in_read(store::Database& database, Function<Result<T>(store::Transacti
 // Every row of the named tables, one line each, in an order that is the same for equal content: a
 // refused change leaves the dump as it was.
 std::string dump(store::Database& database, const std::vector<std::string>& tables);
+Result<std::string> dump(store::Transaction& tx, const std::vector<std::string>& tables);
+// All tables of a store, sorted.
+const std::vector<std::string>& all_tables();
 // The tables that the session stores change.
 const std::vector<std::string>& session_tables();
 

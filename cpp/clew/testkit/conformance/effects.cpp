@@ -252,7 +252,7 @@ void another_envelope_under_a_replay_key_is_refused_by_path(const Factory& fresh
     const auto refused = expect_refused(again->execute_effect(exec("one", "b()"), never_called()),
                                         Code::conflict, "other content under the key");
     expect_equal(reason_of(refused), "effect_hash_conflict", "it says so");
-    expect_equal(std::string(refused.find("path")->as_string()), "command.code",
+    expect_equal(std::string(told(refused, "path").as_string()), "command.code",
                  "and names the first difference");
   }
 }

@@ -178,7 +178,7 @@ void idempotency_key_is_the_sources_own(const Factory& fresh) {
   changed.payload = Value::object({{"clicks", 2}});
   const auto refused = expect_no_trace<HostEvent>(
       world, [&] { return store.record(changed); }, Code::conflict, "another payload");
-  expect_equal(refused.find("path")->as_string(), "payload.clicks",
+  expect_equal(told(refused, "path").as_string(), "payload.clicks",
                "the first difference is named");
   changed = press("1");
   changed.source = Value();

@@ -287,7 +287,7 @@ void what_names_nothing_is_refused_by_its_path(const Factory&) {
   const auto refusal = [](std::string_view document) {
     const auto made = process::Registration::from_value(json(document), "registration");
     return std::string(
-        expect_refused(made, Code::invalid_input, "a bad registration").find("path")->as_string());
+        told(expect_refused(made, Code::invalid_input, "a bad registration"), "path").as_string());
   };
   expect_equal(refusal(R"({"id": " "})"), "registration.id", "a blank id");
   expect_equal(refusal(R"({"id": "a", "evnt_types": []})"), "registration.evnt_types",

@@ -184,7 +184,7 @@ void queued_work_completion_is_lease_guarded(const Factory& fresh) {
     commit.completed_queue_claims = {shown};
     const auto refused = expect_no_trace<CommitResult>(
         world, [&] { return store.commit(commit); }, Code::stale_lease, rule);
-    expect_equal(refused.find("claim_id")->as_string(), shown.claim_id, "it names the claim");
+    expect_equal(told(refused, "claim_id").as_string(), shown.claim_id, "it names the claim");
   };
   auto stale = claimed.completion();
   stale.lease_token += ":stale";
@@ -290,7 +290,7 @@ void two_completions_of_which_one_is_stale_change_nothing(const Factory& fresh) 
   commit.completed_queue_claims[1].lease_token += ":stale";
   const auto refused = expect_no_trace<CommitResult>(
       world, [&] { return store.commit(commit); }, Code::stale_lease, "the second is stale");
-  expect_equal(refused.find("path")->as_string(), "completed_queue_claims[1]", "it says which");
+  expect_equal(told(refused, "path").as_string(), "completed_queue_claims[1]", "it says which");
   commit.completed_queue_claims[1] = second.completion();
   must(store.commit(commit), "both");
   expect_equal(queued(store), Texts{}, "both are done");
@@ -397,7 +397,7 @@ void bad_drafts_name_their_path(const Factory& fresh) {
   empty.payloads.clear();
   const auto refused = expect_no_trace<QueuedWorkReceipt>(
       world, [&] { return store.enqueue(empty); }, Code::invalid_input, "no payload");
-  expect_equal(refused.find("path")->as_string(), "payloads", "it names the path");
+  expect_equal(told(refused, "path").as_string(), "payloads", "it names the path");
   expect_refused(store.enqueue(draft("other", "1")), Code::conflict, "another session's");
   expect_refused(store.enqueue(draft("root", "1", " ")), Code::invalid_input, "a blank key");
   expect_refused(store.claim(idle, " ", minute, 1), Code::invalid_input, "a blank owner");

@@ -52,8 +52,8 @@ void commit_rejects_a_different_session_id(const Factory& fresh) {
   const auto refused = expect_no_trace<CommitResult>(
       world, [&] { return alpha.commit(first_commit("beta")); }, Code::conflict,
       "a handle refuses another session");
-  expect_equal(refused.find("bound")->as_string(), "alpha", "it names what it is bound to");
-  expect_equal(refused.find("attempted")->as_string(), "beta", "and what was attempted");
+  expect_equal(told(refused, "bound").as_string(), "alpha", "it names what it is bound to");
+  expect_equal(told(refused, "attempted").as_string(), "beta", "and what was attempted");
   must(world.session("beta").commit(first_commit("beta")), "the store holds many sessions");
   expect_equal(must(alpha.load(), "load alpha")->session_id, "alpha", "alpha is unchanged");
 }
@@ -196,7 +196,7 @@ void final_commit_stamp_is_idempotent_and_conflicts_on_changed_hash(const Factor
   const auto refused = expect_no_trace<CommitResult>(
       world, [&] { return store.commit(changed); }, Code::conflict,
       "the same turn with other content");
-  expect_equal(refused.find("turn_id")->as_string(), "provider-turn", "it names the turn");
+  expect_equal(told(refused, "turn_id").as_string(), "provider-turn", "it names the turn");
 
   must(store.commit(next_commit("root", 1)), "the head moves on");
   expect(must(store.commit(commit), "the turn again") == first,

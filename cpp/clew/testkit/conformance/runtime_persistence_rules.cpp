@@ -18,8 +18,8 @@ void first_commit_requires_that_there_is_no_head(const Factory& fresh) {
   const auto refused = expect_no_trace<CommitResult>(
       world, [&] { return store.commit(first_commit("root")); }, Code::conflict,
       "a second first writer");
-  expect_equal(refused.find("expected")->as_int(), 0, "it expected none");
-  expect_equal(refused.find("actual")->as_int(), 1, "and there is one");
+  expect_equal(told(refused, "expected").as_int(), 0, "it expected none");
+  expect_equal(told(refused, "actual").as_int(), 1, "and there is one");
   for (const std::int64_t wrong : {0, 2}) {
     expect_no_trace<CommitResult>(
         world, [&] { return store.commit(next_commit("root", wrong)); }, Code::conflict,
@@ -80,7 +80,7 @@ void ref_without_a_stored_body_is_refused(const Factory& fresh) {
   const auto refused = expect_no_trace<CommitResult>(
       world, [&] { return store.commit(commit); }, Code::not_found,
       "a ref alone of which nothing is stored");
-  expect_equal(refused.find("path")->as_string(), "checkpoint.execution_state",
+  expect_equal(told(refused, "path").as_string(), "checkpoint.execution_state",
                "it names the part");
   commit.checkpoint.execution_state.body = "other bytes";
   expect_no_trace<CommitResult>(
@@ -147,14 +147,14 @@ void damaged_rows_are_corrupt_and_never_skipped(const Factory& fresh) {
          "damage it");
     const auto refused = expect_refused(store.load(), Code::corrupt, damage);
     expect(refused.find("table") != nullptr, "the table is named", refused.to_string());
-    expect_equal(refused.find("table")->as_string(), table, damage);
+    expect_equal(told(refused, "table").as_string(), table, damage);
     expect(refused.find("key") != nullptr, "the key is named", refused.to_string());
   }
 }
 
 void blank_ids_and_bad_counters_are_refused(const Factory& fresh) {
   World world(fresh);
-  const auto path_of = [](const Error& why) { return std::string(why.find("path")->as_string()); };
+  const auto path_of = [](const Error& why) { return std::string(told(why, "path").as_string()); };
   for (const auto* blank : {"", "  \t"}) {
     auto store = world.session(blank);
     const auto refused = expect_no_trace<CommitResult>(
@@ -202,7 +202,7 @@ void graph_mistakes_are_typed_errors(const Factory& fresh) {
   const auto refused = expect_no_trace<bool>(
       world, [&] { return store.tombstone_node("b"); }, Code::conflict,
       "a node with a living child is not taken out");
-  expect_equal(refused.find("child")->as_string(), "c", "the child is named");
+  expect_equal(told(refused, "child").as_string(), "c", "the child is named");
   expect_refused(store.load({true, "nobody"}), Code::not_found, "the path to an unknown leaf");
 
   const auto refuse = [&](std::vector<SessionNode> nodes, const std::string& leaf, Code code,
