@@ -118,10 +118,10 @@ def test_verify_looks_into_a_store_that_is_in_use(tmp_path: Path) -> None:
 
 
 def test_sql_prints_rows_as_a_table_or_as_lines(full: Path) -> None:
-    query = "SELECT id, status, length(id) AS n, NULL AS nothing FROM v_runs ORDER BY id"
+    query = "SELECT id, status, length(id) AS n, NULL AS other FROM v_runs ORDER BY id"
     assert clew("sql", "--store", full, query).out.splitlines() == [
-        "id       status     n  nothing",
-        "-------  ---------  -  -------",
+        "id       status     n  other",
+        "-------  ---------  -  -----",
         "done     completed  4",
         "later    running    5",
         "waiting  running    7",
@@ -129,7 +129,7 @@ def test_sql_prints_rows_as_a_table_or_as_lines(full: Path) -> None:
     ]
     lines = clew("sql", "--store", full, "--json", query).out.splitlines()
     assert [json.loads(line)["id"] for line in lines] == ["done", "later", "waiting"]
-    assert json.loads(lines[0]) == {"id": "done", "status": "completed", "n": 4, "nothing": None}
+    assert json.loads(lines[0]) == {"id": "done", "status": "completed", "n": 4, "other": None}
 
 
 def test_sql_takes_parameters_and_a_query_from_its_input(full: Path) -> None:

@@ -21,7 +21,7 @@ constexpr std::size_t batch_bytes = std::size_t{1} << 20;
 
 // Of a database in memory, which the migrations have just made.
 const Statement columns_sql(R"sql(
-    SELECT t.name, c.name, c.pk FROM sqlite_schema t JOIN pragma_table_xinfo(t.name) c
+    SELECT t.name, c.name, c.pk, c.type FROM sqlite_schema t JOIN pragma_table_xinfo(t.name) c
      WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' ORDER BY t.name, c.cid)sql");
 
 std::string list_of(const std::vector<std::string>& columns) {
@@ -91,6 +91,7 @@ struct Tables::Table {
   std::string name;
   std::vector<std::string> columns;
   std::vector<int> key;  // positions in `columns`, in the order of the key
+  std::string number;    // the column of integers that is the whole key; empty: none is
   std::string select;    // all rows by key
   std::string count;
   std::string insert_sql;
@@ -136,20 +137,24 @@ Result<void> Tables::learn(Session& session) {
   const auto finish_last = [&] {
     if (tables_.empty()) return;
     std::ranges::sort(key);
-    for (const auto& [place, position] : key) tables_.back().key.push_back(position);
+    auto& table = tables_.back();
+    for (const auto& [place, position] : key) table.key.push_back(position);
+    if (key.size() != 1) table.number.clear();
     key.clear();
-    tables_.back().finish();
+    table.finish();
   };
   CLEW_TRY(session.each(columns_sql, [&](const Row& row) -> Result<void> {
     CLEW_TRY(const auto table, row.text(0));
     CLEW_TRY(const auto column, row.text(1));
     CLEW_TRY(const auto place, row.integer(2));
+    CLEW_TRY(const auto type, row.text(3));
     if (tables_.empty() || tables_.back().name != table) {
       finish_last();
       tables_.emplace_back().name = std::string(table);
     }
     auto& columns = tables_.back().columns;
     if (place > 0) key.emplace_back(place, static_cast<int>(columns.size()));
+    if (place > 0 && type == "INTEGER") tables_.back().number = std::string(column);
     columns.emplace_back(column);
     return {};
   }));
@@ -311,6 +316,21 @@ Result<void> Tables::copy_table(Transaction& from, Transaction& to, const Table&
   return from.each_text(table.select, {}, visit);
 }
 
+// A number that was given to a row must not come back, though the row may be gone.
+Result<void> Tables::copy_number(Session& from, Session& to, const Table& table) {
+  if (table.number.empty()) return {};
+  std::int64_t last = 0;
+  VisitRow take = [&last](const Row& row) -> Result<void> {
+    if (row.is_null(0)) return {};
+    CLEW_TRY(last, row.integer(0));
+    return {};
+  };
+  CLEW_TRY(from.each_text(
+      fmt::format("SELECT MAX(\"{}\") FROM \"{}\"", table.number, table.name), {}, take));
+  CLEW_TRY(const auto given, from.last_identity(table.name, table.number));
+  return to.set_last_identity(table.name, table.number, std::max(last, given));
+}
+
 Result<void> Tables::copy(Session& from, Session& to) const {
   for (std::size_t i = 0; i < tables_.size(); ++i) {
     const auto& table = tables_[i];
@@ -320,17 +340,9 @@ Result<void> Tables::copy(Session& from, Session& to) const {
     if (auto done = copy_table(from, to, table); !done) {
       return done.error().with("table", table.name);
     }
-    if (table.key.size() != 1) continue;
-    const auto& column = table.columns[static_cast<std::size_t>(table.key.front())];
-    std::int64_t last = 0;
-    VisitRow take = [&last](const Row& row) -> Result<void> {
-      if (const auto number = row.integer(0)) last = *number;
-      return {};  // a key of text is given by no database
-    };
-    CLEW_TRY(from.each_text(fmt::format("SELECT MAX(\"{}\") FROM \"{}\"", column, table.name), {},
-                            take));
-    CLEW_TRY(const auto given, from.last_identity(table.name, column));
-    CLEW_TRY(to.set_last_identity(table.name, column, std::max(last, given)));
+    if (auto done = copy_number(from, to, table); !done) {
+      return done.error().with("table", table.name);
+    }
   }
   return fault_batch.hit();
 }

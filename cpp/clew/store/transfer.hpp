@@ -56,6 +56,7 @@ class Tables {
   Result<void> learn(Session& session);
   Result<TableDigest> digest_of(Transaction& tx, const Table& table,
                                 std::optional<Error>& unusual) const;
+  static Result<void> copy_number(Session& from, Session& to, const Table& table);
   static Result<void> copy_table(Transaction& from, Transaction& to, const Table& table);
   std::deque<Table> tables_;
   DatabaseDigest fresh_;
