@@ -64,8 +64,9 @@ void append_cell(std::string& out, const Cell& cell) {
     void operator()(std::int64_t number) const {
       append_number(out, 'i', static_cast<std::uint64_t>(number));
     }
+    // SQLite keeps no negative zero.
     void operator()(double number) const {
-      append_number(out, 'r', std::bit_cast<std::uint64_t>(number));
+      append_number(out, 'r', std::bit_cast<std::uint64_t>(number == 0 ? 0.0 : number));
     }
     void operator()(const std::string& text) const {
       append_number(out, 't', text.size());
@@ -325,8 +326,8 @@ Result<void> Tables::copy_number(Session& from, Session& to, const Table& table)
     CLEW_TRY(last, row.integer(0));
     return {};
   };
-  CLEW_TRY(from.each_text(
-      fmt::format("SELECT MAX(\"{}\") FROM \"{}\"", table.number, table.name), {}, take));
+  CLEW_TRY(from.each_text(fmt::format("SELECT MAX(\"{}\") FROM \"{}\"", table.number, table.name),
+                          {}, take));
   CLEW_TRY(const auto given, from.last_identity(table.name, table.number));
   return to.set_last_identity(table.name, table.number, std::max(last, given));
 }
