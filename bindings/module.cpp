@@ -33,6 +33,7 @@ PYBIND11_MODULE(_core, m) {
   register_processes(m);
   register_sessions(m);
   register_runtime(m);
+  register_offline(m);
   register_conformance(m);
   prepare_exit(m);
 }

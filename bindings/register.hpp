@@ -11,5 +11,6 @@ void register_conformance(pybind11::module_& m);
 void register_clock(pybind11::module_& m);
 void register_calls(pybind11::module_& m);
 void register_runtime(pybind11::module_& m);
+void register_offline(pybind11::module_& m);
 
 }  // namespace clew::python

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import clew
 import pytest
+from clew import _postgres
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -83,7 +84,9 @@ def unknown_commands(script: str) -> list[str]:
         if not words:
             continue
         name, *arguments = words
-        if name == "make":
+        if "clew" in words:
+            known = True  # it is run: test_the_commands_of_a_page_run_in_order
+        elif name == "make":
             known = bool(arguments) and set(arguments) <= make_targets()
         else:
             known = (ROOT / name).is_file() or words == ["pip", "install", "."]
@@ -97,6 +100,30 @@ def test_commands_exist() -> None:
         checked = subprocess.run(["bash", "-n"], input=one.text, text=True, check=False)
         assert checked.returncode == 0, one
         assert unknown_commands(one.text) == [], one
+
+
+@pytest.mark.skipif(_postgres.find_server() is None, reason="no PostgreSQL")
+@pytest.mark.parametrize(
+    "page", sorted({one.page for one in snippets("bash") if "clew " in one.text})
+)
+def test_the_commands_of_a_page_run_in_order(page: str, tmp_path: Path) -> None:
+    parts = [one.text for one in snippets("python") if one.page == page]
+    subprocess.run([sys.executable, "-c", "\n".join(parts)], cwd=tmp_path, check=True, timeout=60)
+    with _postgres.fresh_schema() as url:
+        for one in snippets("bash"):
+            if one.page != page:
+                continue
+            done = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", one.text],
+                cwd=tmp_path,
+                env=os.environ
+                | {"URL": url, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            assert (done.returncode, done.stderr) == (0, ""), one
 
 
 @pytest.mark.parametrize(

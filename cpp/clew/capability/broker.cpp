@@ -291,6 +291,10 @@ class BrokerImpl final : public Broker {
 
 }  // namespace
 
+Result<void> check_event_log(store::Transaction& tx, const store::ReportRow& report) {
+  return detail::check_log(tx, report);
+}
+
 Result<std::unique_ptr<Broker>> open_broker(store::Database& database, Env& env,
                                             BrokerOptions options) {
   CLEW_CHECK(options.retention.count_max > 0);

@@ -172,4 +172,7 @@ Result<std::unique_ptr<Broker>> open_broker(store::Database& database, Env& env,
 // The tables and views of events, one migration: `v_published`, `v_event_types` for readers of SQL.
 store::Migration event_migration(int version);
 
+// Reads every row of a log that is on the disk, and reports what cannot be.
+Result<void> check_event_log(store::Transaction& tx, const store::ReportRow& report);
+
 }  // namespace clew

@@ -299,6 +299,8 @@ Result<void> check_effects(Transaction& tx, const store::ReportRow& report) {
   });
 }
 
+std::span<const store::Invariant> effect_invariants() { return invariants; }
+
 Result<void> verify_effects(Transaction& tx, store::ReportViolation& report) {
   CLEW_TRY(store::check_rows(tx, check_effects, report));
   return store::check_invariants(tx, invariants, report);

@@ -73,5 +73,6 @@ Result<std::int64_t> purge_effects(Transaction& tx, Timestamp before, int limit)
 Result<void> check_effects(Transaction& tx, const store::ReportRow& report);
 // The same, and what must hold between rows.
 Result<void> verify_effects(Transaction& tx, store::ReportViolation& report);
+std::span<const store::Invariant> effect_invariants();
 
 }  // namespace clew::effect

@@ -140,5 +140,6 @@ Result<Record> refold(const Record& record, const std::vector<Event>& events);
 Result<void> check_processes(Transaction& tx, const store::ReportRow& report);
 // The same, and what must hold between rows.
 Result<void> verify_processes(Transaction& tx, store::ReportViolation& report);
+std::span<const store::Invariant> process_invariants();
 
 }  // namespace clew::process

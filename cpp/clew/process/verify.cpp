@@ -38,6 +38,8 @@ const store::Invariant invariants[] = {
 
 }  // namespace
 
+std::span<const store::Invariant> process_invariants() { return invariants; }
+
 Result<void> verify_processes(Transaction& tx, store::ReportViolation& report) {
   CLEW_TRY(store::check_rows(tx, check_processes, report));
   return store::check_invariants(tx, invariants, report);

@@ -12,6 +12,7 @@
 #include "clew/runtime/inspect.hpp"
 #include "clew/runtime/schema.hpp"
 #include "clew/runtime/stores.hpp"
+#include "clew/runtime/verify.hpp"
 #include "clew/store/migrate.hpp"
 
 namespace clew {
@@ -296,30 +297,8 @@ class RuntimeImpl final : public Runtime {
   Result<std::vector<Violation>> verify() override {
     CLEW_TRY(check_open());
     CLEW_TRY(parts_->traces->flush());
-    std::vector<Violation> violations;
-    CLEW_TRY(const auto damage, parts_->database->check_integrity());
-    for (const auto& each : damage) violations.push_back({"database.integrity", each});
-    store::ReportViolation add = [&violations](std::string_view name, std::string detail) {
-      violations.push_back({std::string(name), std::move(detail)});
-    };
-    const auto check_contracts = [](store::Transaction& tx, const store::ReportRow& damaged) {
-      const auto loaded = load_contracts(tx, damaged);
-      return loaded ? Result<void>() : Result<void>(loaded.error());
-    };
-    CLEW_TRY(parts_->database->read([&](store::Transaction& tx) -> Result<void> {
-      for (const store::CheckRows rows : {store::CheckRows(check_traces), +check_contracts,
-                                          store::CheckRows(check_idempotency)}) {
-        CLEW_TRY(store::check_rows(tx, rows, add));
-      }
-      return Stores::verify(tx, add);
-    }));
-    const store::ReportRow report_event = [&violations](const Error& why) {
-      violations.push_back({"events.readable", why.to_string()});
-    };
-    CLEW_TRY(parts_->broker->check(report_event));
-    CLEW_TRY(auto runs, parts_->engine->verify());
-    for (auto& [invariant, detail] : runs) violations.push_back({invariant, detail});
-    return violations;
+    CLEW_TRY(parts_->broker->flush());
+    return verify_database(*parts_->database);
   }
 
   bool close(bool drain, Duration timeout) override {

@@ -15,6 +15,7 @@
 #include "clew/capability/registry.hpp"
 #include "clew/capability/trace.hpp"
 #include "clew/exec/thread_pool.hpp"
+#include "clew/runtime/verify.hpp"
 #include "clew/store/store.hpp"
 #include "clew/wasm/wasm.hpp"
 #include "clew/workflow/definition.hpp"
@@ -49,12 +50,6 @@ struct Placing {
 };
 
 class Stores;
-
-// A violated invariant, as verify() reports it.
-struct Violation {
-  std::string invariant;  // its name
-  std::string detail;     // table, key and what is wrong
-};
 
 struct SqlOptions {
   std::optional<Duration> timeout;  // of real time

@@ -99,8 +99,11 @@ Value meta_part(const Value& ref) {
 }  // namespace detail
 
 std::string attachment_folder(const store::Database& database) {
-  const auto& url = database.url();
-  const bool is_file = !database.is_memory() && url.find("://") == std::string::npos;
+  return database.is_memory() ? "" : attachment_folder(database.url());
+}
+
+std::string attachment_folder(const std::string& url) {
+  const bool is_file = url != ":memory:" && url.find("://") == std::string::npos;
   return is_file ? std::filesystem::absolute(url).lexically_normal().string() + ".attachments" : "";
 }
 

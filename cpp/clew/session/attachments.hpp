@@ -25,6 +25,7 @@ struct AttachmentOptions {
 
 // The folder that belongs to a database: "<file>.attachments", empty for one that is no file.
 std::string attachment_folder(const store::Database& database);
+std::string attachment_folder(const std::string& url);
 
 // What its owner says of an attachment.
 struct AttachmentMeta {

@@ -348,6 +348,13 @@ Result<void> check_blobs(Transaction& tx, const ReportRow& report) {
   return {};
 }
 
+Result<void> stage_part(Transaction& tx, std::string_view content, std::int64_t part,
+                        std::string_view bytes, Timestamp now) {
+  if (part == 0) CLEW_TRY(tx.run(begin_stage_sql, content, now));
+  CLEW_TRY(tx.run(insert_chunk_sql, content, part, Blob{bytes}));
+  return {};
+}
+
 Result<void> put_staged(Transaction& tx, const StagedBlob& staged, Timestamp now) {
   if (staged.content.empty()) {
     CLEW_TRY(put_blob(tx, staged.bytes, now, {.size_max = INT64_MAX}));
@@ -386,14 +393,9 @@ Result<void> BlobWriter::append(std::string_view bytes) {
 
 Result<void> BlobWriter::write_part() {
   const auto now = env_.clock().now();
-  const bool is_first = content_.empty();
-  if (is_first) content_ = env_.ids().next().to_string();
+  if (content_.empty()) content_ = env_.ids().next().to_string();
   CLEW_TRY(database_.write(
-      [&](Transaction& tx) -> Result<void> {
-        if (is_first) CLEW_TRY(tx.run(begin_stage_sql, content_, now));
-        CLEW_TRY(tx.run(insert_chunk_sql, content_, parts_, Blob{waiting_}));
-        return {};
-      },
+      [&](Transaction& tx) { return stage_part(tx, content_, parts_, waiting_, now); },
       Durability::relaxed));
   ++parts_;
   waiting_.clear();

@@ -83,6 +83,10 @@ struct StagedBlob {
   std::string bytes;    // of a small one
   std::string content;  // of a large one: under which its parts stand
 };
+// Writes a part of a content that put_staged() is to store, in order from 0. What is not put in the
+// end, a later sweep removes.
+Result<void> stage_part(Transaction& tx, std::string_view content, std::int64_t part,
+                        std::string_view bytes, Timestamp now);
 // Stores it under its id, like put_blob().
 Result<void> put_staged(Transaction& tx, const StagedBlob& staged, Timestamp now);
 

@@ -66,6 +66,19 @@ class Session : public Transaction {
   // error; nullptr: they run to their end. Borrowed until the next call.
   virtual void heed(GoOn* go_on) = 0;
 
+  // ---- moving a whole database (transfer.hpp)
+
+  // Keeps everybody else from changing these tables until the open transaction ends.
+  virtual Result<void> exclude_writers(const std::vector<std::string>& tables) = 0;
+  // The highest number that a row of `table` ever got in `column`, its {identity}, as far as the
+  // database must remember it. 0 for a column that it does not number.
+  virtual Result<std::int64_t> last_identity(const std::string& table,
+                                             const std::string& column) = 0;
+  // Has the numbers of new rows begin after `number`, at least. Part of the open transaction, or
+  // not: a gap is no harm. No effect for a column that it does not number.
+  virtual Result<void> set_last_identity(const std::string& table, const std::string& column,
+                                         std::int64_t number) = 0;
+
   // Lets begin() give up waiting for locks, and whatever waits for a lost database or for others'
   // commits, now and later. Thread-safe.
   virtual void abandon_waits() = 0;
@@ -81,6 +94,8 @@ class Backend {
   virtual Result<std::unique_ptr<Session>> connect_reader() = 0;
   // True when readers must share the writer's session: a database in memory.
   virtual bool has_one_session() const = 0;
+  // False when text must be UTF-8 without zero characters.
+  virtual bool keeps_any_text() const { return true; }
 };
 
 // The backend of `options.url`. `migrations`: the schema that this program knows; a database that

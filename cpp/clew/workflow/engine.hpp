@@ -6,12 +6,14 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "clew/base/env.hpp"
 #include "clew/capability/dispatch.hpp"
 #include "clew/exec/timers.hpp"
+#include "clew/store/invariant.hpp"
 #include "clew/store/store.hpp"
 #include "clew/workflow/definition.hpp"
 #include "clew/workflow/planner.hpp"
@@ -170,8 +172,6 @@ class Engine {
   virtual void drain_calls(Timestamp deadline) = 0;
   // Who this process is in the store.
   virtual store::OwnerId owner() const = 0;
-  // Invariants of runs; empty when all hold.
-  virtual Result<std::vector<std::pair<std::string, std::string>>> verify() = 0;
   virtual Value stats() = 0;
   // Starts nothing new; with `drain` lets calls in flight end and commits them, until `deadline`.
   // Hands its leases back. Idempotent.
@@ -179,5 +179,11 @@ class Engine {
   // A stop() that drains does so no longer.
   virtual void stop_draining() = 0;
 };
+
+// What must hold of the stored runs: their rows can be read, and between rows holds what
+// run_invariants() says; and each history can have happened and leads to where its run's row says
+// that it is ("runs.fold").
+Result<void> verify_runs(store::Transaction& tx, store::ReportViolation& report);
+std::span<const store::Invariant> run_invariants();
 
 }  // namespace clew::workflow

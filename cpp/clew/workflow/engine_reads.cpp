@@ -175,44 +175,6 @@ std::vector<Problem> EngineImpl::check(const Definition& definition, const std::
   return problems;
 }
 
-Result<std::vector<std::pair<std::string, std::string>>> EngineImpl::verify() {
-  std::vector<std::pair<std::string, std::string>> violations;
-  CLEW_TRY(parts_.database.read([&](store::Transaction& tx) -> Result<void> {
-    CLEW_TRY(violations, verify_runs(tx));
-    return verify_folds(tx, violations);
-  }));
-  return violations;
-}
-
-// Every history can have happened: its events follow from one another (so that nothing completes
-// twice), and lead to where the run's row says that it is.
-Result<void> EngineImpl::verify_folds(store::Transaction& tx, Violations& violations) {
-  constexpr int page = 1000;
-  std::int64_t after = INT64_MIN;
-  for (;;) {
-    const auto numbers = run_numbers(tx, after, page);
-    if (!numbers) {  // damage of the file; verify_runs() says which
-      return numbers.error().code() == Code::corrupt ? Result<void>() : numbers.error();
-    }
-    for (const auto number : *numbers) {
-      after = number;
-      const auto row = find_run(tx, number);
-      if (!row || !*row) continue;  // as "runs.readable" says
-      const auto sound = check_fold(tx, **row);
-      if (sound) continue;
-      violations.emplace_back(
-          "runs.fold", fmt::format("run \"{}\": {}", (*row)->info.id, sound.error().message()));
-    }
-    if (numbers->size() < page) return {};
-  }
-}
-
-Result<void> EngineImpl::check_fold(store::Transaction& tx, const RunRow& row) {
-  CLEW_TRY(const auto definition, load_definition(tx, row.digest));
-  CLEW_TRY(const auto loaded, load_state(tx, *definition, row.number));
-  return check_row(row, *definition, loaded.state);
-}
-
 Value EngineImpl::stats() {
   const Lock lock(mutex_);
   std::vector<Member> members = {

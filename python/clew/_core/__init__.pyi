@@ -19,6 +19,7 @@ from ._loop import _AsyncJob as _AsyncJob
 from ._loop import _Bell as _Bell
 from ._loop import _QueryStop as _QueryStop
 from ._loop import _Ring as _Ring
+from ._offline import *
 from ._runs import *
 from ._runtime import *
 from ._runtime import _at_exit as _at_exit

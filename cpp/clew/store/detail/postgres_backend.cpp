@@ -59,6 +59,7 @@ class PostgresBackend final : public Backend {
   Result<std::unique_ptr<Session>> connect_writer() override;
   Result<std::unique_ptr<Session>> connect_reader() override;
   bool has_one_session() const override { return false; }
+  bool keeps_any_text() const override { return false; }
 
  private:
   Result<void> examine_server(PostgresSession& session);

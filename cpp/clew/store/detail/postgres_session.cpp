@@ -517,6 +517,40 @@ Result<std::vector<std::string>> PostgresSession::check_integrity() {
   return findings;
 }
 
+// ---- moving it
+
+Result<void> PostgresSession::exclude_writers(const std::vector<std::string>& tables) {
+  if (auto why = unusable()) return *why;
+  std::string names;
+  for (const auto& each : tables) names += fmt::format("{}\"{}\"", names.empty() ? "" : ", ", each);
+  CLEW_TRY(ask(fmt::format("LOCK TABLE {} IN EXCLUSIVE MODE", names)));
+  return {};
+}
+
+Result<std::int64_t> PostgresSession::last_identity(const std::string& table,
+                                                    const std::string& column) {
+  if (auto why = unusable()) return *why;
+  const Arg args[] = {Arg(table), Arg(column)};
+  CLEW_TRY(const auto last, ask("SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence("
+                                "quote_ident($1), $2)::regclass), 0)",
+                                args));
+  return last.row(0).integer(0);
+}
+
+Result<void> PostgresSession::set_last_identity(const std::string& table, const std::string& column,
+                                                std::int64_t number) {
+  if (number < 1) return {};
+  if (auto why = unusable()) return *why;
+  const Arg args[] = {Arg(table), Arg(column), Arg(number)};
+  CLEW_TRY(
+      ask("SELECT setval(s.name::regclass, greatest($3::bigint, "
+          "coalesce(pg_sequence_last_value(s.name::regclass), 1))) "
+          "FROM (SELECT pg_get_serial_sequence(quote_ident($1), $2) AS name) s "
+          "WHERE s.name IS NOT NULL",
+          args));
+  return {};
+}
+
 // ---- what others commit
 
 // Every commit raises the mark of its writer.

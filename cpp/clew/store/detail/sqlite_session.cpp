@@ -372,6 +372,45 @@ Result<std::int64_t> SqliteSession::data_version() {
   return answer;
 }
 
+namespace {
+
+// The table is there once a table asks to never use a number again.
+const Statement has_sequences_sql(
+    "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'sqlite_sequence'");
+const Statement sequence_sql("SELECT MAX(seq) FROM sqlite_sequence WHERE name = :name");
+const Statement raise_sequence_sql(
+    "UPDATE sqlite_sequence SET seq = :number WHERE name = :name AND seq < :number");
+const Statement add_sequence_sql(R"sql(
+    INSERT INTO sqlite_sequence (name, seq)
+    SELECT t.name, :number FROM sqlite_schema t
+     WHERE t.type = 'table' AND t.name = :name AND t.sql LIKE '%AUTOINCREMENT%'
+       AND NOT EXISTS (SELECT 1 FROM sqlite_sequence s WHERE s.name = t.name))sql");
+
+}  // namespace
+
+Result<std::int64_t> SqliteSession::last_identity(const std::string& table, const std::string&) {
+  std::int64_t last = 0;
+  VisitRow take = [&last](const Row& row) -> Result<void> {
+    if (row.is_null(0)) return {};
+    CLEW_TRY(last, row.integer(0));
+    return {};
+  };
+  CLEW_TRY(each_args(has_sequences_sql, {}, take));
+  if (last == 0) return 0;
+  last = 0;
+  const Arg name[] = {Arg(table)};
+  CLEW_TRY(each_args(sequence_sql, name, take));
+  return last;
+}
+
+Result<void> SqliteSession::set_last_identity(const std::string& table, const std::string&,
+                                              std::int64_t number) {
+  if (number < 1) return {};
+  CLEW_TRY(run(raise_sequence_sql, number, table));
+  CLEW_TRY(run(add_sequence_sql, number, table));
+  return {};
+}
+
 Result<Prepared> SqliteSession::prepare(std::string_view sql, unsigned flags,
                                         std::string_view* tail) {
   sqlite3_stmt* statement = nullptr;

@@ -58,6 +58,11 @@ class SqliteSession final : public Session {
   Result<std::vector<std::string>> check_integrity() override;
   Result<std::int64_t> data_version() override;
   bool await_change(Duration at_most) override;
+  // Whoever writes has the file for itself.
+  Result<void> exclude_writers(const std::vector<std::string>&) override { return {}; }
+  Result<std::int64_t> last_identity(const std::string& table, const std::string& column) override;
+  Result<void> set_last_identity(const std::string& table, const std::string& column,
+                                 std::int64_t number) override;
   void heed(GoOn* go_on) override;
   void abandon_waits() override;
 

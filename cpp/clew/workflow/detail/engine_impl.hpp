@@ -46,7 +46,6 @@ class EngineImpl final : public Engine {
   void drain_calls(Timestamp deadline) override { composites_->drain(deadline); }
   void registry_changed() override;
   store::OwnerId owner() const override { return owner_.load(); }
-  Result<std::vector<std::pair<std::string, std::string>>> verify() override;
   Value stats() override;
   bool stop(bool drain, Timestamp deadline) override;
   void stop_draining() override;
@@ -115,9 +114,6 @@ class EngineImpl final : public Engine {
   // --- engine_reads.cpp ---
   Result<RunPtr> find_by_key(const StartRequest& request);
   Result<RunPtr> find_stored(Function<Result<std::optional<RunRow>>(store::Transaction&)> find);
-  using Violations = std::vector<std::pair<std::string, std::string>>;
-  Result<void> verify_folds(store::Transaction& tx, Violations& violations);
-  Result<void> check_fold(store::Transaction& tx, const RunRow& row);
   // --- recovery.cpp ---
   void keep_alive();
   Result<void> renew();

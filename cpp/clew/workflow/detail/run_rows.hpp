@@ -96,7 +96,4 @@ Result<void> check_events(store::Transaction& tx, const store::ReportRow& report
 Result<std::vector<std::int64_t>> run_numbers(store::Transaction& tx, std::int64_t after,
                                               int limit);
 
-// What is wrong with the stored runs: (invariant, detail) pairs.
-Result<std::vector<std::pair<std::string, std::string>>> verify_runs(store::Transaction& tx);
-
 }  // namespace clew::workflow

@@ -1,0 +1,5 @@
+"""``python -m clew``: the command line."""
+
+from ._command import run
+
+run()
