@@ -10,13 +10,15 @@
 
 namespace clew {
 
-// Runs `test` (a disabled test of this binary, "Suite.DISABLED_case") in a new process.
+using Environment = std::vector<std::pair<std::string, std::string>>;
+
 struct ChildEnd {
   int exit_code = -1;  // -1: ended by a signal
   int signal = 0;
 };
-using Environment = std::vector<std::pair<std::string, std::string>>;
-inline ChildEnd run_child(const std::string& test, const Environment& environment) {
+
+// Runs `test` (a disabled test of this binary, "Suite.DISABLED_case") in a new process.
+inline pid_t start_child(const std::string& test, const Environment& environment) {
   // Everything is made before the fork: the child of a program with threads must only exec.
   std::vector<std::string> texts;
   for (char** entry = environ; *entry != nullptr; ++entry) texts.emplace_back(*entry);
@@ -34,10 +36,18 @@ inline ChildEnd run_child(const std::string& test, const Environment& environmen
     execve("/proc/self/exe", arguments.data(), variables.data());
     _exit(127);
   }
+  return child;
+}
+
+inline ChildEnd await_child(pid_t child) {
   int status = 0;
   waitpid(child, &status, 0);
   if (WIFEXITED(status)) return {WEXITSTATUS(status), 0};
   return {-1, WTERMSIG(status)};
+}
+
+inline ChildEnd run_child(const std::string& test, const Environment& environment) {
+  return await_child(start_child(test, environment));
 }
 
 }  // namespace clew

@@ -1,9 +1,10 @@
-// The conformance suites on every backend.
+// The conformance suites on every backend, and on files that other processes use or have used.
 #include <gtest/gtest.h>
 
 #include "clew/testkit/conformance/storages.hpp"
 #include "clew/testkit/conformance/suites.hpp"
 #include "store/postgres.hpp"
+#include "testkit/other_processes.hpp"
 
 namespace clew::conformance {
 namespace {
@@ -38,6 +39,8 @@ std::vector<Row> rows() {
   std::vector<Row> rows;
   auto all = backends();
   all.push_back(at_urls("postgresql", fresh_schema));
+  all.push_back(file_of_a_killed_process());
+  all.push_back(file_beside_another_process());
   for (const auto& suite : suites()) {
     for (const auto& backend : all) {
       for (const auto& each : suite.cases) {

@@ -8,7 +8,10 @@ namespace {
 // What the system's notices may miss is seen by looking now and then.
 constexpr Duration look_every = std::chrono::seconds(1);
 // The most often that listeners are told.
-constexpr Duration pause = std::chrono::milliseconds(5);
+constexpr Duration pause = std::chrono::milliseconds(1);
+// How long a session outlives its last listener: who waits once mostly waits again soon, and making
+// one takes longer than what he waits for.
+constexpr Duration linger = std::chrono::seconds(5);
 
 }  // namespace
 
@@ -91,15 +94,20 @@ Session* CommitWatch::session() {
   return session_.get();
 }
 
-// While nobody listens there is no session: what it is told would pile up.
+// When nobody has listened for a while there is no session: what it is told would pile up.
 void CommitWatch::run() {
+  const auto clock = make_real_clock();
+  auto wanted_at = clock->now();
   for (;;) {
-    if (!has_listener(*shared_)) {
+    if (has_listener(*shared_)) {
+      wanted_at = clock->now();
+    } else if (clock->now() - wanted_at >= linger) {
       {
         const Lock lock(thread_mutex_);
         session_.reset();
       }
       if (!await_listener(*shared_)) return;
+      wanted_at = clock->now();
     }
     auto* const watching = session();
     if (watching == nullptr || watching->await_change(look_every)) tell_all(*shared_);

@@ -33,19 +33,34 @@ void SqliteSession::abandon_waits() {
   waits_.raise();
 }
 
-// The log changes before its transaction is committed, so that the version of the data judges.
-// Where nothing tells us, this looks by itself.
+// The log changes before its transaction is committed, which nothing tells: its sync lies between.
+// So the version of the data judges, and is looked at closely for a while after each change. Where
+// nothing tells us of changes, this looks by itself.
 bool SqliteSession::await_change(Duration at_most) {
   constexpr Duration blind = std::chrono::milliseconds(20);
+  constexpr Duration close_look = std::chrono::microseconds(300);
+  constexpr int close_looks_max = 300;  // about as long as a slow sync
   if (!watch_) {
     watch_ = watch_log(sqlite3_db_filename(db_.get(), "main"));
     return true;
   }
-  const auto ready = waits_.wait(*watch_, false, *watch_ < 0 ? std::min(at_most, blind) : at_most);
-  if (ready == WaitHandle::Ready::input) forget_what_happened(*watch_);
-  const auto version = data_version();
-  if (!version) return true;
-  return std::exchange(version_watched_, *version) != *version;
+  do {
+    const bool looks_closely = close_looks_ > 0;
+    const auto patience = looks_closely ? close_look
+                          : *watch_ < 0 ? std::min(at_most, blind)
+                                        : at_most;
+    const auto ready = waits_.wait(*watch_, false, patience);
+    if (ready == WaitHandle::Ready::raised) return false;
+    if (ready == WaitHandle::Ready::input) {
+      forget_what_happened(*watch_);
+      close_looks_ = close_looks_max;
+    } else if (looks_closely) {
+      --close_looks_;
+    }
+    const auto version = data_version();
+    if (!version || std::exchange(version_watched_, *version) != *version) return true;
+  } while (close_looks_ > 0);
+  return false;
 }
 
 void SqliteSession::end_watch() {

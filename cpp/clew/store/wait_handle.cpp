@@ -14,15 +14,12 @@ namespace {
 
 using Ready = WaitHandle::Ready;
 
-int to_ms(Duration at_most) {
-  if (at_most.count() < 0) return -1;
-  return static_cast<int>((at_most.count() + 999) / 1000);
-}
-
 Ready wait_both(int fd, int event, bool wants_to_write, Duration at_most) {
   const auto events = static_cast<short>(wants_to_write ? POLLIN | POLLOUT : POLLIN);
   std::array<pollfd, 2> waiting{pollfd{fd, events, 0}, pollfd{event, POLLIN, 0}};
-  if (::poll(waiting.data(), waiting.size(), to_ms(at_most)) <= 0) return Ready::nothing;
+  const timespec limit{at_most.count() / 1'000'000, at_most.count() % 1'000'000 * 1000};
+  const auto* until = at_most.count() < 0 ? nullptr : &limit;
+  if (::ppoll(waiting.data(), waiting.size(), until, nullptr) <= 0) return Ready::nothing;
   if ((waiting[1].revents & POLLIN) != 0) return Ready::raised;
   return (waiting[0].revents & ~POLLOUT) != 0 ? Ready::input : Ready::output;
 }

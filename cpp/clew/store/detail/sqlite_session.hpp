@@ -133,6 +133,7 @@ class SqliteSession final : public Session {
   WaitHandle waits_;          // raised with `abandoned_`
   std::optional<int> watch_;  // the descriptor that tells of changes to the log; below 0: none
   std::optional<std::int64_t> version_watched_;
+  int close_looks_ = 0;  // still due after the last change of the log
 };
 
 }  // namespace clew::store::detail
