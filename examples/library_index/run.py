@@ -3,9 +3,9 @@
     python examples/library_index/run.py [--folder DIR] [--work DIR] [--workers N]
         [--store STORE]
 
-The folder is that of the interpreter's standard library unless you name one. The store is a file in
-the work folder, or what you name, such as postgresql://user@host/name with an empty schema. Exit code 1 when a
-step was repeated after its acknowledgement, or a file lost.
+The folder is the standard library of the interpreter unless you name one. The store is a file in
+the work folder, or what you name, such as postgresql://user@host/name with an empty schema. Exit
+code 1 when a step was repeated after its acknowledgement, or a file lost.
 """
 
 from __future__ import annotations

@@ -209,7 +209,7 @@ TEST_P(Retention, a_round_on_the_clock_tidies_and_delivers_what_others_left) {
   runtime_ = open(options);
   ASSERT_NE(runtime_, nullptr);
   write([](Transaction& tx) -> Result<void> {
-    CLEW_TRY(tx.run(add_source_sql, "old", 1, begin - 31 * day));
+    CLEW_TRY(tx.run(add_source_sql, "old", 1, begin + -31 * day));
     // As by a process that died before it could deliver: nobody here was told.
     CLEW_TRY(store::put_message(tx, process::wake_topic, "k", Value::object({}), begin));
     return {};

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import select
 import signal
 import time
 from collections.abc import Iterator
@@ -44,14 +45,15 @@ class Server:
     def stop(self) -> None:
         os.kill(self._supervisor, signal.SIGSTOP)
         server = int((self._folder / "data/postmaster.pid").read_text().splitlines()[0])
-        os.kill(server, signal.SIGQUIT)
-        while self.answers():
-            time.sleep(0.02)
+        ended = os.pidfd_open(server)
+        os.kill(server, signal.SIGINT)  # in order: whatever was acknowledged is kept
+        select.select([ended], [], [])
+        os.close(ended)
 
     def start(self) -> None:
         os.kill(self._supervisor, signal.SIGCONT)
         while not self.answers():
-            time.sleep(0.02)
+            select.select([], [], [], 0.02)
 
 
 @pytest.fixture

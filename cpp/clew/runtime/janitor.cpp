@@ -59,13 +59,13 @@ class JanitorImpl final : public Janitor {
 
   Result<Tidied> tidy(Timestamp now) override {
     Tidied gone;
-    const auto keys = now - retention_.keys_age;
+    const auto keys = now + -retention_.keys_age;
     CLEW_TRY(gone.effects, in_batches(effect::purge_effects, keys));
     CLEW_TRY(gone.leases, in_batches(purge_leases, keys));
     CLEW_TRY(gone.source_keys, in_batches(session::forget_batch_sources, keys));
     CLEW_TRY(gone.host_events, in_batches(session::prune_host_events, keys));
     if (retention_.processes_age) {
-      CLEW_TRY(gone.processes, in_batches(prune_processes, now - *retention_.processes_age));
+      CLEW_TRY(gone.processes, in_batches(prune_processes, now + -*retention_.processes_age));
     }
     return gone;
   }
