@@ -1,4 +1,5 @@
 // What nobody will ask for any more goes; what somebody needs stays.
+#include "clew/base/fault.hpp"
 #include "clew/effect/journal.hpp"
 #include "clew/process/processes.hpp"
 #include "clew/runtime/stores.hpp"
@@ -171,8 +172,8 @@ TEST_P(Retention, processes_stay_unless_an_age_was_chosen) {
     made.input = Value::object({{"type", Value("external")}});
     ASSERT_TRUE(processes.register_process(made));
     if (!ends) return;
-    const auto done =
-        processes.complete_process(id, Value::object({{"type", Value("success")}}), {});
+    const auto done = processes.complete_process(
+        id, Value::object({{"type", Value("success")}, {"value", Value(1)}}), {});
     ASSERT_TRUE(done) << done.error().to_string();
   };
   end(*runtime_, "ended", true);
@@ -214,17 +215,27 @@ TEST_P(Retention, a_round_on_the_clock_tidies_and_delivers_what_others_left) {
     CLEW_TRY(store::put_message(tx, process::wake_topic, "k", Value::object({}), begin));
     return {};
   });
-  auto* round = find_fault_point("janitor.round");
-  ASSERT_NE(round, nullptr);
   Gate over;
-  round->arm([&over]() -> Result<void> {
-    over.open();
-    return {};
-  });
+  Gate found;
+  auto* const round = find_fault_point("janitor.round");
+  auto* const delivery = find_fault_point("outbox.deliver");
+  const auto opens = [](Gate& gate) {
+    return [&gate]() -> Result<void> {
+      gate.open();
+      return {};
+    };
+  };
+  round->arm(opens(over));
+  delivery->arm(opens(found));
   clock.advance(std::chrono::seconds(15));
   over.wait();
+  found.wait();
+  runtime_->stores().stop();  // what runs in the background is over: the gates may go
   round->disarm();
+  delivery->disarm();
   EXPECT_TRUE(words(sources_sql).empty());
+  runtime_->close(false, std::chrono::seconds(10));
+  runtime_.reset();  // before its clock
 }
 
 INSTANTIATE_TEST_SUITE_P(Stores, Retention, each_store);
