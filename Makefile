@@ -42,8 +42,8 @@ help:  ## Show this list
 setup:  ## Install system packages and make .venv
 	@.ci/setup
 
-demo: module  ## Index the standard library, with a worker killed half-way
-	$(PYTHON) examples/library_index/run.py
+demo: module  ## Index the standard library, with a worker killed half-way (STORE=postgresql://… for another store)
+	$(PYTHON) examples/library_index/run.py $(if $(STORE),--store "$(STORE)")
 
 module: setup  ## Build the Python module for development (build/dev) and install it into .venv
 	@$(STAGE) module $(MAKE) raw-module

@@ -54,8 +54,9 @@ std::unique_ptr<Self> open(const std::string& store, py::handle workers, py::han
                            const std::string& durability, const std::string& environment,
                            std::shared_ptr<ManualClock> clock, bool start, py::handle queue_max,
                            py::handle relaxed_window, py::handle traces_max, py::handle traces_age,
-                           py::handle lease_ttl, py::handle idempotency_ttl,
-                           py::handle trusted_keys, py::handle events_max, py::handle events_age) {
+                           py::handle lease_ttl, py::handle idempotency_ttl, py::handle keys_age,
+                           py::handle processes_age, py::handle trusted_keys, py::handle events_max,
+                           py::handle events_age) {
   RuntimeOptions options;
   options.store = store;
   options.durability = durability_of(durability);
@@ -80,6 +81,8 @@ std::unique_ptr<Self> open(const std::string& store, py::handle workers, py::han
   set_if_given(traces_age, options.traces.age_max, "traces_age");
   set_if_given(lease_ttl, options.lease_ttl, "lease_ttl");
   set_if_given(idempotency_ttl, options.idempotency_ttl, "idempotency_ttl");
+  set_if_given(keys_age, options.retention.keys_age, "keys_age");
+  options.retention.processes_age = to_optional_duration(processes_age, "processes_age");
   return std::make_unique<Self>(Core::open(std::move(options), std::move(clock)));
 }
 
@@ -285,7 +288,8 @@ void register_runtime(py::module_& m) {
            "clock"_a = py::none(), "start"_a = true, "queue_max"_a = py::none(),
            "relaxed_window"_a = py::none(), "traces_max"_a = py::none(),
            "traces_age"_a = py::none(), "lease_ttl"_a = py::none(),
-           "idempotency_ttl"_a = py::none(), "trusted_keys"_a = py::none(),
+           "idempotency_ttl"_a = py::none(), "keys_age"_a = py::none(),
+           "processes_age"_a = py::none(), "trusted_keys"_a = py::none(),
            "events_max"_a = py::none(), "events_age"_a = py::none())
       .def_property_readonly("name", [](const Self& self) { return self.core()->options().name; })
       .def_property_readonly("store", [](const Self& self) { return self.core()->options().store; })

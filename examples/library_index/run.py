@@ -1,9 +1,11 @@
 """Index a folder of source code, kill the worker on the way, and prove that nothing ran twice.
 
     python examples/library_index/run.py [--folder DIR] [--work DIR] [--workers N]
+        [--store STORE]
 
-The folder is that of the interpreter's standard library unless you name one. Exit code 1 when a
-step was repeated after its acknowledgement, or a file lost.
+The folder is the standard library of the interpreter unless you name one. The store is a file in
+the work folder, or what you name, such as postgresql://user@host/name with an empty schema. Exit
+code 1 when a step was repeated after its acknowledgement, or a file lost.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=Path(sysconfig.get_paths()["stdlib"]))
     parser.add_argument("--work", type=Path, default=HERE.parents[1] / "build/demo")
     parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--store", help="a file or a URL without rows; default: WORK/index.db")
     given = parser.parse_args()
     if not given.folder.is_dir():
         parser.error(f"--folder: there is no folder {given.folder}")
@@ -52,6 +55,7 @@ def run_worker(given: argparse.Namespace, kill_after: int | None) -> Lap:
     command = [sys.executable, str(HERE / "worker.py")]
     command += ["--folder", str(given.folder.resolve()), "--work", str(given.work.resolve())]
     command += ["--workers", str(given.workers)]
+    command += ["--store", given.store or str(given.work.resolve() / "index.db")]
     began = time.perf_counter()
     done, summary = 0, None
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:

@@ -89,13 +89,14 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--folder", required=True)
     parser.add_argument("--work", required=True, type=Path)
+    parser.add_argument("--store", required=True)
     parser.add_argument("--workers", type=int, default=4)
     given = parser.parse_args()
     log = given.work / "journal.log"
     seen = max((line.seq for line in read(log)), default=0)
     journal = Journal(log)
     inputs = {"folder": given.folder, "report": str(given.work / "report.html")}
-    with clew.Runtime(given.work / "index.db", workers=given.workers, limits=LIMITS) as rt:
+    with clew.Runtime(given.store, workers=given.workers, limits=LIMITS) as rt:
         register(rt, journal)
         run = rt.start(HERE / "index.yaml", inputs, id=RUN)
         seen = acknowledge(run, journal, seen, follow=True)

@@ -2,4 +2,5 @@
 
 from ._command import run
 
-run()
+if __name__ == "__main__":
+    run()

@@ -16,7 +16,9 @@ _LIMITS = (
     "events_age",
     "events_max",
     "idempotency_ttl",
+    "keys_age",
     "lease_ttl",
+    "processes_age",
     "queue_max",
     "relaxed_ms",
     "traces_age",
@@ -57,7 +59,7 @@ def of_limits(limits: Any) -> dict[str, Any]:
             options[key] = _check.integer(path, value, 1, INT_MAX)
         elif key == "relaxed_ms":
             options["relaxed_window"] = _check.number(path, value, 0, _DAY_MS) / 1000
-        elif key in ("traces_age", "events_age", "lease_ttl", "idempotency_ttl"):
+        elif key.endswith(("_age", "_ttl")) and key in _LIMITS:
             options[key] = _core.parse_duration(value, path)
             if options[key] <= 0:
                 raise invalid(path, value, "a duration above zero")

@@ -54,7 +54,9 @@ class Runtime(Registering, Publishing, Tracing, Storing):
         limits: ``queue_max`` (calls), ``traces_max`` (kept), ``traces_age`` (a duration),
             ``events_max`` and ``events_age`` (likewise of events), ``relaxed_ms`` (at most a day),
             ``lease_ttl`` (a duration), ``idempotency_ttl`` (how long a key answers with its
-            result, by default a day).
+            result, by default a day), ``keys_age`` (how long stores remember that something was
+            done, by default 30 days), ``processes_age`` (how long ended processes are kept, by
+            default for ever).
         clock: A `ManualClock`, for tests.
         start: False to leave alone the runs that others have left behind.
         trusted_keys: Ed25519 public keys (32 bytes, or hexadecimal) of those who may sign

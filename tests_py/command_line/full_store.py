@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +85,8 @@ def fill(store: str | Path, journal: Journal) -> None:
         rt.execute("move.once", {"n": 7}, idempotency_key="key-7")
         waiting = rt.start(WAITING, {}, id="waiting")
         later = rt.start(LATER, {}, id="later")
-        for run in (waiting, later):
-            while not any(step.status == "waiting" for step in run.steps()):  # pytest bounds it
-                time.sleep(0.005)
+        for run, reached in ((waiting, "step.waiting"), (later, "step.retrying")):
+            assert any(event.type == reached for event in run.events(follow=True))
         fill_stores(rt)
         assert rt.verify() == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from types import ModuleType
 
 import clew
 import pytest
+from clew import _postgres
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples/library_index"
@@ -29,9 +31,21 @@ def run_example(script: str, *arguments: str) -> subprocess.CompletedProcess[str
     return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
 
 
-def test_a_killed_worker_is_resumed_and_nothing_runs_twice(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["file", "postgresql"])
+def test_a_killed_worker_is_resumed_and_nothing_runs_twice(place: str, tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        store: list[str] = []
+        if place == "postgresql":
+            if _postgres.find_server() is None:
+                pytest.skip("no PostgreSQL")
+            store = ["--store", stack.enter_context(_postgres.fresh_schema())]
+        check_demonstration(tmp_path, store)
+
+
+def check_demonstration(tmp_path: Path, store: list[str]) -> None:
     folder = Path(clew.__file__).parent
-    ended = run_example("run.py", "--folder", str(folder), "--work", str(tmp_path))
+    ended = run_example("run.py", "--folder", str(folder), "--work", str(tmp_path), *store)
+    assert (tmp_path / "index.db").exists() == (not store)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     said = dict(line.split(":", 1) for line in ended.stdout.splitlines() if ":" in line)
     files = len(list(folder.rglob("*.py")))

@@ -51,14 +51,21 @@ const Statement decided_sql(R"sql(
     SELECT replay_key, hash, envelope, status, result, due_us FROM effects
      WHERE scope = :scope AND status <> 'in_progress' ORDER BY replay_key LIMIT :limit)sql");
 
-const Statement retire_scope_sql("DELETE FROM effects WHERE scope = :scope");
+const Statement retire_scope_sql(
+    "DELETE FROM effects WHERE scope = :scope RETURNING scope, replay_key");
 
-const Statement retire_session_sql("DELETE FROM effects WHERE session_id = :session");
+const Statement retire_session_sql(
+    "DELETE FROM effects WHERE session_id = :session RETURNING scope, replay_key");
 
+// Within the text of a scope the quotes of its ids are escaped.
 const Statement purge_sql(R"sql(
     DELETE FROM effects WHERE (scope, replay_key) IN (
-      SELECT scope, replay_key FROM effects WHERE status <> 'in_progress' AND at_us < :before
-       ORDER BY at_us LIMIT :limit))sql");
+      SELECT e.scope, e.replay_key FROM effects e
+       WHERE e.status <> 'in_progress' AND e.at_us < :before
+         AND e.scope NOT LIKE '%"type":"process"%'
+         AND NOT EXISTS (SELECT 1 FROM effects o WHERE o.scope = e.scope
+                          AND (o.status = 'in_progress' OR o.at_us >= :before))
+       ORDER BY e.at_us, e.scope, e.replay_key LIMIT :limit))sql");
 
 const Statement all_sql(R"sql(
     SELECT replay_key, hash, envelope, status, result, due_us, scope FROM effects
@@ -279,13 +286,31 @@ Result<std::vector<Recorded>> decided_effects(Transaction& tx, const Scope& scop
   return list;
 }
 
+namespace {
+
+// With an effect goes its lease: whoever runs it finds it lost. Effects first, as a claim locks.
+Result<std::int64_t> retire(Transaction& tx, const store::Statement& remove, std::string_view of) {
+  std::vector<std::string> leases;
+  const auto take = [&leases](const Row& row) -> Result<void> {
+    CLEW_TRY(const auto scope, row.text(0));
+    CLEW_TRY(const auto key, row.text(1));
+    leases.push_back(lease_id(scope, key));
+    return {};
+  };
+  CLEW_TRY(tx.each(remove, take, of));
+  CLEW_TRY(store::forget_timed_leases(tx, "effect", leases));
+  return static_cast<std::int64_t>(leases.size());
+}
+
+}  // namespace
+
 Result<std::int64_t> retire_scope(Transaction& tx, const Scope& scope) {
-  return tx.run(retire_scope_sql, scope.identity());
+  return retire(tx, retire_scope_sql, scope.identity());
 }
 
 Result<std::int64_t> retire_session(Transaction& tx, std::string_view session_id) {
   if (session_id.empty()) return invalid_input("session_id", Value(session_id), "an id");
-  return tx.run(retire_session_sql, session_id);
+  return retire(tx, retire_session_sql, session_id);
 }
 
 Result<std::int64_t> purge_effects(Transaction& tx, Timestamp before, int limit) {

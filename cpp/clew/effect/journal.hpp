@@ -63,10 +63,12 @@ Result<std::optional<Timestamp>> runs_until(Transaction& tx, const Scope& scope,
 // All that are decided in a scope, by key, at most `limit`.
 Result<std::vector<Recorded>> decided_effects(Transaction& tx, const Scope& scope, int limit);
 
-// Forgets what a scope, or a session's scopes, have recorded: how many effects.
+// Forgets what a scope, or a session's scopes, have recorded, with the leases of what is in
+// progress: how many effects.
 Result<std::int64_t> retire_scope(Transaction& tx, const Scope& scope);
 Result<std::int64_t> retire_session(Transaction& tx, std::string_view session_id);
-// Those decided before `before`, at most `limit`.
+// Those decided before `before`, at most `limit`, of scopes in which nothing is in progress and
+// nothing was decided since. Those of processes stay until retire_scope().
 Result<std::int64_t> purge_effects(Transaction& tx, Timestamp before, int limit);
 
 // Reads every row, and reports those that cannot be.

@@ -106,7 +106,8 @@ class RuntimeImpl final : public Runtime {
                   *parts_->traces, *parts_->timers, *parts_->broker, *parts_->pool},
                  engine));
     CLEW_TRY(restore_composites());
-    CLEW_TRY(parts_->stores, Stores::open(*parts_->database, *parts_->env, *parts_->timers, name));
+    CLEW_TRY(parts_->stores, Stores::open(*parts_->database, *parts_->env, *parts_->timers, name,
+                                          options_.retention));
     open_.store(true);
     if (options_.start) {
       parts_->engine->begin_recovery();

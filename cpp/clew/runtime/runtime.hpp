@@ -15,6 +15,7 @@
 #include "clew/capability/registry.hpp"
 #include "clew/capability/trace.hpp"
 #include "clew/exec/thread_pool.hpp"
+#include "clew/runtime/janitor.hpp"
 #include "clew/runtime/verify.hpp"
 #include "clew/store/store.hpp"
 #include "clew/wasm/wasm.hpp"
@@ -34,6 +35,7 @@ struct RuntimeOptions {
   int queue_max = 65536;
   TraceRetention traces;
   EventRetention events;
+  StoreRetention retention;
   Duration lease_ttl = std::chrono::seconds(10);
   Duration idempotency_ttl = std::chrono::hours(24);  // how long a key answers with its result
   Clock* clock = nullptr;                             // borrowed; null: real time

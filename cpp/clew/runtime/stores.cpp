@@ -27,7 +27,7 @@ Result<void> deliver_wake(store::Transaction& tx, const store::Message& wake, Ti
 }  // namespace
 
 Result<std::unique_ptr<Stores>> Stores::open(store::Database& database, Env& env, Timers& timers,
-                                             const std::string& owner) {
+                                             const std::string& owner, StoreRetention retention) {
   std::unique_ptr<Stores> stores(new Stores(database, env));
   std::map<std::string, store::Deliver> routes;
   routes.emplace(process::wake_topic, [&env](store::Transaction& tx, const store::Message& wake) {
@@ -42,6 +42,7 @@ Result<std::unique_ptr<Stores>> Stores::open(store::Database& database, Env& env
     return {};
   }));
   CLEW_TRY(stores->effects_, effect::make_effect_host(database, env, timers, {.owner = owner}));
+  stores->janitor_ = make_janitor(database, env, *stores->outbox_, retention);
   return stores;
 }
 
@@ -79,8 +80,12 @@ Result<void> Stores::verify(store::Transaction& tx, store::ReportViolation& repo
 
 void Stores::start() {
   if (has_messages_) outbox_->wake();
+  janitor_->start();
 }
 
-void Stores::stop() { outbox_->stop(); }
+void Stores::stop() {
+  janitor_->stop();
+  outbox_->stop();
+}
 
 }  // namespace clew

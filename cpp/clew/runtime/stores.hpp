@@ -5,6 +5,7 @@
 
 #include "clew/effect/host.hpp"
 #include "clew/process/processes.hpp"
+#include "clew/runtime/janitor.hpp"
 #include "clew/store/outbox.hpp"
 
 namespace clew {
@@ -13,7 +14,7 @@ namespace clew {
 class Stores {
  public:
   static Result<std::unique_ptr<Stores>> open(store::Database& database, Env& env, Timers& timers,
-                                              const std::string& owner);
+                                              const std::string& owner, StoreRetention retention);
 
   process::Processes& processes() { return *processes_; }
   effect::EffectHost& effects() { return *effects_; }
@@ -26,7 +27,9 @@ class Stores {
 
   // Everything that must hold in their tables.
   static Result<void> verify(store::Transaction& tx, store::ReportViolation& report);
-  // Delivers what an earlier process left in the outbox. Never blocks.
+  Janitor& janitor() { return *janitor_; }
+
+  // Delivers what an earlier process left in the outbox, and begins to tidy. Never blocks.
   void start();
   // Ends what runs in the background. The stores still answer until the database closes.
   void stop();
@@ -39,6 +42,7 @@ class Stores {
   std::unique_ptr<store::OutboxDriver> outbox_;
   std::unique_ptr<process::Processes> processes_;
   std::unique_ptr<effect::EffectHost> effects_;
+  std::unique_ptr<Janitor> janitor_;
 };
 
 }  // namespace clew

@@ -320,8 +320,8 @@ Result<void> complete_batches(store::Transaction& tx, const QueuedWorkCompletion
   return {};
 }
 
-Result<std::int64_t> forget_batch_sources(store::Transaction& tx, Timestamp before) {
-  return store::forget_sources(tx, queue, before);
+Result<std::int64_t> forget_batch_sources(store::Transaction& tx, Timestamp before, int limit) {
+  return store::forget_sources(tx, queue, before, limit);
 }
 
 Result<void> clear_batches(store::Transaction& tx, std::string_view session_id) {

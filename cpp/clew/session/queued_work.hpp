@@ -138,8 +138,9 @@ Result<QueuedWorkClaim> renew_batches(store::Transaction& tx, QueuedWorkClaim cl
 Result<void> abandon_batches(store::Transaction& tx, const QueuedWorkCompletion& claim);
 Result<void> complete_batches(store::Transaction& tx, const QueuedWorkCompletion& claim,
                               Timestamp now);
-// Of all sessions: forgets the source keys of what was done before `before`.
-Result<std::int64_t> forget_batch_sources(store::Transaction& tx, Timestamp before);
+// Of all sessions: forgets the source keys of what was done before `before`, at most `limit`.
+Result<std::int64_t> forget_batch_sources(store::Transaction& tx, Timestamp before,
+                                          int limit = INT32_MAX);
 // Removes a session's batches.
 Result<void> clear_batches(store::Transaction& tx, std::string_view session_id);
 

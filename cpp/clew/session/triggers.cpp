@@ -78,7 +78,7 @@ const Statement prunable_sql(R"sql(
      WHERE occurred_us < :before AND NOT EXISTS
        (SELECT 1 FROM trigger_deliveries d
          WHERE d.occurrence_id = e.occurrence_id AND d.registered_us IS NULL)
-     ORDER BY occurrence_id {for_update})sql");
+     ORDER BY occurred_us, occurrence_id LIMIT :limit {for_update})sql");
 const Statement prune_sql("DELETE FROM host_events WHERE occurrence_id = :id");
 const Statement all_events_sql("SELECT occurrence_id FROM host_events ORDER BY occurrence_id");
 
@@ -338,7 +338,7 @@ Result<bool> mark_registered(store::Transaction& tx, std::string_view process_id
       .with("process_id", process_id);
 }
 
-Result<std::int64_t> prune_host_events(store::Transaction& tx, Timestamp before) {
+Result<std::int64_t> prune_host_events(store::Transaction& tx, Timestamp before, int limit) {
   std::vector<std::string> old;
   CLEW_TRY(tx.each(
       prunable_sql,
@@ -346,7 +346,7 @@ Result<std::int64_t> prune_host_events(store::Transaction& tx, Timestamp before)
         CLEW_TRY(old.emplace_back(), store::word_at(row, 0));
         return {};
       },
-      before));
+      before, limit));
   for (const auto& id : old) {
     CLEW_TRY(tx.run(prune_deliveries_sql, id));
     CLEW_TRY(tx.run(prune_sql, id));

@@ -122,8 +122,10 @@ Result<std::vector<TriggerDelivery>> unregistered_deliveries(store::Transaction&
                                                              Timestamp until, int limit = 1000);
 // The delivery's process is registered. False when it was before. `not_found`: never reserved.
 Result<bool> mark_registered(store::Transaction& tx, std::string_view process_id, Timestamp now);
-// Forgets events from before `before` whose deliveries are all registered: how many.
-Result<std::int64_t> prune_host_events(store::Transaction& tx, Timestamp before);
+// Forgets events from before `before` whose deliveries are all registered, at most `limit`: how
+// many.
+Result<std::int64_t> prune_host_events(store::Transaction& tx, Timestamp before,
+                                       int limit = INT32_MAX);
 
 // Reads every row, and reports those that cannot be.
 Result<void> check_triggers(store::Transaction& tx, const store::ReportRow& report);

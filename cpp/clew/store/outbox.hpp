@@ -57,6 +57,8 @@ class OutboxDriver {
   virtual ~OutboxDriver() = default;  // stops
   // Something may be due. Cheap; never blocks. Called after a commit that put messages.
   virtual void wake() = 0;
+  // Like wake(), when something is due that another process has left. Blocks for the disk.
+  virtual void look() = 0;
   // Delivers what is due now on the calling thread; how many. Blocks for the disk. Not from a
   // completion.
   virtual Result<int> deliver_due() = 0;

@@ -58,6 +58,11 @@ class Driver final : public OutboxDriver {
     changed_.notify_all();
   }
 
+  void look() override {
+    const auto next = next_due_time();
+    if (next && *next <= clock_.now()) wake();
+  }
+
   Result<int> deliver_due() override {
     int delivered = 0;
     for (auto& [topic, deliver] : routes_) {

@@ -29,6 +29,14 @@ const Statement raise_floor_sql(R"sql(
     ON CONFLICT (kind) DO UPDATE SET fence = excluded.fence
      WHERE lease_floors.fence < excluded.fence)sql");
 
+const Statement raise_floor_to_all_sql(R"sql(
+    INSERT INTO lease_floors (kind, fence) SELECT kind, MAX(fence) FROM timed_leases
+     WHERE kind = :kind GROUP BY kind
+    ON CONFLICT (kind) DO UPDATE SET fence = excluded.fence
+     WHERE lease_floors.fence < excluded.fence)sql");
+
+const Statement forget_sql("DELETE FROM timed_leases WHERE kind = :kind AND id = :id");
+
 const Statement purge_sql(R"sql(
     DELETE FROM timed_leases WHERE kind = :kind AND id IN (
       SELECT id FROM timed_leases WHERE kind = :kind AND (token = '' OR expires_us <= :before)
@@ -169,6 +177,14 @@ Result<int> purge_timed_leases(Transaction& tx, std::string_view kind, Timestamp
   CLEW_TRY(tx.run(raise_floor_sql, kind, before));
   CLEW_TRY(const auto gone, tx.run(purge_sql, kind, before, limit));
   return static_cast<int>(gone);
+}
+
+Result<void> forget_timed_leases(Transaction& tx, std::string_view kind,
+                                 std::span<const std::string> ids) {
+  if (ids.empty()) return {};
+  CLEW_TRY(tx.run(raise_floor_to_all_sql, kind));
+  for (const auto& id : ids) CLEW_TRY(tx.run(forget_sql, kind, id));
+  return {};
 }
 
 Result<void> check_timed_leases(Transaction& tx, const ReportRow& report) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -68,6 +69,9 @@ Result<bool> end_timed_lease(Transaction& tx, LeaseKey key, std::string_view tok
 // Forgets leases of `kind` that were released or over by `before`, at most `limit`; how many. The
 // fences of things claimed later still lie above all that were forgotten.
 Result<int> purge_timed_leases(Transaction& tx, std::string_view kind, Timestamp before, int limit);
+// Forgets the leases on these things, whoever has them. Fences claimed later lie above, as before.
+Result<void> forget_timed_leases(Transaction& tx, std::string_view kind,
+                                 std::span<const std::string> ids);
 
 // Reads every row, and reports those that cannot be.
 Result<void> check_timed_leases(Transaction& tx, const ReportRow& report);

@@ -99,7 +99,10 @@ const Statement delete_sql(
     "DELETE FROM work_rows WHERE queue = :queue AND lane = :lane AND seq = :seq");
 const Statement clear_rows_sql("DELETE FROM work_rows WHERE queue = :queue AND lane = :lane");
 const Statement clear_sources_sql("DELETE FROM work_sources WHERE queue = :queue AND lane = :lane");
-const Statement forget_sql("DELETE FROM work_sources WHERE queue = :queue AND done_us < :before");
+const Statement forget_sql(R"sql(
+    DELETE FROM work_sources WHERE (queue, lane, source_key) IN (
+      SELECT queue, lane, source_key FROM work_sources WHERE queue = :queue AND done_us < :before
+       ORDER BY done_us, lane, source_key LIMIT :limit))sql");
 const Statement has_claimable_sql(R"sql(
     SELECT 1 FROM work_rows
      WHERE queue = :queue AND lane = :lane AND due_us <= :now
@@ -445,8 +448,9 @@ Result<void> clear_lane(Transaction& tx, Lane lane) {
   return {};
 }
 
-Result<std::int64_t> forget_sources(Transaction& tx, std::string_view queue, Timestamp before) {
-  return tx.run(forget_sql, queue, before);
+Result<std::int64_t> forget_sources(Transaction& tx, std::string_view queue, Timestamp before,
+                                    int limit) {
+  return tx.run(forget_sql, queue, before, limit);
 }
 
 Result<void> check_work(Transaction& tx, const ReportRow& report) {

@@ -144,8 +144,9 @@ Result<std::vector<LapsedWork>> lapsed_work(Transaction& tx, std::string_view qu
 
 // Removes the rows and source keys of a lane. Its numbers are not used again.
 Result<void> clear_lane(Transaction& tx, Lane lane);
-// Forgets the source keys of work that was done before `before`: how many.
-Result<std::int64_t> forget_sources(Transaction& tx, std::string_view queue, Timestamp before);
+// Forgets the source keys of work that was done before `before`, at most `limit`: how many.
+Result<std::int64_t> forget_sources(Transaction& tx, std::string_view queue, Timestamp before,
+                                    int limit = INT32_MAX);
 
 // Reads every row, and reports those that cannot be.
 Result<void> check_work(Transaction& tx, const ReportRow& report);

@@ -1,6 +1,6 @@
 """The command line: ``clew COMMAND …``.
 
-``_parser`` knows how commands are said, each family of commands has a module of its own, ``_output``
+``_parser`` knows how commands are said, each family of commands has its module, ``_output``
 prints. A command is a function from its arguments to an exit code.
 """
 
@@ -33,7 +33,7 @@ _OF_CODE = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Carry out a command line and return its exit code; ``--help`` and mistakes raise SystemExit."""
+    """Carry out a command line; return its exit code. ``--help`` and mistakes raise SystemExit."""
     args = _parser.parser().parse_args(arguments)
     try:
         code: int = args.command(args)

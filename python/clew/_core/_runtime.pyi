@@ -63,6 +63,8 @@ class Runtime:
         traces_age: Duration | None = None,
         lease_ttl: Duration | None = None,
         idempotency_ttl: Duration | None = None,
+        keys_age: Duration | None = None,
+        processes_age: Duration | None = None,
         trusted_keys: Sequence[bytes] | None = None,
         events_max: int | None = None,
         events_age: Duration | None = None,
