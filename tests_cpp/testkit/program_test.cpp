@@ -97,7 +97,9 @@ TEST(Programs, random_ones_answer_alike_everywhere) {
 
 TEST(Programs, use_every_word) {
   std::set<std::string> used;
-  for (const auto& step : random_program(1, 5000)) used.insert(step.verb);
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    for (const auto& step : random_program(seed, 250)) used.insert(step.verb);
+  }
   EXPECT_THAT(std::vector(used.begin(), used.end()), testing::ElementsAreArray(verbs()));
 }
 

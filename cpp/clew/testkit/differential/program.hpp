@@ -27,7 +27,7 @@ std::string to_text(const Program& program);
 // `invalid_input` naming the line with an unknown word, or other than its count of numbers from 0
 // to a million.
 Result<Program> parse_program(std::string_view text);
-// The same for the same seed.
+// About a few nouns, which meet often. The same for the same seed.
 Program random_program(std::uint64_t seed, int length);
 // Every word there is, sorted.
 std::vector<std::string> verbs();

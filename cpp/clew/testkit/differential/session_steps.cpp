@@ -22,11 +22,15 @@ std::string all_of(const std::vector<T>& list) {
   return text;
 }
 
-// Sessions: which, at which revision, which node below which.
+// Sessions: which, at which revision, which node below which, of which turn.
 Answer session_commit(Stage& stage, Transaction& tx, Numbers n) {
   const auto id = word("session", n[0]);
   auto commit = conformance::first_commit(id);
   if (n[1] > 0) commit.expected_head_revision = n[1];
+  if (n[1] == 0) {  // the revision that stands there
+    CLEW_TRY(const auto stands, session::load_session(tx, id, {}));
+    if (stands) commit.expected_head_revision = stands->head_revision;
+  }
   if (n[2] > 0) {
     const auto parent = n[3] == 0 ? "" : word("node", n[3]);
     auto node = conformance::node(word("node", n[2]), parent);
@@ -155,7 +159,7 @@ Answer trigger_cancel(Stage& stage, Transaction& tx, Numbers n) {
                                                     fmt::format("trigger:{}", n[1]), stage.now));
   return yes_or_no(done);
 }
-Answer event_record(Stage& stage, Transaction& tx, Numbers n) {
+Answer trigger_event(Stage& stage, Transaction& tx, Numbers n) {
   const session::HostEventRequest request{
       std::string(source_type), session::source_key_for(source_type, source(n[0])),
       Value::object({{"n", n[2]}}), word("key", n[1]), source(n[0])};
@@ -163,14 +167,14 @@ Answer event_record(Stage& stage, Transaction& tx, Numbers n) {
   CLEW_TRY(const auto reserved, session::reserve_deliveries(tx, event.occurrence_id, stage.now));
   return to_json(to_value(event)) + " " + all_of(reserved);
 }
-Answer event_register(Stage& stage, Transaction& tx, Numbers n) {
+Answer trigger_register(Stage& stage, Transaction& tx, Numbers n) {
   CLEW_TRY(const auto waiting, session::unregistered_deliveries(tx, stage.now, 10));
   if (waiting.empty()) return "nothing";
   const auto& one = waiting[static_cast<std::size_t>(n[0]) % waiting.size()];
   CLEW_TRY(const bool done, session::mark_registered(tx, one.process_id, stage.now));
   return one.process_id + " " + yes_or_no(done);
 }
-Answer event_prune(Stage& stage, Transaction& tx, Numbers n) {
+Answer trigger_prune(Stage& stage, Transaction& tx, Numbers n) {
   CLEW_TRY(const auto gone, session::prune_host_events(tx, Timestamp{stage.now.us - n[0]}));
   return fmt::format("{}", gone);
 }
@@ -310,11 +314,11 @@ Answer effect_purge(Stage& stage, Transaction& tx, Numbers n) {
 }  // namespace
 
 std::vector<Verb> session_verbs() {
-  return {{"session_commit", {2, 5, 6, 6, 4}, session_commit},
-          {"session_load", {2, 6}, session_load},
-          {"session_meta", {2, 3}, session_meta},
-          {"session_delete", {3, 8}, session_delete},
-          {"session_collect", {60}, session_collect},
+  return {{"session_commit", {3, 3, 6, 3, 4}, session_commit},
+          {"session_load", {3, 4}, session_load},
+          {"session_meta", {3, 3}, session_meta},
+          {"session_delete", {3, 60}, session_delete},
+          {"session_collect", {400}, session_collect},
           {"queue_enqueue", {2, 4, 4, 6, 20, 9}, queue_enqueue},
           {"queue_list", {2}, queue_list},
           {"queue_claim", {2, 3, 3, 40, 2}, queue_claim},
@@ -325,23 +329,23 @@ std::vector<Verb> session_verbs() {
           {"trigger_subscribe", {2, 2, 3}, trigger_subscribe},
           {"trigger_list", {3}, trigger_list},
           {"trigger_cancel", {2, 6}, trigger_cancel},
-          {"event_record", {2, 4, 2}, event_record},
-          {"event_register", {3}, event_register},
-          {"event_prune", {60}, event_prune},
+          {"trigger_event", {2, 4, 2}, trigger_event},
+          {"trigger_register", {3}, trigger_register},
+          {"trigger_prune", {400}, trigger_prune},
           {"process_register", {4, 3}, process_register},
           {"process_get", {4}, process_get},
           {"process_append", {4, 5, 2, 4, 3}, process_append},
-          {"process_complete", {4, 2, 5}, process_complete},
+          {"process_complete", {4, 2, 3}, process_complete},
           {"process_cancel", {4, 2}, process_cancel},
           {"process_events", {4, 3, 4}, process_events},
           {"process_ack", {4, 5}, process_ack},
           {"process_grant", {4, 3, 3}, process_grant},
-          {"process_lease", {4, 3, 5, 30}, process_lease},
-          {"process_unlease", {4, 5}, process_unlease},
+          {"process_lease", {4, 3, 3, 30}, process_lease},
+          {"process_unlease", {4, 3}, process_unlease},
           {"process_recover", {3}, process_recover},
-          {"process_prune", {60, 3}, process_prune},
-          {"effect_claim", {2, 4, 2, 3, 30}, effect_claim},
-          {"effect_finalise", {2, 4, 2, 3, 3}, effect_finalise},
+          {"process_prune", {900, 3}, process_prune},
+          {"effect_claim", {2, 4, 2, 2, 30}, effect_claim},
+          {"effect_finalise", {2, 4, 2, 2, 3}, effect_finalise},
           {"effect_look", {2, 4}, effect_look},
           {"effect_purge", {60, 3}, effect_purge}};
 }

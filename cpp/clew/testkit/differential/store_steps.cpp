@@ -200,8 +200,12 @@ Answer work_list(Stage&, Transaction& tx, Numbers n) {
 }
 Answer work_claim(Stage& stage, Transaction& tx, Numbers n) {
   const auto lane = word("lane", n[0]);
+  // Those that stand there from the n[1]-th on, or one that does not.
+  CLEW_TRY(const auto rows, store::list_work(tx, {kind, lane}, 0, n[1] + n[2] + 1));
   std::vector<std::int64_t> seqs;
-  for (int i = 0; i <= n[2]; ++i) seqs.push_back(n[1] + 1 + i);
+  for (auto at = static_cast<std::size_t>(n[1]); at < rows.size(); ++at)
+    seqs.push_back(rows[at].seq);
+  if (seqs.empty()) seqs.push_back(n[1] + 1);
   const store::ClaimTerms terms{word("claim", n[3]), word("owner", n[3]), word("token", n[3]),
                                 stage.now, stage.now + Duration(n[4])};
   CLEW_TRY(auto claim, store::claim_rows(tx, {kind, lane}, seqs, terms));
@@ -262,15 +266,15 @@ Answer work_forget(Stage& stage, Transaction& tx, Numbers n) {
 }  // namespace
 
 std::vector<Verb> store_verbs() {
-  return {{"lease_claim", {3, 3, 6, 40}, lease_claim},
-          {"lease_renew", {3, 6, 60}, lease_renew},
-          {"lease_check", {3, 6}, lease_check},
-          {"lease_release", {3, 6}, lease_release},
-          {"lease_end", {3, 6}, lease_end},
+  return {{"lease_claim", {3, 3, 4, 40}, lease_claim},
+          {"lease_renew", {3, 4, 60}, lease_renew},
+          {"lease_check", {3, 4}, lease_check},
+          {"lease_release", {3, 4}, lease_release},
+          {"lease_end", {6, 4}, lease_end},
           {"lease_find", {3}, lease_find},
           {"lease_purge", {30, 4}, lease_purge},
           {"request", {2, 5, 2}, request},
-          {"request_forget", {3}, request_forget},
+          {"request_forget", {9}, request_forget},
           {"request_purge", {60, 3}, request_purge},
           {"due_set", {6, 60}, due_set},
           {"due_clear", {6}, due_clear},
@@ -278,24 +282,24 @@ std::vector<Verb> store_verbs() {
           {"message_put", {3, 9}, message_put},
           {"message_list", {5}, message_list},
           {"message_deliver", {4, 20}, message_deliver},
-          {"message_drop", {6}, message_drop},
+          {"message_drop", {9}, message_drop},
           {"event_append", {3, 5, 4}, event_append},
           {"event_read", {3, 4, 5}, event_read},
-          {"event_remove", {3}, event_remove},
+          {"event_remove", {30}, event_remove},
           {"blob_put", {8, 4}, blob_put},
           {"blob_get", {8}, blob_get},
           {"blob_pin", {8, 3}, blob_pin},
-          {"blob_unpin", {3}, blob_unpin},
-          {"blob_sweep", {60, 8}, blob_sweep},
-          {"work_enqueue", {2, 8, 4, 2, 30}, work_enqueue},
+          {"blob_unpin", {9}, blob_unpin},
+          {"blob_sweep", {1500, 8}, blob_sweep},
+          {"work_enqueue", {2, 30, 4, 2, 8}, work_enqueue},
           {"work_list", {2, 3, 6}, work_list},
-          {"work_claim", {2, 6, 3, 3, 40}, work_claim},
+          {"work_claim", {2, 3, 2, 3, 40}, work_claim},
           {"work_renew", {2, 3, 60}, work_renew},
           {"work_complete", {2, 3}, work_complete},
           {"work_abandon", {2, 3, 20}, work_abandon},
-          {"work_cancel", {2, 8}, work_cancel},
+          {"work_cancel", {2, 30}, work_cancel},
           {"work_look", {4}, work_look},
-          {"work_clear", {4}, work_clear},
+          {"work_clear", {40}, work_clear},
           {"work_forget", {60}, work_forget}};
 }
 
