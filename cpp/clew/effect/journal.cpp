@@ -58,7 +58,7 @@ const Statement retire_session_sql("DELETE FROM effects WHERE session_id = :sess
 const Statement purge_sql(R"sql(
     DELETE FROM effects WHERE (scope, replay_key) IN (
       SELECT scope, replay_key FROM effects WHERE status <> 'in_progress' AND at_us < :before
-       ORDER BY at_us LIMIT :limit))sql");
+       ORDER BY at_us, scope, replay_key LIMIT :limit))sql");
 
 const Statement all_sql(R"sql(
     SELECT replay_key, hash, envelope, status, result, due_us, scope FROM effects
