@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
@@ -206,13 +207,86 @@ TEST_F(Disk, a_read_only_disk_is_told_at_open) {
   EXPECT_THAT(*notes_of(*open()), ElementsAre(1));
 }
 
-// Opening makes, marks and migrates a file; each of its calls to the disk can be the one that
-// fails.
-class Opening : public testing::TestWithParam<int> {};
+// What became of the writes of a long run, by id.
+struct Told {
+  std::vector<std::int64_t> kept;     // acknowledged, in order
+  std::vector<std::int64_t> refused;  // for certain
+  std::int64_t last_synced = 0;
+};
+
+// Enough to move the log into the file twice, every third write without waiting for its sync.
+Told write_much(Database& database) {
+  Told told;
+  for (std::int64_t id = 1; id <= 400; ++id) {
+    const bool is_relaxed = id % 3 == 0;
+    const auto done =
+        database.write([id](Transaction& tx) { return add(tx, id, std::string(100'000, 'x')); },
+                       is_relaxed ? Durability::relaxed : Durability::sync);
+    if (done) {
+      told.kept.push_back(id);
+      if (!is_relaxed) told.last_synced = id;
+    } else if (done.error().code() != Code::unknown_outcome) {
+      told.refused.push_back(id);
+    }
+  }
+  return told;
+}
+
+void expect_kept(const Told& told, const std::vector<std::int64_t>& found) {
+  const auto has = [&](std::int64_t id) { return std::ranges::binary_search(found, id); };
+  bool is_over = false;
+  for (const auto id : told.kept) {
+    EXPECT_TRUE(has(id) || id > told.last_synced) << id << " was acknowledged as synced";
+    is_over = is_over || !has(id);
+    EXPECT_FALSE(is_over && has(id)) << id << " is there, and one before it is lost";
+  }
+  for (const auto id : told.refused) EXPECT_FALSE(has(id)) << id << " was refused";
+}
+
+class LongRun : public testing::TestWithParam<int> {};
+
+TEST_P(LongRun, keeps_what_was_synced_also_while_the_log_is_moved_into_the_file) {
+  const auto fault = static_cast<DiskFault>(GetParam());
+  const char* given = std::getenv("CLEW_SEED");
+  const std::uint64_t seed = given == nullptr ? 1 : std::strtoull(given, nullptr, 10);
+  std::mt19937_64 random(seed * 16 + static_cast<std::uint64_t>(fault));
+  const auto env = make_real_env();
+  const int runs = std::getenv("CLEW_STRESS") != nullptr ? 60 : 3;
+  int calls = 0;
+  for (int i = 0; i <= runs; ++i) {
+    const int at = calls == 0 ? 0 : 1 + static_cast<int>(random() % static_cast<unsigned>(calls));
+    SCOPED_TRACE(testing::Message() << "CLEW_SEED=" << seed << ", call " << at << " of " << calls);
+    const StoreFolder folder;
+    const auto tail = random() % 2 == 0 ? Tail::lost : Tail::mixed;
+    Told told;
+    {
+      FaultDisk disk(folder.path());
+      {
+        const auto opened = Database::open({.url = folder.file()}, notes_only(), *env);
+        ASSERT_TRUE(opened) << opened.error().to_string();
+        disk.arm({.fault = fault, .at = at, .tail = tail, .seed = random()});
+        told = write_much(**opened);
+        if (calls == 0) calls = disk.calls(fault);
+      }
+      disk.cut(tail, random());
+    }
+    const auto opened = Database::open({.url = folder.file()}, notes_only(), *env);
+    ASSERT_TRUE(opened) << opened.error().to_string();
+    EXPECT_THAT(*(*opened)->check_integrity(), testing::IsEmpty());
+    expect_kept(told, *notes_of(**opened));
+    if (HasFailure() || calls == 0) return;
+  }
+}
 
 std::string fault_name(const testing::TestParamInfo<int>& info) {
   return std::string(name(static_cast<DiskFault>(info.param)));
 }
+
+INSTANTIATE_TEST_SUITE_P(Faults, LongRun, testing::Range(3, disk_faults), fault_name);
+
+// Opening makes, marks and migrates a file; each of its calls to the disk can be the one that
+// fails.
+class Opening : public testing::TestWithParam<int> {};
 
 TEST_P(Opening, leaves_a_file_that_opens_wherever_it_is_interrupted) {
   const auto fault = static_cast<DiskFault>(GetParam());

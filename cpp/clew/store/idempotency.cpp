@@ -19,7 +19,7 @@ const Statement forget_sql("DELETE FROM requests WHERE kind = :kind AND scope = 
 const Statement purge_sql(R"sql(
     DELETE FROM requests WHERE (kind, scope, key) IN (
       SELECT kind, scope, key FROM requests WHERE kind = :kind AND at_us < :before
-       ORDER BY at_us LIMIT :limit))sql");
+       ORDER BY at_us, scope, key LIMIT :limit))sql");
 
 const Statement all_sql(R"sql(
     SELECT content, result, at_us, kind, scope, key FROM requests ORDER BY kind, scope, key)sql");

@@ -300,9 +300,8 @@ Answer effect_finalise(Stage&, Transaction& tx, Numbers n) {
 Answer effect_look(Stage& stage, Transaction& tx, Numbers n) {
   CLEW_TRY(const auto scope, effect::Scope::turn("session-1", word("turn", n[0])));
   CLEW_TRY(const auto decided, effect::decided_effects(tx, scope, 10));
-  CLEW_TRY(const bool runs,
-           effect::is_running(tx, scope, "key:" + word("effect", n[1]), stage.now));
-  std::string text = yes_or_no(runs);
+  CLEW_TRY(const auto until, effect::runs_until(tx, scope, "key:" + word("effect", n[1])));
+  std::string text = yes_or_no(until && stage.now < *until);
   for (const auto& each : decided) text += " " + each.replay_key + to_json(each.outcome);
   return text;
 }
