@@ -19,8 +19,8 @@ from clew import _postgres
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-KINDS = {"python", "yaml", "bash", "text"}
+FENCE = re.compile(r"^```([\w+]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+KINDS = {"python", "yaml", "bash", "text", "c++"}
 
 
 class Snippet(NamedTuple):
