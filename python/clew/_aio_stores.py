@@ -96,24 +96,26 @@ class Session(_Twin[BlockingSession]):
         """Its id."""
         return self._blocking.id
 
-    commit = _on_thread(BlockingSession.commit)
-    load = _on_thread(BlockingSession.load)
+    commit_runtime_state = _on_thread(BlockingSession.commit_runtime_state)
+    load_session = _on_thread(BlockingSession.load_session)
     load_node = _on_thread(BlockingSession.load_node)
     tombstone_node = _on_thread(BlockingSession.tombstone_node)
     vacuum = _on_thread(BlockingSession.vacuum)
-    save_meta = _on_thread(BlockingSession.save_meta)
-    load_meta = _on_thread(BlockingSession.load_meta)
+    save_session_meta = _on_thread(BlockingSession.save_session_meta)
+    load_session_meta = _on_thread(BlockingSession.load_session_meta)
     delete = _on_thread(BlockingSession.delete)
-    enqueue = _on_thread(BlockingSession.enqueue)
+    enqueue_queued_work = _on_thread(BlockingSession.enqueue_queued_work)
     enqueue_wake = _on_thread(BlockingSession.enqueue_wake)
-    list_queued = _on_thread(BlockingSession.list_queued)
-    list_pending = _on_thread(BlockingSession.list_pending)
-    cancel_queued = _on_thread(BlockingSession.cancel_queued)
-    claim = _on_thread(BlockingSession.claim)
-    claim_batches = _on_thread(BlockingSession.claim_batches)
-    renew = _on_thread(BlockingSession.renew)
-    abandon = _on_thread(BlockingSession.abandon)
-    complete = _on_thread(BlockingSession.complete)
+    list_queued_work = _on_thread(BlockingSession.list_queued_work)
+    list_pending_queued_work = _on_thread(BlockingSession.list_pending_queued_work)
+    cancel_queued_work_batch = _on_thread(BlockingSession.cancel_queued_work_batch)
+    claim_ready_queued_work = _on_thread(BlockingSession.claim_ready_queued_work)
+    claim_ready_queued_work_by_batch_ids = _on_thread(
+        BlockingSession.claim_ready_queued_work_by_batch_ids
+    )
+    renew_queued_work_claim = _on_thread(BlockingSession.renew_queued_work_claim)
+    abandon_queued_work_claim = _on_thread(BlockingSession.abandon_queued_work_claim)
+    complete_queued_work_claim = _on_thread(BlockingSession.complete_queued_work_claim)
 
 
 class Sessions(_Twin[BlockingSessions]):
@@ -126,7 +128,7 @@ class Sessions(_Twin[BlockingSessions]):
         return Session(self._blocking.open(session_id))
 
     list = _on_thread(BlockingSessions.list)
-    gc = _on_thread(BlockingSessions.gc)
+    gc_unreachable = _on_thread(BlockingSessions.gc_unreachable)
     forget_sources = _on_thread(BlockingSessions.forget_sources)
     turn_commit_hash = _on_thread(BlockingSessions.turn_commit_hash)
 
@@ -183,15 +185,15 @@ class Triggers(_Twin[BlockingTriggers]):
 
     __slots__ = ()
 
-    subscribe = _on_thread(BlockingTriggers.subscribe)
-    list = _on_thread(BlockingTriggers.list)
-    cancel = _on_thread(BlockingTriggers.cancel)
-    record = _on_thread(BlockingTriggers.record)
-    reserve = _on_thread(BlockingTriggers.reserve)
+    register_subscription = _on_thread(BlockingTriggers.register_subscription)
+    list_subscriptions = _on_thread(BlockingTriggers.list_subscriptions)
+    cancel_subscription = _on_thread(BlockingTriggers.cancel_subscription)
+    record_occurrence = _on_thread(BlockingTriggers.record_occurrence)
+    reserve_matching_deliveries = _on_thread(BlockingTriggers.reserve_matching_deliveries)
     unregistered = _on_thread(BlockingTriggers.unregistered)
     mark_registered = _on_thread(BlockingTriggers.mark_registered)
     prune = _on_thread(BlockingTriggers.prune)
-    source_key = _on_thread(BlockingTriggers.source_key)
+    source_key_for_subscription = _on_thread(BlockingTriggers.source_key_for_subscription)
 
 
 class Artifacts(_Twin[BlockingArtifacts]):
@@ -200,7 +202,7 @@ class Artifacts(_Twin[BlockingArtifacts]):
     __slots__ = ()
 
     seal = _on_thread(BlockingArtifacts.seal)
-    put = _on_thread(BlockingArtifacts.put)
-    get = _on_thread(BlockingArtifacts.get)
+    put_module_artifact = _on_thread(BlockingArtifacts.put_module_artifact)
+    get_module_artifact = _on_thread(BlockingArtifacts.get_module_artifact)
     list = _on_thread(BlockingArtifacts.list)
     remove = _on_thread(BlockingArtifacts.remove)

@@ -48,7 +48,7 @@ class Artifacts(Front):
 
     Example:
         >>> module = rt.artifacts.seal({"exports": {}, "canonical_ir": {"processes": []}})
-        >>> rt.artifacts.put(module) == module.module_ref
+        >>> rt.artifacts.put_module_artifact(module) == module.module_ref
         True
     """
 
@@ -58,11 +58,11 @@ class Artifacts(Front):
         """Return a module of this content with the refs that follow from it."""
         return ModuleArtifact._from(self._do("artifact.seal", artifact=artifact))
 
-    def put(self, artifact: ModuleArtifact | Mapping[str, Any]) -> str:
+    def put_module_artifact(self, artifact: ModuleArtifact | Mapping[str, Any]) -> str:
         """Store a module; return its ref. `InvalidInput`: a ref is not that of the content."""
         return str(self._do("artifact.put", artifact=artifact))
 
-    def get(self, module_ref: str) -> ModuleArtifact | None:
+    def get_module_artifact(self, module_ref: str) -> ModuleArtifact | None:
         """Return a module, or None. `Corrupt`: it is not what its ref says."""
         found = self._do("artifact.get", module_ref=module_ref)
         return found and ModuleArtifact._from(found)

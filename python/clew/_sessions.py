@@ -448,7 +448,7 @@ class Session(Front):
         """Its id."""
         return self._id
 
-    def commit(self, commit: RuntimeCommit | Mapping[str, Any]) -> CommitResult:
+    def commit_runtime_state(self, commit: RuntimeCommit | Mapping[str, Any]) -> CommitResult:
         """Apply a new state. The same turn again gives its first result and does nothing else.
 
         Raises:
@@ -460,7 +460,9 @@ class Session(Front):
         """
         return CommitResult._from(self._do("session.commit", session_id=self._id, commit=commit))
 
-    def load(self, scope: ReadScope | Mapping[str, Any] | None = None) -> PersistedSession | None:
+    def load_session(
+        self, scope: ReadScope | Mapping[str, Any] | None = None
+    ) -> PersistedSession | None:
         """Return its state; None before the first commit and after its end.
 
         Raises:
@@ -487,12 +489,12 @@ class Session(Front):
         """Remove the rows of nodes that were taken out."""
         return VacuumReport._from(self._do("session.vacuum", session_id=self._id))
 
-    def save_meta(self, meta: SessionMeta | Mapping[str, Any]) -> None:
+    def save_session_meta(self, meta: SessionMeta | Mapping[str, Any]) -> None:
         """Keep its name and the like; also before the first commit."""
         self._do("session.save_meta", session_id=self._id, meta=meta)
 
-    def load_meta(self) -> SessionMeta | None:
-        """Return what `save_meta` kept, or None."""
+    def load_session_meta(self) -> SessionMeta | None:
+        """Return what `save_session_meta` kept, or None."""
         found = self._do("session.load_meta", session_id=self._id)
         return found and SessionMeta._from(found)
 
@@ -505,7 +507,7 @@ class Session(Front):
         _check.require_open(self._core)
         return self._core.delete_session(self._id)
 
-    def enqueue(
+    def enqueue_queued_work(
         self, draft: QueuedWorkDraft | Mapping[str, Any], *, strict: bool = False
     ) -> QueuedWorkReceipt:
         """Enqueue a batch, once for each source key, also after it is done.
@@ -524,22 +526,22 @@ class Session(Front):
             self._do("session.enqueue_wake", session_id=self._id, wake=wake)
         )
 
-    def list_queued(self) -> list[QueuedWorkBatch]:
+    def list_queued_work(self) -> list[QueuedWorkBatch]:
         """Return all batches, in their order."""
         found = self._do("session.list_queued", session_id=self._id)
         return [QueuedWorkBatch._from(one) for one in found]
 
-    def list_pending(self) -> list[QueuedWorkBatch]:
+    def list_pending_queued_work(self) -> list[QueuedWorkBatch]:
         """Return the batches that no live claim holds."""
         found = self._do("session.list_pending", session_id=self._id)
         return [QueuedWorkBatch._from(one) for one in found]
 
-    def cancel_queued(self, batch_id: str) -> QueuedWorkBatch | None:
+    def cancel_queued_work_batch(self, batch_id: str) -> QueuedWorkBatch | None:
         """Take out a batch that no live claim holds; None when there is none."""
         found = self._do("session.cancel_queued", session_id=self._id, batch_id=batch_id)
         return found and QueuedWorkBatch._from(found)
 
-    def claim(
+    def claim_ready_queued_work(
         self,
         owner_id: str,
         *,
@@ -565,7 +567,7 @@ class Session(Front):
         )
         return found and QueuedWorkClaim._from(found)
 
-    def claim_batches(
+    def claim_ready_queued_work_by_batch_ids(
         self,
         owner_id: str,
         batch_ids: Sequence[str],
@@ -573,7 +575,7 @@ class Session(Front):
         boundary: Boundary = "idle",
         ttl: Duration = "15m",
     ) -> QueuedWorkClaim | None:
-        """Claim exactly these batches; None when `claim` would not give just them."""
+        """Claim exactly these batches; None when `claim_ready_queued_work` would not give just them."""
         found = self._do(
             "session.claim_batches",
             session_id=self._id,
@@ -584,17 +586,21 @@ class Session(Front):
         )
         return found and QueuedWorkClaim._from(found)
 
-    def renew(self, claim: QueuedWorkClaim, ttl: Duration = "15m") -> QueuedWorkClaim:
+    def renew_queued_work_claim(
+        self, claim: QueuedWorkClaim, ttl: Duration = "15m"
+    ) -> QueuedWorkClaim:
         """Hold a claim for longer. `StaleLease`: it was stolen."""
         return QueuedWorkClaim._from(
             self._do("session.renew", session_id=self._id, claim=claim, ttl=duration_us(ttl, "ttl"))
         )
 
-    def abandon(self, claim: QueuedWorkClaim) -> None:
+    def abandon_queued_work_claim(self, claim: QueuedWorkClaim) -> None:
         """Give the batches back. `StaleLease` likewise."""
         self._do("session.abandon", session_id=self._id, claim=claim)
 
-    def complete(self, completion: QueuedWorkCompletion | Mapping[str, Any]) -> None:
+    def complete_queued_work_claim(
+        self, completion: QueuedWorkCompletion | Mapping[str, Any]
+    ) -> None:
         """Say that a claim's batches are done, outside of a commit. `StaleLease` likewise."""
         self._do("session.complete", session_id=self._id, completion=completion)
 
@@ -612,9 +618,9 @@ class Sessions(Front):
 
         Example:
             >>> session = rt.sessions.open("demo")
-            >>> session.commit({"session_id": "demo"}).head_revision
+            >>> session.commit_runtime_state({"session_id": "demo"}).head_revision
             1
-            >>> session.load().head_revision
+            >>> session.load_session().head_revision
             1
         """
         _check.require_open(self._core)
@@ -625,7 +631,7 @@ class Sessions(Front):
         found = self._do("session.list", after=after, limit=limit)
         return list(found)
 
-    def gc(self, older_than: Duration = "1h") -> GcReport:
+    def gc_unreachable(self, older_than: Duration = "1h") -> GcReport:
         """Delete the parts that no session has needed for that long.
 
         Raises:

@@ -104,24 +104,24 @@ Subscriptions: TypeAlias = "list[TriggerSubscription]"  # within the class, "lis
 
 
 class Triggers(Front):
-    """Host events and triggers: ``rt.triggers``. Thread-safe. Every method but `source_key` blocks.
+    """Host events and triggers: ``rt.triggers``. Thread-safe. Every method but `source_key_for_subscription` blocks.
 
     Example:
-        >>> made = rt.triggers.subscribe(
+        >>> made = rt.triggers.register_subscription(
         ...     {"session_id": "demo", "source_type": "ui.pressed", "process_name": "on_press"}
         ... )
-        >>> event = rt.triggers.record("ui.pressed", made.draft.source_key, {"n": 1}, key="press-1")
-        >>> [one.subscription.handle for one in rt.triggers.reserve(event.occurrence_id)]
+        >>> event = rt.triggers.record_occurrence("ui.pressed", made.draft.source_key, {"n": 1}, key="press-1")
+        >>> [one.subscription.handle for one in rt.triggers.reserve_matching_deliveries(event.occurrence_id)]
         ['trigger:1']
     """
 
     __slots__ = ()
 
-    def subscribe(self, draft: TriggerDraft | Mapping[str, Any]) -> TriggerSubscription:
+    def register_subscription(self, draft: TriggerDraft | Mapping[str, Any]) -> TriggerSubscription:
         """Subscribe a process to a source. `Conflict`: the session was deleted."""
         return TriggerSubscription._from(self._do("trigger.subscribe", draft=draft))
 
-    def list(
+    def list_subscriptions(
         self,
         *,
         session_id: str | None = None,
@@ -160,11 +160,11 @@ class Triggers(Front):
         found = self._do("trigger.list", filter=wanted, after=after, limit=limit)
         return [TriggerSubscription._from(one) for one in found]
 
-    def cancel(self, session_id: str, handle: str) -> bool:
+    def cancel_subscription(self, session_id: str, handle: str) -> bool:
         """End a session's subscription, which stays listed. False: it has none that is enabled."""
         return bool(self._do("trigger.cancel", session_id=session_id, handle=handle))
 
-    def record(
+    def record_occurrence(
         self,
         source_type: str,
         source_key: str,
@@ -187,7 +187,7 @@ class Triggers(Front):
         }
         return HostEvent._from(self._do("trigger.record", event=event))
 
-    def reserve(self, occurrence_id: str) -> tuple[TriggerDelivery, ...]:
+    def reserve_matching_deliveries(self, occurrence_id: str) -> tuple[TriggerDelivery, ...]:
         """Reserve the deliveries of an event; each one is given once ever. `NotFound`."""
         found = self._do("trigger.reserve", occurrence_id=occurrence_id)
         return tuple(TriggerDelivery._from(one) for one in found)
@@ -211,7 +211,7 @@ class Triggers(Front):
         done = self._do("trigger.prune", before=self._before(older_than))
         return int(done)
 
-    def source_key(self, source_type: str, source: Any = None) -> str:
+    def source_key_for_subscription(self, source_type: str, source: Any = None) -> str:
         """Return the key of a source: the same for the same type and content."""
         return str(self._do("trigger.source_key", source_type=source_type, source=source))
 

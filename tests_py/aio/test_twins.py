@@ -119,17 +119,17 @@ async def test_everything_works_under_async_with(clew_no_leaks: None) -> None:
 async def test_the_session_stores_work_alike(clew_runtime: clew.Runtime) -> None:
     rt = clew.aio.Runtime.of(clew_runtime)
     session = rt.sessions.open("root")
-    assert (await session.commit({"session_id": "root"})).head_revision == 1
+    assert (await session.commit_runtime_state({"session_id": "root"})).head_revision == 1
     with pytest.raises(clew.Conflict):
-        await session.commit({"session_id": "root"})
-    loaded = await session.load()
+        await session.commit_runtime_state({"session_id": "root"})
+    loaded = await session.load_session()
     assert loaded is not None
-    assert loaded == clew_runtime.sessions.open("root").load()
+    assert loaded == clew_runtime.sessions.open("root").load_session()
     ref = await rt.attachments.put("root", [b"a" * 300_000, b"b"], "text/plain")
     parts = [part async for part in await rt.attachments.open("root", ref.id)]
     assert b"".join(parts) == b"a" * 300_000 + b"b"
     assert len(parts) > 1
-    assert await rt.triggers.list() == []
+    assert await rt.triggers.list_subscriptions() == []
     assert await rt.artifacts.list() == []
 
 

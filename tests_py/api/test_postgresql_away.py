@@ -95,7 +95,7 @@ def test_operations_fail_while_it_is_away_and_go_on_afterwards(server: Server, s
             lambda: rt.sql("SELECT 1 AS one"),
             lambda: rt.publish("away.event", {"n": 2}),
             lambda: rt.start(FLOW, {}, id="meanwhile"),
-            lambda: rt.sessions.open("s").load(),
+            lambda: rt.sessions.open("s").load_session(),
             lambda: rt.processes.register_process("p", {"type": "external"}),
             lambda: rt.verify(),
         ):

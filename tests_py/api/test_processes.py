@@ -156,7 +156,7 @@ def test_a_wake_becomes_work_of_its_session(rt: clew.Runtime) -> None:
     assert append.wake_delivery is not None
     session = rt.sessions.open("s")
     for _ in range(1000):  # the outbox delivers behind
-        queued = session.list_queued()
+        queued = session.list_queued_work()
         if queued:
             break
         threading.Event().wait(0.005)

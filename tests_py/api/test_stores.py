@@ -63,10 +63,10 @@ def full_commit() -> RuntimeCommit:
 
 def test_a_commit_comes_back_as_it_was_given(rt: clew.Runtime) -> None:
     session = rt.sessions.open("root")
-    assert session.load() is None
-    result = session.commit(full_commit())
+    assert session.load_session() is None
+    result = session.commit_runtime_state(full_commit())
     assert result.head_revision == 1
-    loaded = session.load()
+    loaded = session.load_session()
     assert loaded is not None
     assert (loaded.session_id, loaded.checkpoint_ref) == ("root", result.checkpoint_ref)
     assert [frame.frame_id for frame in loaded.agent_frames] == ["first", "second"]
@@ -79,11 +79,11 @@ def test_a_commit_comes_back_as_it_was_given(rt: clew.Runtime) -> None:
     assert loaded.checkpoint.tool_state is not None
     assert loaded.checkpoint.tool_state.body == {"generation": 9}
     assert loaded.token_ledger == (TokenLedgerEntry("turn", "m", TokenUsage(11, 7, 3, 5)),)
-    path = session.load(ReadScope("active_path", "a"))
+    path = session.load_session(ReadScope("active_path", "a"))
     assert path is not None
     assert [node.node_id for node in path.graph.nodes] == ["a"]
     # What was read can be committed: a part by its ref alone.
-    again = session.commit(
+    again = session.commit_runtime_state(
         dataclasses.replace(
             full_commit(),
             expected_head_revision=1,
@@ -96,8 +96,8 @@ def test_a_commit_comes_back_as_it_was_given(rt: clew.Runtime) -> None:
 
 def test_dicts_do_as_well_as_records(rt: clew.Runtime) -> None:
     session = rt.sessions.open("root")
-    session.commit(full_commit().to_dict())
-    loaded = session.load({"kind": "full_graph"})
+    session.commit_runtime_state(full_commit().to_dict())
+    loaded = session.load_session({"kind": "full_graph"})
     assert loaded is not None
     assert loaded.graph.nodes[0].timestamp == AT
 
@@ -107,10 +107,12 @@ def test_a_turn_is_committed_once_and_its_hash_is_checked(rt: clew.Runtime) -> N
     commit = full_commit()
     digest = rt.sessions.turn_commit_hash(commit)
     stamped = dataclasses.replace(commit, turn_commit=TurnStamp("root", "turn", digest))
-    first = session.commit(stamped)
-    assert session.commit(stamped) == first
+    first = session.commit_runtime_state(stamped)
+    assert session.commit_runtime_state(stamped) == first
     with pytest.raises(clew.InvalidInput) as wrong:
-        session.commit(dataclasses.replace(stamped, checkpoint=Checkpoint(turn_index=4)))
+        session.commit_runtime_state(
+            dataclasses.replace(stamped, checkpoint=Checkpoint(turn_index=4))
+        )
     assert wrong.value.context["path"] == "turn_commit.turn_commit_hash"
 
 
@@ -135,14 +137,14 @@ def test_a_turn_is_committed_once_and_its_hash_is_checked(rt: clew.Runtime) -> N
 )  # fmt: skip
 def test_bad_commits_name_their_path(rt: clew.Runtime, change: dict[str, Any], path: str) -> None:
     with pytest.raises(clew.InvalidInput) as wrong:
-        rt.sessions.open("root").commit({"session_id": "root", **change})
+        rt.sessions.open("root").commit_runtime_state({"session_id": "root", **change})
     assert wrong.value.context["path"] == path
     assert rt.sessions.list() == []
 
 
 def test_a_handle_refuses_another_session(rt: clew.Runtime) -> None:
     with pytest.raises(clew.Conflict) as wrong:
-        rt.sessions.open("a").commit({"session_id": "b"})
+        rt.sessions.open("a").commit_runtime_state({"session_id": "b"})
     assert (wrong.value.context["bound"], wrong.value.context["attempted"]) == ("a", "b")
 
 
@@ -152,7 +154,7 @@ def test_the_head_is_compared_and_set(rt: clew.Runtime) -> None:
 
     def commit() -> None:
         try:
-            session.commit({"session_id": "root"})
+            session.commit_runtime_state({"session_id": "root"})
             outcomes.append("won")
         except clew.Conflict as lost:
             outcomes.append(f"{lost.context['expected']} {lost.context['actual']}")
@@ -168,9 +170,9 @@ def test_the_head_is_compared_and_set(rt: clew.Runtime) -> None:
 def test_meta_nodes_and_the_end_of_a_session(rt: clew.Runtime) -> None:
     session = rt.sessions.open("root")
     meta = SessionMeta("root", "name", AT, "m", "/tmp", "child", "parent", {"turn": 1})
-    session.save_meta(meta)
-    assert session.load_meta() == meta
-    session.commit(full_commit())
+    session.save_session_meta(meta)
+    assert session.load_session_meta() == meta
+    session.commit_runtime_state(full_commit())
     assert session.load_node("b") == SessionNode(
         "b", "a", {"text": "hi", "at": [1]}, timestamp=datetime(1970, 1, 1, tzinfo=timezone.utc)
     )
@@ -183,9 +185,9 @@ def test_meta_nodes_and_the_end_of_a_session(rt: clew.Runtime) -> None:
     assert session.delete() is True
     assert session.delete() is False
     assert rt.sessions.list() == []
-    assert session.load() is None
+    assert session.load_session() is None
     with pytest.raises(clew.Conflict) as gone:
-        session.commit(full_commit())
+        session.commit_runtime_state(full_commit())
     assert gone.value.context["deleted"] is True
 
 
@@ -198,43 +200,49 @@ def test_queued_work_is_claimed_renewed_and_completed() -> None:
     with clew.Runtime(clock=clock) as rt:
         session = rt.sessions.open("root")
         group: dict[str, Any] = {"slot_policy": "join", "merge_key": MergeKey("group", "g")}
-        first = session.enqueue(draft("1", source_key="k", **group))
-        assert session.enqueue(draft("other", source_key="k")).batch == first.batch
+        first = session.enqueue_queued_work(draft("1", source_key="k", **group))
+        assert session.enqueue_queued_work(draft("other", source_key="k")).batch == first.batch
         with pytest.raises(clew.Conflict):
-            session.enqueue(draft("other", source_key="k"), strict=True)
-        session.enqueue(draft("2", **group))
-        session.enqueue(draft("later", available_at=rt._core.now() + timedelta(days=1)))
-        claim = session.claim("me", ttl="1m")
+            session.enqueue_queued_work(draft("other", source_key="k"), strict=True)
+        session.enqueue_queued_work(draft("2", **group))
+        session.enqueue_queued_work(draft("later", available_at=rt._core.now() + timedelta(days=1)))
+        claim = session.claim_ready_queued_work("me", ttl="1m")
         assert claim is not None
         assert [one.items[0].payload.body for one in claim.batches] == [
             {"text": "1"},
             {"text": "2"},
         ]
-        assert session.claim("you") is None
-        assert len(session.list_pending()) == 1
+        assert session.claim_ready_queued_work("you") is None
+        assert len(session.list_pending_queued_work()) == 1
         clock.advance(90)
-        claim = session.renew(claim, "1m")  # over, and not stolen
-        assert session.claim("you") is None
+        claim = session.renew_queued_work_claim(claim, "1m")  # over, and not stolen
+        assert session.claim_ready_queued_work("you") is None
         clock.advance(60)
-        stolen = session.claim("you", max=1)
+        stolen = session.claim_ready_queued_work("you", max=1)
         assert stolen is not None
         assert stolen.fencing_token > claim.fencing_token
         with pytest.raises(clew.StaleLease):
-            session.renew(claim)
+            session.renew_queued_work_claim(claim)
         with pytest.raises(clew.StaleLease):
-            session.commit({"session_id": "root", "completed_queue_claims": [claim.completion()]})
-        session.commit({"session_id": "root", "completed_queue_claims": [stolen.completion()]})
-        assert len(session.list_queued()) == 2
-        assert session.enqueue(draft("1", source_key="k")).is_done
-        found = session.claim_batches("me", [session.list_queued()[0].batch_id])
+            session.commit_runtime_state(
+                {"session_id": "root", "completed_queue_claims": [claim.completion()]}
+            )
+        session.commit_runtime_state(
+            {"session_id": "root", "completed_queue_claims": [stolen.completion()]}
+        )
+        assert len(session.list_queued_work()) == 2
+        assert session.enqueue_queued_work(draft("1", source_key="k")).is_done
+        found = session.claim_ready_queued_work_by_batch_ids(
+            "me", [session.list_queued_work()[0].batch_id]
+        )
         assert found is not None
-        session.abandon(found)
-        assert session.cancel_queued(found.batches[0].batch_id) == found.batches[0]
+        session.abandon_queued_work_claim(found)
+        assert session.cancel_queued_work_batch(found.batches[0].batch_id) == found.batches[0]
         clock.advance(3600 * 24)
-        last = session.claim("me")
+        last = session.claim_ready_queued_work("me")
         assert last is not None
-        session.complete(last.completion())
-        assert session.list_queued() == []
+        session.complete_queued_work_claim(last.completion())
+        assert session.list_queued_work() == []
         assert rt.sessions.forget_sources("2d") == 0
         assert rt.sessions.forget_sources("1h") == 1
 
@@ -296,7 +304,7 @@ def test_an_unfinished_attachment_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_triggers_deliver_each_event_once(rt: clew.Runtime) -> None:
-    made = rt.triggers.subscribe(
+    made = rt.triggers.register_subscription(
         TriggerDraft(
             "root",
             "ui.pressed",
@@ -305,28 +313,33 @@ def test_triggers_deliver_each_event_once(rt: clew.Runtime) -> None:
             input_template=(TriggerInput("event"), TriggerInput("color", "fixed", "blue")),
         )
     )
-    assert made.draft.source_key == rt.triggers.source_key("ui.pressed", {"button": "Blue"})
+    assert made.draft.source_key == rt.triggers.source_key_for_subscription(
+        "ui.pressed", {"button": "Blue"}
+    )
     assert made.draft.input_template[1].value == "blue"
-    assert rt.triggers.list(session_id="root", enabled=True) == [made]
-    assert rt.triggers.list(handle="trigger:99") == []
-    event = rt.triggers.record("ui.pressed", made.draft.source_key, {"n": 1}, key="1")
-    assert rt.triggers.record("ui.pressed", made.draft.source_key, {"n": 1}, key="1") == event
+    assert rt.triggers.list_subscriptions(session_id="root", enabled=True) == [made]
+    assert rt.triggers.list_subscriptions(handle="trigger:99") == []
+    event = rt.triggers.record_occurrence("ui.pressed", made.draft.source_key, {"n": 1}, key="1")
+    assert (
+        rt.triggers.record_occurrence("ui.pressed", made.draft.source_key, {"n": 1}, key="1")
+        == event
+    )
     with pytest.raises(clew.Conflict) as other:
-        rt.triggers.record("ui.pressed", made.draft.source_key, {"n": 2}, key="1")
+        rt.triggers.record_occurrence("ui.pressed", made.draft.source_key, {"n": 2}, key="1")
     assert other.value.context["path"] == "payload.n"
-    (delivery,) = rt.triggers.reserve(event.occurrence_id)
+    (delivery,) = rt.triggers.reserve_matching_deliveries(event.occurrence_id)
     assert (delivery.subscription, delivery.occurrence) == (made, event)
-    assert rt.triggers.reserve(event.occurrence_id) == ()
+    assert rt.triggers.reserve_matching_deliveries(event.occurrence_id) == ()
     assert rt.triggers.unregistered() == (delivery,)
     assert rt.triggers.mark_registered(delivery.process_id) is True
     assert rt.triggers.mark_registered(delivery.process_id) is False
     assert rt.triggers.unregistered() == ()
-    assert rt.triggers.cancel("other", made.handle) is False
-    assert rt.triggers.cancel("root", made.handle) is True
+    assert rt.triggers.cancel_subscription("other", made.handle) is False
+    assert rt.triggers.cancel_subscription("root", made.handle) is True
     with pytest.raises(clew.NotFound):
-        rt.triggers.reserve("host_event:none")
+        rt.triggers.reserve_matching_deliveries("host_event:none")
     with pytest.raises(clew.InvalidInput) as wrong:
-        rt.triggers.subscribe({"session_id": "root", "source_type": "x"})
+        rt.triggers.register_subscription({"session_id": "root", "source_type": "x"})
     assert wrong.value.context["path"] == "process_name"
 
 
@@ -335,15 +348,15 @@ def test_modules_are_what_their_refs_say(rt: clew.Runtime) -> None:
         {"exports": {"echo": {"component": "c"}}, "canonical_ir": {"body": [1, 1.0, "x"]}}
         | {"required_surface": {"abilities": []}}
     )
-    assert rt.artifacts.get(module.module_ref) is None
-    assert rt.artifacts.put(module) == module.module_ref
-    assert rt.artifacts.get(module.module_ref) == module
+    assert rt.artifacts.get_module_artifact(module.module_ref) is None
+    assert rt.artifacts.put_module_artifact(module) == module.module_ref
+    assert rt.artifacts.get_module_artifact(module.module_ref) == module
     assert rt.artifacts.list() == [module.module_ref]
     with pytest.raises(clew.InvalidInput) as wrong:
-        rt.artifacts.put(dataclasses.replace(module, canonical_ir={"body": []}))
+        rt.artifacts.put_module_artifact(dataclasses.replace(module, canonical_ir={"body": []}))
     assert wrong.value.context["path"] == "module_ref"
     assert rt.artifacts.remove(module.module_ref)
-    assert rt.artifacts.get(module.module_ref) is None
+    assert rt.artifacts.get_module_artifact(module.module_ref) is None
 
 
 def test_damage_is_named_and_found_by_verify(rt: clew.Runtime, tmp_path: Path) -> None:
@@ -351,13 +364,13 @@ def test_damage_is_named_and_found_by_verify(rt: clew.Runtime, tmp_path: Path) -
 
     path = tmp_path / "work.db"
     with clew.Runtime(path) as rt:
-        rt.sessions.open("root").commit(full_commit())
+        rt.sessions.open("root").commit_runtime_state(full_commit())
         assert rt.verify() == []
     with sqlite3.connect(path) as db:
         db.execute("UPDATE session_nodes SET node = '{}'")
     with clew.Runtime(path) as rt:
         with pytest.raises(clew.Corrupt) as wrong:
-            rt.sessions.open("root").load()
+            rt.sessions.open("root").load_session()
         assert wrong.value.context["table"] == "session_nodes"
         assert [one.invariant for one in rt.verify()] == ["sessions.readable"]
 
@@ -365,7 +378,7 @@ def test_damage_is_named_and_found_by_verify(rt: clew.Runtime, tmp_path: Path) -
 def test_records_are_frozen_shown_briefly_and_pickled(rt: clew.Runtime) -> None:
     session = rt.sessions.open("root")
     secret = draft("secret")
-    receipt = session.enqueue(secret)
+    receipt = session.enqueue_queued_work(secret)
     for one in (secret, receipt, full_commit()):
         assert "secret" not in repr(one)
         assert pickle.loads(pickle.dumps(one)) == one

@@ -96,18 +96,24 @@ def fill_stores(rt: clew.Runtime) -> None:
     rt.processes.register_process("worker", {"type": "external"}, event_types=[note])
     rt.processes.append_event("worker", "move.note", {"text": "héllo \u2603"})
     session = rt.sessions.open("root")
-    session.commit(
+    session.commit_runtime_state(
         RuntimeCommit("root", graph=GraphDelta("append", (SessionNode("hello"),), "hello"))
     )
-    session.enqueue(QueuedWorkDraft("root", (QueuedPayload("turn_input", {"text": "go"}),)))
+    session.enqueue_queued_work(
+        QueuedWorkDraft("root", (QueuedPayload("turn_input", {"text": "go"}),))
+    )
     rt.attachments.put("root", SMALL, "image/png", label="small")
     rt.attachments.put("root", LARGE, "application/x", label="large")
     rt.attachments.put("other", LARGE, "application/x")
-    rt.triggers.subscribe(TriggerDraft("root", "ui.button", "on_press", source={"button": "Blue"}))
-    key = rt.triggers.source_key("ui.button", {"button": "Blue"})
-    event = rt.triggers.record("ui.button", key, {"n": 1}, key="press-1")
-    assert len(rt.triggers.reserve(event.occurrence_id)) == 1
-    rt.artifacts.put(rt.artifacts.seal({"exports": {}, "canonical_ir": {"body": [1, 1.0, "x"]}}))
+    rt.triggers.register_subscription(
+        TriggerDraft("root", "ui.button", "on_press", source={"button": "Blue"})
+    )
+    key = rt.triggers.source_key_for_subscription("ui.button", {"button": "Blue"})
+    event = rt.triggers.record_occurrence("ui.button", key, {"n": 1}, key="press-1")
+    assert len(rt.triggers.reserve_matching_deliveries(event.occurrence_id)) == 1
+    rt.artifacts.put_module_artifact(
+        rt.artifacts.seal({"exports": {}, "canonical_ir": {"body": [1, 1.0, "x"]}})
+    )
 
 
 if __name__ == "__main__":

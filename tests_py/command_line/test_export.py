@@ -71,7 +71,7 @@ def check_content(store: str | Path) -> None:
             assert rt.attachments.get("root", ref.id).data in (SMALL, LARGE)
         (other,) = rt.attachments.list("other")
         assert rt.attachments.get("other", other.id).data == LARGE
-        assert rt.sessions.open("root").load().head_revision == 1
+        assert rt.sessions.open("root").load_session().head_revision == 1
         assert len(rt.triggers.unregistered()) == 1
         assert len(rt.artifacts.list()) == 1
 

@@ -35,12 +35,12 @@ meeting = threading.Barrier(threads)
 def race(rt, number):
     meeting.wait()
     for n in range(rounds):
-        if rt.sessions.open(f"row-{n}").claim(f"{me}/{number}", ttl="1h") is not None:
+        if rt.sessions.open(f"row-{n}").claim_ready_queued_work(f"{me}/{number}", ttl="1h") is not None:
             won["row"].append(n)
     for n in range(heads):
         checkpoint = Checkpoint(turn_index=n)
         try:
-            rt.sessions.open(f"head-{n}").commit(
+            rt.sessions.open(f"head-{n}").commit_runtime_state(
                 RuntimeCommit(session_id=f"head-{n}", checkpoint=checkpoint))
             won["head"].append(n)
         except clew.Conflict as refused:
@@ -102,7 +102,7 @@ def test_one_of_64_threads_in_4_processes_wins_each_row_and_each_head(store: str
         for n in range(ROUNDS):
             payloads = (QueuedPayload("turn_input", {"n": n}),)
             draft = QueuedWorkDraft(session_id=f"row-{n}", payloads=payloads)
-            rt.sessions.open(draft.session_id).enqueue(draft)
+            rt.sessions.open(draft.session_id).enqueue_queued_work(draft)
     results = race_in(store)
     assert [result["odd"] for result in results] == [[]] * PROCESSES
     for kind, rounds in (("row", ROUNDS), ("head", HEADS)):
@@ -110,7 +110,7 @@ def test_one_of_64_threads_in_4_processes_wins_each_row_and_each_head(store: str
         assert wins == dict.fromkeys(range(rounds), 1), f"the winners of each {kind}"
     with clew.Runtime(store, workers=1) as rt:
         assert rt.verify() == []
-        heads = [rt.sessions.open(f"head-{n}").load() for n in range(HEADS)]
+        heads = [rt.sessions.open(f"head-{n}").load_session() for n in range(HEADS)]
         assert [head and head.head_revision for head in heads] == [1] * HEADS
         with pytest.raises(clew.Conflict):
-            rt.sessions.open("head-0").commit(RuntimeCommit(session_id="head-0"))
+            rt.sessions.open("head-0").commit_runtime_state(RuntimeCommit(session_id="head-0"))

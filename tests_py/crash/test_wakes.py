@@ -30,7 +30,7 @@ def delivered(rt: clew.Runtime) -> int:
         if rt.sql("SELECT COUNT(*) AS n FROM outbox") == [{"n": 0}]:
             break
         threading.Event().wait(0.005)
-    return len(rt.sessions.open("s").list_queued())
+    return len(rt.sessions.open("s").list_queued_work())
 
 
 @pytest.mark.parametrize(
