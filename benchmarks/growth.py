@@ -34,7 +34,7 @@ def measured(programs: Path) -> dict[str, dict[int, float]]:
     (ROOT / "build").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-work-", dir=ROOT / "build") as folder:
         out = Path(folder) / "out.json"
-        command = [str(programs / "bench_runtime_growth_bench"), f"--benchmark_out={out}"]
+        command = [str(programs.resolve() / "bench_runtime_growth_bench"), f"--benchmark_out={out}"]
         subprocess.run([*command, "--benchmark_min_time=0.5"], check=True, cwd=folder)
         told = json.loads(out.read_text())["benchmarks"]
     costs: dict[str, dict[int, float]] = defaultdict(dict)
