@@ -575,7 +575,7 @@ class Session(Front):
         boundary: Boundary = "idle",
         ttl: Duration = "15m",
     ) -> QueuedWorkClaim | None:
-        """Claim exactly these batches; None when `claim_ready_queued_work` would not give just them."""
+        """Claim exactly these batches; None when the claim of what is ready would be another."""
         found = self._do(
             "session.claim_batches",
             session_id=self._id,

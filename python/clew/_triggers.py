@@ -104,14 +104,18 @@ Subscriptions: TypeAlias = "list[TriggerSubscription]"  # within the class, "lis
 
 
 class Triggers(Front):
-    """Host events and triggers: ``rt.triggers``. Thread-safe. Every method but `source_key_for_subscription` blocks.
+    """Host events and triggers: ``rt.triggers``. Thread-safe.
+
+    Every method but `source_key_for_subscription` blocks.
 
     Example:
         >>> made = rt.triggers.register_subscription(
         ...     {"session_id": "demo", "source_type": "ui.pressed", "process_name": "on_press"}
         ... )
-        >>> event = rt.triggers.record_occurrence("ui.pressed", made.draft.source_key, {"n": 1}, key="press-1")
-        >>> [one.subscription.handle for one in rt.triggers.reserve_matching_deliveries(event.occurrence_id)]
+        >>> key = made.draft.source_key
+        >>> event = rt.triggers.record_occurrence("ui.pressed", key, {"n": 1}, key="press-1")
+        >>> deliveries = rt.triggers.reserve_matching_deliveries(event.occurrence_id)
+        >>> [one.subscription.handle for one in deliveries]
         ['trigger:1']
     """
 

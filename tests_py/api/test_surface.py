@@ -78,7 +78,9 @@ STORE_PARAMETERS = {
     "Attachments.get": "session_id id",
     "Attachments.open": "session_id id",
     "Triggers.register_subscription": "draft",
-    "Triggers.list_subscriptions": "session_id handle name source_type source_key target enabled after limit",
+    "Triggers.list_subscriptions": (
+        "session_id handle name source_type source_key target enabled after limit"
+    ),
     "Triggers.record_occurrence": "source_type source_key payload key source",
     "Triggers.reserve_matching_deliveries": "occurrence_id",
     "Artifacts.put_module_artifact": "artifact",

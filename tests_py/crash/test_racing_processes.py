@@ -35,7 +35,8 @@ meeting = threading.Barrier(threads)
 def race(rt, number):
     meeting.wait()
     for n in range(rounds):
-        if rt.sessions.open(f"row-{n}").claim_ready_queued_work(f"{me}/{number}", ttl="1h") is not None:
+        session = rt.sessions.open(f"row-{n}")
+        if session.claim_ready_queued_work(f"{me}/{number}", ttl="1h") is not None:
             won["row"].append(n)
     for n in range(heads):
         checkpoint = Checkpoint(turn_index=n)
