@@ -215,6 +215,39 @@ TEST_P(WorkQueue, lanes_and_lapsed_claims_are_found) {
   EXPECT_THAT(lanes(10), ElementsAre("a", "b"));
 }
 
+TEST_P(WorkQueue, whether_anything_is_claimable_is_known_without_the_lane) {
+  const auto has_work = [&](std::int64_t now) {
+    return *in<bool>([=](Transaction& tx) { return has_claimable_work(tx, lane, at(now)); });
+  };
+  EXPECT_FALSE(has_work(4));
+  ASSERT_TRUE(add("x", 5));
+  EXPECT_FALSE(has_work(4));
+  EXPECT_TRUE(has_work(5));
+  ASSERT_TRUE(claim({1}, "a", 5, 10));
+  EXPECT_FALSE(has_work(9));
+  EXPECT_TRUE(has_work(10));
+}
+
+// Another lane may have a claim of the same name; each is its lane's.
+TEST_P(WorkQueue, claim_is_found_in_its_lane_only) {
+  ASSERT_TRUE(add("x"));
+  ASSERT_TRUE(in<Enqueued>([](Transaction& tx) {
+    return enqueue_work(tx, {"test", "b"}, {"x", "", "", at(0)}, at(0));
+  }));
+  const auto mine = claim({1}, "a", 0, 10);
+  ASSERT_TRUE(mine);
+  ASSERT_TRUE(in<WorkClaim>([](Transaction& tx) {
+    const std::int64_t seqs[] = {1};
+    return claim_rows(tx, {"test", "b"}, seqs, {"a", "owner-a", "token-a", at(0), at(10)});
+  }));
+  ASSERT_TRUE(complete(*mine));
+  EXPECT_THAT(ids(), testing::IsEmpty());
+  const auto others = *in<std::vector<WorkRow>>(
+      [](Transaction& tx) { return list_work(tx, {"test", "b"}, 0, 10); });
+  ASSERT_EQ(others.size(), 1U);
+  EXPECT_EQ(others.front().claim_id, "a");
+}
+
 TEST_P(WorkQueue, damaged_row_is_corrupt_and_named) {
   ASSERT_TRUE(add("x"));
   ASSERT_TRUE(done([](Transaction& tx) -> Result<void> {
