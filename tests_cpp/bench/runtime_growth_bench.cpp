@@ -49,13 +49,9 @@ struct Work {
 
 std::int64_t picked(std::int64_t rows, std::int64_t n) { return n * 7919 % rows + 1; }
 
-Result<void> append(Transaction& tx, std::int64_t /*number*/) {
+Result<void> append(Transaction& tx) {
   CLEW_TRY(const auto last, last_sequence(tx, 1));
   return append_next(tx, 1, {last + 1, Timestamp{last + 1}, "line", "", R"({"n":1})"});
-}
-
-Result<void> append_after(Transaction& tx, std::int64_t /*rows*/, std::int64_t n) {
-  return append(tx, n);
 }
 
 Result<void> enqueue(Transaction& tx, std::int64_t number) {
@@ -144,7 +140,9 @@ void growth(benchmark::State& state, const Work& work, Done& so_far) {
 
 void stream_append(benchmark::State& state) {
   static Done done;
-  growth(state, {append, append_after}, done);
+  const Work work{[](Transaction& tx, std::int64_t) { return append(tx); },
+                  [](Transaction& tx, std::int64_t, std::int64_t) { return append(tx); }};
+  growth(state, work, done);
 }
 void queue_cycle(benchmark::State& state) {
   static Done done;

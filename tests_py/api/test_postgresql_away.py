@@ -19,7 +19,6 @@ from clew import _postgres
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(_postgres.find_server() is None, reason="no PostgreSQL"),
 ]
 
 GONE = (clew.Unavailable, clew.UnknownOutcome)

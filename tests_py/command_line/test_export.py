@@ -20,8 +20,6 @@ from command_line.full_store import DONE, LARGE, SMALL, Journal
 # What attachments that move from files into the database change there.
 MOVED = {"attachments", "attachment_files", "blobs", "blob_chunks", "blob_pins"}
 
-needs_postgres = pytest.mark.skipif(_postgres.find_server() is None, reason="no PostgreSQL")
-
 
 @pytest.fixture
 def server() -> Iterator[str]:
@@ -103,7 +101,6 @@ def test_the_report_is_also_for_people(full: Path, tmp_path: Path) -> None:
     assert lines[-1].endswith("the same as they were")
 
 
-@needs_postgres
 def test_a_file_goes_to_postgresql_and_back(full: Path, server: str, tmp_path: Path) -> None:
     there = export(full, server)
     assert there.json["attachments"] == {"count": 1, "bytes": len(LARGE), "place": "database"}
@@ -122,7 +119,6 @@ def test_a_file_goes_to_postgresql_and_back(full: Path, server: str, tmp_path: P
     check_content(server)
 
 
-@needs_postgres
 def test_a_run_goes_on_on_postgresql_and_repeats_nothing(
     full: Path, journal: Journal, server: str
 ) -> None:
@@ -154,7 +150,6 @@ def test_numbers_go_on_where_they_were(full: Path, tmp_path: Path) -> None:
         ]
 
 
-@needs_postgres
 def test_numbers_go_on_on_postgresql_and_back(full: Path, server: str, tmp_path: Path) -> None:
     with sqlite3.connect(full) as db:
         db.execute("UPDATE sqlite_sequence SET seq = 900 WHERE name = 'owners'")
@@ -170,7 +165,6 @@ def test_numbers_go_on_on_postgresql_and_back(full: Path, server: str, tmp_path:
         assert rows == [{"owner": 901}]
 
 
-@needs_postgres
 def test_numbers_and_bytes_of_every_kind_arrive(full: Path, server: str, tmp_path: Path) -> None:
     with sqlite3.connect(full) as db:
         db.execute("INSERT INTO requests VALUES ('k', '', '', 'é☃\U0001f600', '', ?)", (2**63 - 1,))
@@ -185,7 +179,6 @@ def test_numbers_and_bytes_of_every_kind_arrive(full: Path, server: str, tmp_pat
         assert found.fetchall() == [("e", b""), ("z", b"\0\xff")]
 
 
-@needs_postgres
 @pytest.mark.parametrize(
     ("text", "why"),
     [("CAST(x'610062' AS TEXT)", "zero character"), ("CAST(x'ff' AS TEXT)", "UTF-8")],
@@ -275,7 +268,6 @@ def test_a_killed_export_leaves_the_source_and_an_empty_store(
     check_content(copy)
 
 
-@needs_postgres
 @pytest.mark.parametrize("point", ["transfer.batch", "transfer.commit.before"])
 def test_a_killed_export_leaves_postgresql_empty(full: Path, server: str, point: str) -> None:
     assert export(full, server, fault=f"{point}=kill").code == -signal.SIGKILL
@@ -285,7 +277,6 @@ def test_a_killed_export_leaves_postgresql_empty(full: Path, server: str, point:
     check_content(server)
 
 
-@needs_postgres
 def test_a_row_that_is_lost_on_the_way_is_found(full: Path, server: str, tmp_path: Path) -> None:
     for to in (server, tmp_path / "copy.db"):
         done = export(full, to, fault="transfer.row=error@5")

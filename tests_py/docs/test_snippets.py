@@ -102,7 +102,6 @@ def test_commands_exist() -> None:
         assert unknown_commands(one.text) == [], one
 
 
-@pytest.mark.skipif(_postgres.find_server() is None, reason="no PostgreSQL")
 @pytest.mark.parametrize(
     "page", sorted({one.page for one in snippets("bash") if "clew " in one.text})
 )

@@ -36,8 +36,6 @@ def test_a_killed_worker_is_resumed_and_nothing_runs_twice(place: str, tmp_path:
     with contextlib.ExitStack() as stack:
         store: list[str] = []
         if place == "postgresql":
-            if _postgres.find_server() is None:
-                pytest.skip("no PostgreSQL")
             store = ["--store", stack.enter_context(_postgres.fresh_schema())]
         check_demonstration(tmp_path, store)
 
