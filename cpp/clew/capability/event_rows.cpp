@@ -127,6 +127,7 @@ const Statement front_sql(R"sql(
      ORDER BY event_cursor LIMIT :limit)sql");
 
 const Statement delete_upto_sql("DELETE FROM event_log WHERE event_cursor <= :floor");
+const Statement delete_behind_sql("DELETE FROM event_log WHERE event_cursor > :last");
 const Statement delete_all_sql("DELETE FROM event_log");
 
 Arg text_or_null(const std::string& text) { return text.empty() ? Arg(nullptr) : Arg(text); }
@@ -154,11 +155,36 @@ Result<EventPtr> event_of(const Row& row) {
   return in_row(event.error(), "event_log", store::shown_at(row, 0));
 }
 
-Result<std::int64_t> insert(store::Transaction& tx, Cursor cursor, Timestamp time,
-                            const Event& event, const std::string& data) {
-  return tx.run(insert_sql, cursor, event.id, event.type, event.version, event.source, time,
-                text_or_null(event.subject), text_or_null(event.key),
-                text_or_null(event.correlation_id), text_or_null(event.causation_id), data);
+std::vector<Arg> row_of(Cursor cursor, Timestamp time, const Event& event,
+                        const std::string& data) {
+  return {cursor,
+          event.id,
+          event.type,
+          event.version,
+          event.source,
+          time,
+          text_or_null(event.subject),
+          text_or_null(event.key),
+          text_or_null(event.correlation_id),
+          text_or_null(event.causation_id),
+          data};
+}
+
+std::vector<Arg> row_of(const Appended& placed) {
+  return row_of(placed.cursor, placed.time, *placed.event, placed.data);
+}
+
+// Gives an event the next place after `head`.
+void place(Appended& wanted, const EventHead& head) {
+  wanted.refused.reset();
+  wanted.is_duplicate = false;
+  wanted.time = std::max(wanted.event->time, head.time);
+  wanted.cursor = head.last + 1;
+}
+
+void advance(EventHead& head, const Appended& stored) {
+  head.last = stored.cursor;
+  head.time = stored.time;
 }
 
 Result<void> write_head(store::Transaction& tx, const EventHead& head) {
@@ -174,11 +200,8 @@ bool is_over(const Event& event, Cursor last, const EventRetention& retention, T
 Result<void> append_one(store::Transaction& tx, Appended& wanted, EventHead& head,
                         const EventRetention& retention, Timestamp now) {
   const Event& event = *wanted.event;
-  wanted.refused.reset();
-  wanted.is_duplicate = false;
-  wanted.time = std::max(event.time, head.time);
-  wanted.cursor = head.last + 1;
-  CLEW_TRY(auto rows, insert(tx, wanted.cursor, wanted.time, event, wanted.data));
+  place(wanted, head);
+  CLEW_TRY(auto rows, tx.run_args(insert_sql, row_of(wanted)));
   if (rows == 0) {
     EventPtr stored;
     CLEW_TRY(tx.first(
@@ -198,11 +221,28 @@ Result<void> append_one(store::Transaction& tx, Appended& wanted, EventHead& hea
     // Over, though not deleted yet; the rows before it are over too, and go with it.
     CLEW_TRY(tx.run(delete_upto_sql, stored->cursor));
     head.floor = std::max(head.floor, stored->cursor);
-    CLEW_TRY(rows, insert(tx, wanted.cursor, wanted.time, event, wanted.data));
+    CLEW_TRY(rows, tx.run_args(insert_sql, row_of(wanted)));
   }
-  ++head.last;
-  head.time = wanted.time;
+  advance(head, wanted);
   return {};
+}
+
+// Stores events up to the first that is there already; how many.
+Result<std::size_t> append_new(store::Transaction& tx, std::span<Appended* const> events,
+                               EventHead& head) {
+  auto behind = head;
+  std::vector<std::vector<Arg>> rows;
+  for (auto* wanted : events) {
+    place(*wanted, behind);
+    advance(behind, *wanted);
+    rows.push_back(row_of(*wanted));
+  }
+  CLEW_TRY(const auto added, tx.run_each(insert_sql, rows));
+  const auto known = std::ranges::find(added, 0) - added.begin();
+  if (known > 0) advance(head, *events[static_cast<std::size_t>(known) - 1]);
+  // Those behind it have the wrong places.
+  if (head.last != behind.last) CLEW_TRY(tx.run(delete_behind_sql, head.last));
+  return static_cast<std::size_t>(known);
 }
 
 // Deletes from the front what is not retained any more. What is left is left out by readers.
@@ -282,7 +322,10 @@ Result<void> append_log(store::Transaction& tx, std::span<Appended* const> event
                         const EventRetention& retention, Timestamp now) {
   CLEW_TRY(auto head, lock_event_head(tx));
   const auto before = head;
-  for (auto* wanted : events) CLEW_TRY(append_one(tx, *wanted, head, retention, now));
+  CLEW_TRY(const auto done, append_new(tx, events, head));
+  for (auto* wanted : events.subspan(done)) {
+    CLEW_TRY(append_one(tx, *wanted, head, retention, now));
+  }
   if (head.last == before.last && head.floor == before.floor) return {};
   CLEW_TRY(trim(tx, head, retention, now));
   return write_head(tx, head);
@@ -331,7 +374,8 @@ Result<void> mirror_log(store::Transaction& tx, std::span<const EventPtr> events
   }
   for (const auto& event : events) {
     if (event->cursor <= stored.last) continue;
-    CLEW_TRY(insert(tx, event->cursor, event->time, *event, to_json(event->data)));
+    const auto data = to_json(event->data);
+    CLEW_TRY(tx.run_args(insert_sql, row_of(event->cursor, event->time, *event, data)));
   }
   return write_head(tx, head);
 }

@@ -384,8 +384,8 @@ Result<void> check_outcomes(store::Transaction& tx, Where where, const TracePage
 
 }  // namespace
 
-Result<std::int64_t> insert_trace(store::Transaction& tx, const TraceRecord& record,
-                                  std::int64_t commit_ns) {
+Result<void> insert_trace(store::Transaction& tx, const TraceRecord& record,
+                          std::int64_t commit_ns) {
   TraceDigests own;
   if (!record.digests) {
     own.input = digest_of(record.input);
@@ -398,7 +398,7 @@ Result<std::int64_t> insert_trace(store::Transaction& tx, const TraceRecord& rec
   const bool has_context = !record.context.trace.is_nil();
   const auto context = has_context ? context_bytes(record.context) : std::string();
   const auto considered = considered_text(record);
-  return tx.run(
+  return tx.post(
       insert_sql, Blob{record.id.view()},
       record.parent.is_nil() ? Arg(nullptr) : Arg(Blob{record.parent.view()}),
       contract != nullptr ? contract->id : record.reference,

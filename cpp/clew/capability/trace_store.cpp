@@ -64,7 +64,7 @@ class StoredTraces final : public TraceStore {
   Result<void> write_pending();
   void note(const Result<void>& written);
   Result<void> write_chunk(TraceChunk& chunk);
-  Result<void> add_row(store::Transaction& tx, const TraceRecord& record, std::int64_t& added);
+  Result<void> add_row(store::Transaction& tx, const TraceRecord& record);
   std::int64_t commit_ns(const TraceRecord& record);
   void sweep_lazily();
   TraceChunks begin_turn();
@@ -121,9 +121,8 @@ void StoredTraces::record(TraceRecord record) {
 }
 
 Result<void> StoredTraces::insert(store::Transaction& tx, const TraceRecord& record) {
-  std::int64_t added = 0;
-  CLEW_TRY(add_row(tx, record, added));
-  return keeper_.trim(tx, added);
+  CLEW_TRY(add_row(tx, record));
+  return keeper_.trim(tx, 1);
 }
 
 // From the end of the call until now, when its row is written; at least a microsecond.
@@ -262,9 +261,8 @@ void StoredTraces::note(const Result<void>& written) {
 Result<void> StoredTraces::write_chunk(TraceChunk& chunk) {
   for (auto& record : chunk) take_digests(record);  // here, so as not to keep the writer waiting
   const auto apply = [this, &chunk](store::Transaction& tx) -> Result<void> {
-    std::int64_t added = 0;
-    for (const auto& record : chunk) CLEW_TRY(add_row(tx, record, added));
-    return keeper_.trim(tx, added);
+    for (const auto& record : chunk) CLEW_TRY(add_row(tx, record));
+    return keeper_.trim(tx, static_cast<std::int64_t>(chunk.size()));
   };
   auto written = database_.write(apply, store::Durability::relaxed);
   if (!written || written->runs > 1) keeper_.distrust();
@@ -272,12 +270,9 @@ Result<void> StoredTraces::write_chunk(TraceChunk& chunk) {
   return {};
 }
 
-Result<void> StoredTraces::add_row(store::Transaction& tx, const TraceRecord& record,
-                                   std::int64_t& added) {
+Result<void> StoredTraces::add_row(store::Transaction& tx, const TraceRecord& record) {
   keeper_.expect(record.started);
-  CLEW_TRY(const auto rows, detail::insert_trace(tx, record, commit_ns(record)));
-  added += rows;
-  return {};
+  return detail::insert_trace(tx, record, commit_ns(record));
 }
 
 TraceChunks StoredTraces::begin_turn() {

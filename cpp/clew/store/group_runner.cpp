@@ -101,7 +101,12 @@ GroupRunner::Attempt GroupRunner::attempt(std::span<Pending> group, Attempt how,
   } else if (auto done = commit(durability, report); !done) {
     fail_all(group, done.error());
     const bool is_unknown = done.error().code() == Code::unknown_outcome;
-    return broken_ || is_unknown ? Attempt::over : after_loss(is_shared);
+    if (broken_ || is_unknown) return Attempt::over;
+    const auto next = after_loss(is_shared);
+    // A write's failure may show only now.
+    if (next != Attempt::alone || how != Attempt::together) return next;
+    careful_ = careful_groups;
+    return Attempt::careful;
   }
   acknowledge(group, begun_ns, kept, report);
   return Attempt::over;

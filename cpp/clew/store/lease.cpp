@@ -63,13 +63,17 @@ Error in_lease(const Error& why, Resource resource) {
 
 namespace {
 
+Result<LeaseState> decode_lease_of(const Row& row, Resource resource) {
+  auto lease = decode_lease(row);
+  if (!lease) return in_lease(lease.error(), resource);
+  return lease;
+}
+
 Result<std::optional<LeaseState>> find_by(const Statement& statement, Transaction& tx,
                                           Resource resource) {
   std::optional<LeaseState> found;
   const auto take = [&](const Row& row) -> Result<void> {
-    auto lease = decode_lease(row);
-    if (!lease) return in_lease(lease.error(), resource);
-    found = *lease;
+    CLEW_TRY(found, decode_lease_of(row, resource));
     return {};
   };
   CLEW_TRY(tx.first(statement, take, resource.kind, resource.number));
@@ -113,14 +117,6 @@ Error stale(Resource resource, const Lease& lease, const std::optional<LeaseStat
       resource);
 }
 
-Result<void> give_back(Transaction& tx, Resource resource, const Lease& lease, bool closed) {
-  CLEW_TRY(const auto changed,
-           tx.run(give_back_sql, closed, resource.kind, resource.number, lease.owner, lease.token));
-  if (changed == 1) return {};
-  CLEW_TRY(const auto found, lock_lease(tx, resource));
-  return stale(resource, lease, found);
-}
-
 }  // namespace
 
 Result<std::optional<LeaseState>> find_lease(Transaction& tx, Resource resource) {
@@ -155,9 +151,16 @@ Result<Lease> make_lease(Transaction& tx, Resource resource, OwnerId owner) {
 }
 
 Result<void> check_lease(Transaction& tx, Resource resource, const Lease& lease) {
-  CLEW_TRY(const auto found, lock_lease(tx, resource));
-  if (found && found->owner == lease.owner && found->token == lease.token) return {};
-  return stale(resource, lease, found);
+  auto judge = [kind = std::string(resource.kind), lease](const Row* row) -> Result<void> {
+    const Resource of{kind, lease.number};
+    std::optional<LeaseState> found;
+    if (row != nullptr) {
+      CLEW_TRY(found, decode_lease_of(*row, of));
+    }
+    if (found && found->owner == lease.owner && found->token == lease.token) return {};
+    return stale(of, lease, found);
+  };
+  return tx.expect(lock_lease_sql, std::move(judge), resource.kind, resource.number);
 }
 
 Result<void> check_leases(Transaction& tx, const ReportRow& report) {
@@ -173,11 +176,13 @@ Result<void> check_leases(Transaction& tx, const ReportRow& report) {
 }
 
 Result<void> release_lease(Transaction& tx, Resource resource, const Lease& lease) {
-  return give_back(tx, resource, lease, false);
+  CLEW_TRY(check_lease(tx, resource, lease));
+  return tx.post(give_back_sql, false, resource.kind, resource.number, lease.owner, lease.token);
 }
 
 Result<void> close_lease(Transaction& tx, Resource resource, const Lease& lease) {
-  return give_back(tx, resource, lease, true);
+  CLEW_TRY(check_lease(tx, resource, lease));
+  return tx.post(give_back_sql, true, resource.kind, resource.number, lease.owner, lease.token);
 }
 
 // Goes from holder to holder, of which there are few, and never over the leases of the living.

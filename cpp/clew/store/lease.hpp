@@ -44,7 +44,8 @@ Result<Lease> take_lease(Transaction& tx, Resource resource, OwnerId owner, Time
                          const std::vector<OwnerId>& dead = {});
 // Makes the first lease on a new resource, without looking. `conflict` when there is one.
 Result<Lease> make_lease(Transaction& tx, Resource resource, OwnerId owner);
-// Ok while `lease` is the newest on its resource; else `stale_lease` naming both tokens.
+// Ok while `lease` is the newest on its resource; else `stale_lease` naming both tokens. May answer
+// later (Transaction::expect).
 Result<void> check_lease(Transaction& tx, Resource resource, const Lease& lease);
 // Reads every row, and reports those that cannot be.
 Result<void> check_leases(Transaction& tx, const ReportRow& report);
@@ -55,7 +56,7 @@ Result<void> release_lease(Transaction& tx, Resource resource, const Lease& leas
 Result<std::vector<std::int64_t>> lapsed_leases(Transaction& tx, std::string_view kind,
                                                 Timestamp now, const std::vector<OwnerId>& dead,
                                                 int limit, OwnerId mine = 0);
-// The resource has ended: nobody will ever need it again; its token stays. `stale_lease` as above.
+// The resource has ended: nobody will ever need it again; its token stays. Errors as check_lease().
 Result<void> close_lease(Transaction& tx, Resource resource, const Lease& lease);
 
 }  // namespace clew::store

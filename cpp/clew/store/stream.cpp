@@ -22,6 +22,16 @@ const Statement remove_sql("DELETE FROM events WHERE stream = :stream");
 const Statement last_sql(R"sql(
     SELECT COALESCE(MAX(seq), 0) AS seq FROM events WHERE stream = :stream)sql");
 
+Error not_next(Code code, std::int64_t stream, std::int64_t seq, std::int64_t last) {
+  const auto why =
+      error(code, "event {} of stream {} is not the next: the last is {}", seq, stream, last)
+          .with("stream", stream)
+          .with("seq", seq)
+          .with("last", last);
+  if (code != Code::corrupt) return why;
+  return in_row(why, "events", fmt::format("{}/{}", stream, seq));
+}
+
 Result<StreamEvent> decode_event(const Row& row) {
   StreamEvent event;
   CLEW_TRY(event.seq, row.integer(0));
@@ -41,17 +51,19 @@ Error in_event(const Error& why, std::int64_t stream, std::int64_t seq) {
 }
 
 Result<void> append_events(Transaction& tx, std::int64_t stream,
-                           std::span<const StreamEvent> events) {
+                           std::span<const StreamEvent> events, Code otherwise) {
   if (events.empty()) return {};
-  CLEW_TRY(auto last, last_sequence(tx, stream));
+  CLEW_TRY(tx.expect(
+      last_sql,
+      [stream, seq = events.front().seq, otherwise](const Row* row) -> Result<void> {
+        CLEW_TRY(const auto last, row->integer(0));
+        if (seq == last + 1) return {};
+        return not_next(otherwise, stream, seq, last);
+      },
+      stream));
+  auto last = events.front().seq - 1;
   for (const auto& event : events) {
-    if (event.seq != last + 1) {
-      return error(Code::conflict, "event {} of stream {} is not the next: the last is {}",
-                   event.seq, stream, last)
-          .with("stream", stream)
-          .with("seq", event.seq)
-          .with("last", last);
-    }
+    if (event.seq != last + 1) return not_next(otherwise, stream, event.seq, last);
     CLEW_TRY(append_next(tx, stream, event));
     last = event.seq;
   }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <span>
+#include <vector>
 
 #include "clew/base/function.hpp"
 #include "clew/store/sql.hpp"
@@ -11,6 +12,8 @@
 namespace clew::store {
 
 using VisitRow = Function<Result<void>(const Row&)>;
+// Says whether the first row of an answer is what it must be; nullptr: there is none.
+using Judge = Function<Result<void>(const Row*)>;
 
 // One database transaction (or, in a reader, one snapshot). Confined to the function it is passed
 // to. Store functions take it first; they never begin, commit or sleep, and take the time as a
@@ -38,6 +41,27 @@ class Transaction {
   Result<void> post(const Statement& statement, const Args&... args) {
     const Arg list[] = {Arg(args)..., Arg(nullptr)};
     return post_args(statement, std::span<const Arg>(list, sizeof...(args)));
+  }
+
+  // Runs a statement that returns no rows once for each list of arguments, in order; how many rows
+  // each changed. The database is asked once, where it is asked over a distance.
+  virtual Result<std::vector<std::int64_t>> run_each(const Statement& statement,
+                                                     std::span<const std::vector<Arg>> lists) {
+    std::vector<std::int64_t> changed;
+    for (const auto& args : lists) {
+      CLEW_TRY(const auto rows, run_args(statement, args));
+      changed.push_back(rows);
+    }
+    return changed;
+  }
+
+  // Runs a query whose answer only decides whether the transaction may go on. The database may
+  // carry it out later: then an error, its own or the judge's, is that of a later statement, or of
+  // the commit. So `judge` owns what it uses.
+  template <typename... Args>
+  Result<void> expect(const Statement& statement, Judge judge, const Args&... args) {
+    const Arg list[] = {Arg(args)..., Arg(nullptr)};
+    return expect_args(statement, std::span<const Arg>(list, sizeof...(args)), std::move(judge));
   }
 
   // Visits each row in the statement's order; stops at the visitor's first error and returns it.
@@ -68,6 +92,13 @@ class Transaction {
   virtual Result<void> post_args(const Statement& statement, std::span<const Arg> args) {
     CLEW_TRY(run_args(statement, args));
     return {};
+  }
+  virtual Result<void> expect_args(const Statement& statement, std::span<const Arg> args,
+                                   Judge judge) {
+    VisitRow visit = [&judge](const Row& row) { return judge(&row); };
+    CLEW_TRY(const bool found, first_args(statement, args, visit));
+    if (found) return {};
+    return judge(nullptr);
   }
 };
 

@@ -29,12 +29,8 @@ Result<void> write_batch(store::Transaction& tx, const EngineParts& parts, std::
                          const store::Lease& lease, const Batch& batch) {
   const store::Resource resource{run_kind, number};
   CLEW_TRY(store::check_lease(tx, resource, lease));
-  if (auto added = store::append_events(tx, number, batch.events); !added) {
-    // Under a lease that holds nobody else appends.
-    if (added.error().code() != Code::conflict) return added;
-    return store::in_event(Error(Code::corrupt, added.error().message()), number,
-                           batch.events.front().seq);
-  }
+  // Under a lease that holds nobody else appends.
+  CLEW_TRY(store::append_events(tx, number, batch.events, Code::corrupt));
   for (const auto& trace : batch.traces) CLEW_TRY(parts.traces.insert(tx, trace));
   for (const auto& events : batch.published) CLEW_TRY(parts.broker.append(tx, *events));
   if (batch.end) {
@@ -345,6 +341,7 @@ void EngineImpl::pump(const LiveRunPtr& run) {
     run->committing_ = true;
   }
   committing_.fetch_add(1);
+  if (!batch->writes()) return committed(run, batch, {});
   store::Write write{[this, run, batch](store::Transaction& tx) {
                        return write_batch(tx, parts_, run->row_.number, run->lease_, *batch);
                      },
@@ -595,7 +592,7 @@ void EngineImpl::forget(const LiveRunPtr& run) {
     live_.erase(live);
   }
   if (const auto waits = unbound_.find(run->id());
-      waits != unbound_.end() && waits->second.first == run) {
+      waits != unbound_.end() && waits->second.run == run) {
     unbound_.erase(waits);
   }
 }

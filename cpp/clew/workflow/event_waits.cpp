@@ -38,11 +38,13 @@ void EventWaits::push(Order order) {
     if (is_stopped_) return;
     if (!std::exchange(is_started_, true)) thread_.start("clew-waits", [this] { work(); });
   }
+  bool is_first = false;
   {
     const Lock lock(inbox_->mutex);
+    is_first = inbox_->orders.empty();
     inbox_->orders.push_back(std::move(order));
   }
-  inbox_->filled.notify_all();
+  if (is_first) inbox_->filled.notify_all();  // else it has been told
 }
 
 void EventWaits::stop() {
@@ -194,10 +196,17 @@ Result<void> EventWaits::follow() {
   return {};
 }
 
+std::vector<EventWaits::WaitPtr> EventWaits::all_waits() const {
+  std::vector<WaitPtr> waits;
+  for (const auto& [key, some] : by_key_) {
+    for (const auto& [number, wait] : some) waits.push_back(wait);
+  }
+  return waits;
+}
+
 // The log cannot be read: nobody is left waiting for what will not come.
 void EventWaits::give_up(const Error& why) {
-  std::vector<WaitPtr> waits;
-  for (const auto& [key, some] : by_key_) waits.insert(waits.end(), some.begin(), some.end());
+  auto waits = all_waits();
   for (auto& order : std::exchange(pending_, {})) {
     if (order.kind == Order::Kind::add) {
       waits.push_back(std::make_shared<EventWait>(std::move(order.wait)));
@@ -216,21 +225,20 @@ void EventWaits::show_all(const EventPtr& event) {
   const auto show_key = [&](const std::string& key) {
     const auto found = by_key_.find(key);
     if (found == by_key_.end()) return;
-    const auto waits = found->second;  // those that wait no more leave it meanwhile
-    for (const auto& wait : waits) {
+    std::vector<WaitPtr> over;
+    for (const auto& [number, wait] : found->second) {
       const bool fits =
           event->cursor > wait->looked_to && wait->type.matches(event->type, event->version);
-      if (fits && !show(*wait, event)) forget(wait);
+      if (fits && !show(*wait, event)) over.push_back(wait);
     }
+    for (const auto& wait : over) forget(wait);
   };
   show_key(event->type);
   if (!event->correlation_id.empty()) show_key(key_of(event->type, event->correlation_id));
 }
 
 void EventWaits::show_gap(const Event& gap) {
-  std::vector<WaitPtr> waits;
-  for (const auto& [key, some] : by_key_) waits.insert(waits.end(), some.begin(), some.end());
-  for (const auto& wait : waits) {
+  for (const auto& wait : all_waits()) {
     if (gap.cursor > wait->looked_to && !show_lost(*wait, gap.cursor)) forget(wait);
   }
 }
@@ -241,9 +249,7 @@ void EventWaits::note_passed() {
   const auto now = clock_.now();
   const auto passed = log_->cursor();
   if (now < note_due_ && passed - noted_ < broker_.retention().count_max / 4) return;
-  std::vector<WaitPtr> waits;
-  for (const auto& [run, some] : by_run_) waits.insert(waits.end(), some.begin(), some.end());
-  for (const auto& wait : waits) {
+  for (const auto& wait : all_waits()) {
     wait->looked_to = std::max(wait->looked_to, passed);
     const auto run = wait->run.lock();
     if (!run || !tell_(run, wait->step, EventsPassed{wait->step, passed})) forget(wait);
@@ -253,15 +259,16 @@ void EventWaits::note_passed() {
 }
 
 void EventWaits::keep(const WaitPtr& wait) {
-  by_key_[key_of(wait->type_id, wait->correlation)].push_back(wait);
-  by_run_[wait->run].push_back(wait);
+  wait->number = ++last_number_;
+  by_key_[key_of(wait->type_id, wait->correlation)].emplace(wait->number, wait);
+  by_run_[wait->run].emplace(wait->number, wait);
 }
 
 void EventWaits::forget(const WaitPtr& wait) {
   const auto erase_from = [&wait](auto& waits, const auto& key) {
     const auto found = waits.find(key);
     if (found == waits.end()) return;
-    std::erase(found->second, wait);
+    found->second.erase(wait->number);
     if (found->second.empty()) waits.erase(found);
   };
   erase_from(by_key_, key_of(wait->type_id, wait->correlation));
@@ -272,7 +279,7 @@ void EventWaits::forget_run(const LiveRunPtr& run) {
   const auto found = by_run_.find(run);
   if (found == by_run_.end()) return;
   const auto waits = found->second;
-  for (const auto& wait : waits) forget(wait);
+  for (const auto& [number, wait] : waits) forget(wait);
 }
 
 // Has the log ring when there is more; while nobody waits, it is not read at all.

@@ -7,7 +7,7 @@
 namespace clew::workflow {
 namespace {
 
-constexpr int adopt_at_once = 256;
+constexpr int adopt_at_once = 1024;
 constexpr Duration commit_grace = std::chrono::seconds(1);
 
 Result<store::OwnerId> register_owner(store::Database& database, const std::string& name,
@@ -211,13 +211,10 @@ Result<int> EngineImpl::adopt_lapsed() {
     return {};
   }));
   for (const auto& [number, why] : damaged) note_unreadable(number, why);
-  for (const auto& lease : taken) {
-    if (stopping_.load()) break;  // remove_owner() leaves the rest to others
-    if (auto adopted = adopt(lease); !adopted) {
-      const Lock lock(mutex_);
-      last_error_ = fmt::format("run number {}: {}", lease.number, adopted.error().to_string());
-      orphans_.push_back({lease, nullptr});
-    }
+  for (const auto& [lease, why] : adopt(taken)) {
+    const Lock lock(mutex_);
+    last_error_ = fmt::format("run number {}: {}", lease.number, why.to_string());
+    orphans_.push_back({lease, nullptr});
   }
   if (!damaged.empty()) return damaged.front().second;
   if (damaged_owner) return *damaged_owner;
@@ -261,7 +258,8 @@ Result<bool> EngineImpl::try_orphan(const Orphan& orphan) {
     return true;
   }
   if (!ours) return ours.error();
-  CLEW_TRY(adopt(lease));
+  const auto failed = adopt({lease});
+  if (!failed.empty()) return failed.front().second;
   return true;
 }
 
@@ -352,12 +350,6 @@ void EngineImpl::look_at_watched() {
 
 // ---- adopting ---------------------------------------------------------------------------------
 
-Result<void> EngineImpl::adopt(const store::Lease& lease) {
-  auto adopted = try_adopt(lease);
-  note_unreadable(lease.number, adopted);
-  return adopted;
-}
-
 // Lets those who wait for the run know when it cannot be read, and when it can again.
 void EngineImpl::note_unreadable(std::int64_t number, const Result<void>& adopted) {
   {
@@ -378,33 +370,61 @@ std::optional<Error> EngineImpl::unreadable(std::int64_t number) {
   return found != unreadable_.end() ? std::optional(found->second) : std::nullopt;
 }
 
-Result<void> EngineImpl::try_adopt(const store::Lease& lease) {
-  LiveRunPtr run;
-  Pinned pinned;
-  CLEW_TRY(parts_.database.read([&](store::Transaction& tx) -> Result<void> {
-    CLEW_TRY(auto row, find_run(tx, lease.number));
-    if (!row) return error(Code::corrupt, "a leased run has no row").with("table", "runs");
-    CLEW_TRY(auto definition, load_definition(tx, row->digest));
-    CLEW_TRY(auto loaded, load_state(tx, *definition, lease.number));
-    pinned = std::move(loaded.pinned);
-    run = std::make_shared<LiveRun>(*this, std::move(*row), std::move(definition), lease);
-    const Lock lock(run->mutex_);
-    run->traits_.resize(run->definition_->steps.size());  // known once bound; cancelling needs none
-    run->waiting_for_ = "its capabilities";  // it is listed as waiting until it is bound
-    run->committed_seq_ = loaded.state.last_seq;
-    run->state_ = std::move(loaded.state);
+Result<EngineImpl::Adopted> EngineImpl::load_run(store::Transaction& tx,
+                                                 const store::Lease& lease) {
+  CLEW_TRY(auto row, find_run(tx, lease.number));
+  if (!row) return error(Code::corrupt, "a leased run has no row").with("table", "runs");
+  CLEW_TRY(auto definition, load_definition(tx, row->digest));
+  CLEW_TRY(auto loaded, load_state(tx, *definition, lease.number));
+  auto run = std::make_shared<LiveRun>(*this, std::move(*row), std::move(definition), lease);
+  const Lock lock(run->mutex_);
+  run->traits_.resize(run->definition_->steps.size());  // known once bound; cancelling needs none
+  run->waiting_for_ = "its capabilities";               // it is listed as waiting until it is bound
+  run->committed_seq_ = loaded.state.last_seq;
+  run->state_ = std::move(loaded.state);
+  return Adopted{std::move(run), std::move(loaded.pinned)};
+}
+
+// Goes on with the runs of these leases, which are this process's. Answers those that cannot be
+// read, and why.
+std::vector<std::pair<store::Lease, Error>> EngineImpl::adopt(
+    const std::vector<store::Lease>& leases) {
+  std::vector<Result<Adopted>> loaded;
+  const auto read = parts_.database.read([&](store::Transaction& tx) -> Result<void> {
+    loaded.clear();  // may run again
+    for (const auto& lease : leases) {
+      if (stopping_.load()) break;  // remove_owner() leaves the rest to others
+      loaded.push_back(load_run(tx, lease));
+    }
     return {};
-  }));
-  adopted_.fetch_add(1, std::memory_order_relaxed);
+  });
+  if (!read) loaded.assign(leases.size(), read.error());
+
+  std::vector<LiveRunPtr> runs;
+  std::vector<std::pair<store::Lease, Error>> failed;
+  for (std::size_t i = 0; i < loaded.size(); ++i) {
+    const auto& found = loaded[i];
+    note_unreadable(leases[i].number, found ? Result<void>() : Result<void>(found.error()));
+    if (found) {
+      runs.push_back(found->run);
+    } else {
+      failed.emplace_back(leases[i], found.error());
+    }
+  }
   {
     const Lock lock(mutex_);
-    live_[run->id()] = run;
-    unbound_[run->id()] = {run, std::move(pinned)};
+    for (auto& found : loaded) {
+      if (!found) continue;
+      const auto& id = found->run->id();
+      live_[id] = found->run;
+      unbound_[id] = *std::move(found);
+    }
     ++adoptions_;
   }
+  adopted_.fetch_add(static_cast<std::int64_t>(runs.size()), std::memory_order_relaxed);
   adopted_here_.notify_all();
-  resume_or_wait(run);
-  return {};
+  for (const auto& run : runs) resume_or_wait(run);
+  return failed;
 }
 
 // Goes on with an adopted run, or, while a capability is not registered or is another than the run
@@ -414,10 +434,10 @@ void EngineImpl::resume_or_wait(const LiveRunPtr& run) {
     // Whoever takes it off the list goes on with it: only one thread does.
     const Lock lock(mutex_);
     const auto waiting = unbound_.find(run->id());
-    if (waiting == unbound_.end() || waiting->second.first != run) return;
+    if (waiting == unbound_.end() || waiting->second.run != run) return;
     std::string waiting_for;
     const Lock run_lock(run->mutex_);
-    const bool bound = bind(*run, waiting->second.second, waiting_for);
+    const bool bound = bind(*run, waiting->second.pinned, waiting_for);
     run->waiting_for_ = std::move(waiting_for);
     if (!bound) return;
     unbound_.erase(waiting);
@@ -469,7 +489,7 @@ void EngineImpl::registry_changed() {
   std::vector<LiveRunPtr> waiting;
   {
     const Lock lock(mutex_);
-    for (const auto& [id, entry] : unbound_) waiting.push_back(entry.first);
+    for (const auto& [id, entry] : unbound_) waiting.push_back(entry.run);
   }
   for (const auto& run : waiting) resume_or_wait(run);
 }
@@ -542,21 +562,12 @@ void EngineImpl::withdraw_all() {
   for (const auto& call : calls) call->cancel("the runtime is closing");
 }
 
-// Lets another process go on at once, without waiting for this one's leases to lapse.
+// Lets another process go on at once, without waiting for this one's leases to lapse: they are
+// nobody's once their owner is gone.
 Result<void> EngineImpl::hand_back() {
-  std::vector<store::Lease> leases;
-  {
-    const Lock lock(mutex_);
-    for (const auto& [id, run] : live_) leases.push_back(run->lease_);
-  }
   const auto owner = owner_.load();
-  CLEW_TRY(parts_.database.write([&](store::Transaction& tx) -> Result<void> {
-    for (const auto& lease : leases) {
-      auto released = store::release_lease(tx, {run_kind, lease.number}, lease);
-      if (!released && released.error().code() != Code::stale_lease) return released;
-    }
-    return store::remove_owner(tx, owner);
-  }));
+  CLEW_TRY(parts_.database.write(
+      [owner](store::Transaction& tx) { return store::remove_owner(tx, owner); }));
   return {};
 }
 

@@ -8,10 +8,9 @@
 
 namespace clew::detail {
 
-// Adds a trace, unless one with its id is there. How many rows that made. `commit_ns`: see
-// Trace::commit_us.
-Result<std::int64_t> insert_trace(store::Transaction& tx, const TraceRecord& record,
-                                  std::int64_t commit_ns);
+// Adds a trace, unless one with its id is there. `commit_ns`: see Trace::commit_us.
+Result<void> insert_trace(store::Transaction& tx, const TraceRecord& record,
+                          std::int64_t commit_ns);
 
 Result<std::int64_t> count_traces(store::Transaction& tx);
 // Deletes the `count` oldest. How many there were.

@@ -138,7 +138,8 @@ std::string PostgresConnection::parameter(const char* name) const {
 
 void PostgresConnection::sent(bool is_sent, Expected expected) {
   if (is_sent) {
-    expected_.push_back(expected);
+    if (expected.answered) ++awaiting_;
+    expected_.push_back(std::move(expected));
   } else {
     note_loss("send");
   }
@@ -153,12 +154,13 @@ Result<void> PostgresConnection::prepare(const Statement& statement, const Encod
   const auto name = fmt::format("s{}", index);
   sent(pq_.PQsendPrepare(conn_.get(), name.c_str(), rendered->text.c_str(), encoded.count(),
                          encoded.types.data()) == 1,
-       {Expected::Kind::prepare, index});
+       {Expected::Kind::prepare, index, statement.sql()});
   prepared_[index] = Known::sent;
   return {};
 }
 
-Result<void> PostgresConnection::post(const Statement& statement, std::span<const Arg> args) {
+Result<void> PostgresConnection::post(const Statement& statement, std::span<const Arg> args,
+                                      Answered answered) {
   Encoded encoded;
   for (const auto& arg : args) CLEW_TRY(encoded.add(arg, false));
   CLEW_TRY(prepare(statement, encoded));
@@ -166,7 +168,7 @@ Result<void> PostgresConnection::post(const Statement& statement, std::span<cons
   const auto name = fmt::format("s{}", statement.index());
   sent(pq_.PQsendQueryPrepared(conn_.get(), name.c_str(), encoded.count(), encoded.values.data(),
                                encoded.lengths.data(), encoded.formats.data(), 1) == 1,
-       {Expected::Kind::statement, 0});
+       {Expected::Kind::statement, 0, statement.sql(), std::move(answered)});
   return {};
 }
 
@@ -177,13 +179,13 @@ Result<void> PostgresConnection::post_text(const std::string& sql, std::span<con
   sent(pq_.PQsendQueryParams(conn_.get(), sql.c_str(), encoded.count(), encoded.types.data(),
                              encoded.values.data(), encoded.lengths.data(), encoded.formats.data(),
                              0) == 1,
-       {Expected::Kind::statement, 0});
+       {Expected::Kind::statement});
   return {};
 }
 
 void PostgresConnection::send_off() {
   if (is_dead_) return;
-  sent(pq_.PQpipelineSync(conn_.get()) == 1, {Expected::Kind::sync, 0});
+  sent(pq_.PQpipelineSync(conn_.get()) == 1, {Expected::Kind::sync});
   bool is_all_sent = false;
   (void)flush_some(is_all_sent);
 }
@@ -203,8 +205,8 @@ void PostgresConnection::note_loss(std::string_view doing) {
       PostgresFailure{connection_lost(doing, pq_.PQerrorMessage(conn_.get())), Reach::chance};
 }
 
-void PostgresConnection::note_failure(std::string_view doing, const PGresult* result,
-                                      const Heed& heed) {
+void PostgresConnection::note_failure(std::string_view doing, const Expected& front,
+                                      const PGresult* result, const Heed& heed) {
   if (failure_) return;
   const auto field = [&](int code) -> std::string_view {
     const char* text = pq_.PQresultErrorField(result, code);
@@ -218,6 +220,7 @@ void PostgresConnection::note_failure(std::string_view doing, const PGresult* re
   if (const auto detail = field(PG_DIAG_MESSAGE_DETAIL); !detail.empty()) {
     why = why.with("detail", detail);
   }
+  if (!front.sql.empty()) why = why.with("sql", front.sql);
   if (heed.told && is_cancelled_) why = *heed.told;
   failure_ = PostgresFailure{std::move(why), is_dead_ ? Reach::chance : reach_of(sqlstate)};
 }
@@ -264,9 +267,17 @@ Result<PGresult*> PostgresConnection::next_result(Heed& heed) {
   return connection_lost("wait", pq_.PQerrorMessage(conn_.get()));
 }
 
-void PostgresConnection::settle(const Expected& front, bool is_done) {
-  if (front.kind != Expected::Kind::prepare) return;
-  prepared_[front.index] = is_done ? Known::yes : Known::no;
+// `result` is none of a statement that has failed or was passed over.
+void PostgresConnection::settle(Expected& front, const std::optional<PostgresResult>& result) {
+  if (front.kind == Expected::Kind::prepare) {
+    prepared_[front.index] = result ? Known::yes : Known::no;
+  }
+  if (!front.answered) return;
+  --awaiting_;
+  if (!result || failure_) return;
+  if (auto taken = front.answered(*result); !taken) {
+    failure_ = PostgresFailure{taken.error(), Reach::statement};
+  }
 }
 
 // Takes the answers to all that was sent. The result of the last statement, unless there is none or
@@ -276,11 +287,12 @@ Result<std::optional<PostgresResult>> PostgresConnection::drain(std::string_view
   std::optional<PostgresResult> last;
   std::optional<Error> refused;  // by the visitor
   while (!expected_.empty() && !is_dead_) {
-    const auto front = expected_.front();
-    const bool is_last = expected_.size() == 2;  // its synchronisation point follows
+    auto front = std::move(expected_.front());
+    expected_.pop_front();
+    const bool is_last = expected_.size() == 1;  // its synchronisation point follows
     if (visit != nullptr && is_last) (void)pq_.PQsetSingleRowMode(conn_.get());
     CLEW_CHECK(front.kind == Expected::Kind::sync || expected_.back().kind == Expected::Kind::sync);
-    bool is_done = false;
+    std::optional<PostgresResult> answer;
     for (;;) {
       auto next = next_result(heed);
       if (!next) {
@@ -300,17 +312,19 @@ Result<std::optional<PostgresResult>> PostgresConnection::drain(std::string_view
         }
       } else if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK ||
                  status == PGRES_EMPTY_QUERY) {
-        is_done = true;
-        if (front.kind == Expected::Kind::statement) last = std::move(result);
+        answer = std::move(result);
       } else if (status != PGRES_PIPELINE_ABORTED) {
-        note_failure(doing, *next, heed);
+        note_failure(doing, front, *next, heed);
         if (is_dead_) break;
       }
     }
-    settle(front, is_done);
-    if (!expected_.empty()) expected_.pop_front();
+    settle(front, answer);
+    if (answer && front.kind == Expected::Kind::statement) last = std::move(answer);
   }
-  if (is_dead_) expected_.clear();
+  if (is_dead_) {
+    expected_.clear();
+    awaiting_ = 0;
+  }
   if (refused) return *refused;
   if (failure_) return failure_->error;
   return last;

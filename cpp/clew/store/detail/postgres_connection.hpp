@@ -32,6 +32,8 @@ class PostgresResult {
   std::unique_ptr<PGresult, decltype(&PQclear)> result_;
 };
 
+using Answered = Function<Result<void>(const PostgresResult&)>;
+
 // What made a statement fail, and how far that reaches.
 struct PostgresFailure {
   Error error;
@@ -60,14 +62,19 @@ class PostgresConnection {
   PostgresConnection& operator=(const PostgresConnection&) = delete;
 
   // Lets a statement follow those that were posted before. Its failure shows at the next finish().
+  // `answered`, if any, sees its result then; what it refuses is a failure of that statement,
+  // though what was posted after it has run.
   // Error: `invalid_input` for text with a zero character; nothing is posted then.
-  Result<void> post(const Statement& statement, std::span<const Arg> args);
+  Result<void> post(const Statement& statement, std::span<const Arg> args,
+                    Answered answered = nullptr);
   // Text whose results come as text.
   Result<void> post_text(const std::string& sql, std::span<const Arg> args = {});
 
   // Sends all that was posted and waits for its end: the result of the last, or the first failure.
   // What was posted after a failure has not run.
   Result<PostgresResult> finish(std::string_view doing, Heed& heed);
+  // Whether somebody has yet to see a result.
+  bool awaits_answers() const { return awaiting_ > 0; }
   // Sends all that was posted; nobody waits for it.
   void send_off();
 
@@ -93,6 +100,8 @@ class PostgresConnection {
   struct Expected {
     enum class Kind : std::uint8_t { statement, prepare, sync } kind = Kind::statement;
     std::size_t index = 0;  // of the statement that is prepared
+    std::string_view sql{};
+    Answered answered{};
   };
   enum class Known : std::uint8_t { no, sent, yes };
 
@@ -107,15 +116,17 @@ class PostgresConnection {
   bool await_answer(Heed& heed, bool wants_to_write);
   void heed_now(Heed& heed);
   void cancel_running();
-  void note_failure(std::string_view doing, const PGresult* result, const Heed& heed);
+  void note_failure(std::string_view doing, const Expected& front, const PGresult* result,
+                    const Heed& heed);
   void note_loss(std::string_view doing);
   Result<std::optional<PostgresResult>> drain(std::string_view doing, Heed& heed, VisitRow* visit);
-  void settle(const Expected& front, bool is_done);
+  void settle(Expected& front, const std::optional<PostgresResult>& result);
 
   const Libpq& pq_;
   const Dialect& dialect_;
   std::unique_ptr<PGconn, decltype(&PQfinish)> conn_;
   std::deque<Expected> expected_;
+  int awaiting_ = 0;             // of `expected_`: whose result somebody is to see
   std::vector<Known> prepared_;  // by Statement::index()
   std::optional<PostgresFailure> failure_;
   bool is_dead_ = false;

@@ -221,11 +221,11 @@ Result<void> PostgresSession::begin_once(Access access, Durability durability) {
 
 Result<void> PostgresSession::commit() {
   CLEW_CHECK(is_open_);
-  if (auto why = unusable()) {
+  if (auto judged = settle_judges(); !judged) {
     const bool by_chance = by_chance_;
     rollback();
     by_chance_ = by_chance;
-    return *why;
+    return judged;
   }
   const bool is_marked = writer_ != 0 && !is_reading_;
   const auto number = std::max(number_, doubtful_) + 1;
@@ -251,6 +251,13 @@ Result<void> PostgresSession::commit() {
   }
   doubtful_ = number;
   return settle_doubt(why);
+}
+
+// What is to be kept must have been accepted before.
+Result<void> PostgresSession::settle_judges() {
+  if (auto why = unusable()) return *why;
+  if (conn_->awaits_answers()) CLEW_TRY(finish("statement"));
+  return {};
 }
 
 Result<void> PostgresSession::post_notification() {
@@ -309,17 +316,16 @@ Result<void> PostgresSession::savepoint() {
 // What was posted since the savepoint must be known to have gone well: it must not be another
 // write's failure.
 Result<void> PostgresSession::release_savepoint() {
-  auto why = unusable();
-  if (!why) {
-    CLEW_TRY(conn_->post(release_sql, {}));
-    const auto done = finish("release the savepoint");
-    if (done) return {};
-    why = done.error();
+  Result<void> done = settle_judges();
+  if (done) done = conn_->post(release_sql, {});
+  if (done) {
+    if (const auto released = finish("release the savepoint"); !released) done = released.error();
   }
+  if (done) return {};
   if (!lost_) {
     if (auto back = rollback_to_savepoint(); !back && !lost_) lost_ = back.error();
   }
-  return *why;
+  return done;
 }
 
 Result<void> PostgresSession::rollback_to_savepoint() {
@@ -387,9 +393,7 @@ Result<PostgresResult> PostgresSession::query(const Statement& statement,
                                               std::span<const Arg> args) {
   if (auto why = unusable()) return *why;
   CLEW_TRY(conn_->post(statement, args));
-  auto done = finish("statement");
-  if (!done) return done.error().with("sql", statement.sql());
-  return done;
+  return finish("statement");
 }
 
 Result<std::int64_t> PostgresSession::run_args(const Statement& statement,
@@ -403,6 +407,31 @@ Result<std::int64_t> PostgresSession::run_args(const Statement& statement,
 Result<void> PostgresSession::post_args(const Statement& statement, std::span<const Arg> args) {
   if (auto why = unusable()) return *why;
   return conn_->post(statement, args);
+}
+
+Result<void> PostgresSession::expect_args(const Statement& statement, std::span<const Arg> args,
+                                          Judge judge) {
+  if (is_reading_) return Session::expect_args(statement, args, std::move(judge));
+  if (auto why = unusable()) return *why;
+  return conn_->post(statement, args,
+                     [judge = std::move(judge)](const PostgresResult& answer) mutable {
+                       const auto row = answer.row(0);
+                       return judge(answer.rows() > 0 ? &row : nullptr);
+                     });
+}
+
+Result<std::vector<std::int64_t>> PostgresSession::run_each(
+    const Statement& statement, std::span<const std::vector<Arg>> lists) {
+  if (auto why = unusable()) return *why;
+  const auto changed = std::make_shared<std::vector<std::int64_t>>();
+  for (const auto& args : lists) {
+    CLEW_TRY(conn_->post(statement, args, [changed](const PostgresResult& answer) -> Result<void> {
+      changed->push_back(answer.changed());
+      return {};
+    }));
+  }
+  if (!lists.empty()) CLEW_TRY(finish("statement"));
+  return *changed;
 }
 
 Result<void> PostgresSession::each_args(const Statement& statement, std::span<const Arg> args,

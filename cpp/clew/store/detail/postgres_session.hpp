@@ -73,6 +73,10 @@ class PostgresSession final : public Session {
   Result<bool> first_args(const Statement& statement, std::span<const Arg> args,
                           VisitRow& visit) override;
   Result<void> post_args(const Statement& statement, std::span<const Arg> args) override;
+  Result<std::vector<std::int64_t>> run_each(const Statement& statement,
+                                             std::span<const std::vector<Arg>> lists) override;
+  Result<void> expect_args(const Statement& statement, std::span<const Arg> args,
+                           Judge judge) override;
 
   // Text of ours, inside or outside a transaction.
   Result<PostgresResult> ask(const std::string& sql, std::span<const Arg> args = {});
@@ -86,6 +90,7 @@ class PostgresSession final : public Session {
   Result<void> ensure_connected();
   void give_way();
   Result<void> begin_once(Access access, Durability durability);
+  Result<void> settle_judges();
   Result<void> post_notification();
   Result<void> settle_doubt(Error why);
   std::optional<Error> unusable() const;

@@ -84,6 +84,12 @@ class EngineImpl final : public Engine {
     LiveRunPtr run;
   };
 
+  // A run whose capabilities are still to be found.
+  struct Adopted {
+    LiveRunPtr run;
+    Pinned pinned;
+  };
+
   struct Watched {
     std::int64_t number = 0;
     Function<void()> ended;
@@ -126,8 +132,8 @@ class EngineImpl final : public Engine {
   Result<int> adopt_lapsed();
   Result<void> adopt_orphans();
   Result<bool> try_orphan(const Orphan& orphan);
-  Result<void> adopt(const store::Lease& lease);
-  Result<void> try_adopt(const store::Lease& lease);
+  std::vector<std::pair<store::Lease, Error>> adopt(const std::vector<store::Lease>& leases);
+  Result<Adopted> load_run(store::Transaction& tx, const store::Lease& lease);
   void note_unreadable(std::int64_t number, const Result<void>& adopted);
   void resume_or_wait(const LiveRunPtr& run);
   bool bind(LiveRun& run, const Pinned& pinned, std::string& waiting_for);
@@ -152,7 +158,7 @@ class EngineImpl final : public Engine {
   Mutex mutex_;
   Condition idle_;
   std::unordered_map<std::string, LiveRunPtr> live_ CLEW_GUARDED_BY(mutex_);
-  std::map<std::string, std::pair<LiveRunPtr, Pinned>> unbound_ CLEW_GUARDED_BY(mutex_);
+  std::map<std::string, Adopted> unbound_ CLEW_GUARDED_BY(mutex_);
   std::set<std::string> kept_definitions_ CLEW_GUARDED_BY(mutex_);
   std::unordered_map<std::string, DefinitionPtr> definitions_ CLEW_GUARDED_BY(mutex_);
   std::deque<std::pair<LiveRunPtr, CallCommand>> ready_ CLEW_GUARDED_BY(mutex_);

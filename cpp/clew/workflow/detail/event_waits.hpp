@@ -21,8 +21,9 @@ struct EventWait {
   int step = -1;
   EventPattern type;
   std::string type_id;
-  std::string correlation;  // empty: any
-  Cursor looked_to = 0;     // events after it count
+  std::string correlation;   // empty: any
+  Cursor looked_to = 0;      // events after it count
+  std::uint64_t number = 0;  // set by EventWaits: in the order in which they came
 };
 
 // Reads the log once for all that wait: an event costs two look-ups, however many there are. A new
@@ -53,6 +54,7 @@ class EventWaits {
 
  private:
   using WaitPtr = std::shared_ptr<EventWait>;
+  using Waits = std::map<std::uint64_t, WaitPtr>;  // by number
   struct Order {
     enum class Kind : std::uint8_t { add, expire, drop };
     Kind kind = Kind::add;
@@ -80,6 +82,7 @@ class EventWaits {
   Result<void> follow();
   void show_all(const EventPtr& event);
   void show_gap(const Event& gap);
+  std::vector<WaitPtr> all_waits() const;
   void give_up(const Error& why);
   void note_passed();
   void keep(const WaitPtr& wait);
@@ -95,8 +98,9 @@ class EventWaits {
 
   std::deque<Order> pending_;
   std::vector<Order> expired_;
-  std::map<std::string, std::vector<WaitPtr>, std::less<>> by_key_;  // of type and correlation
-  std::map<std::weak_ptr<LiveRun>, std::vector<WaitPtr>, std::owner_less<>> by_run_;
+  std::map<std::string, Waits, std::less<>> by_key_;  // of type and correlation
+  std::map<std::weak_ptr<LiveRun>, Waits, std::owner_less<>> by_run_;
+  std::uint64_t last_number_ = 0;
   SubscriptionPtr log_;    // null while nobody waits
   bool is_armed_ = false;  // it will ring
   Cursor noted_ = 0;       // every wait has noted that it passed so far

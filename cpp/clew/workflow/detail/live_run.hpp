@@ -39,6 +39,10 @@ struct Batch {
     return events.empty() && traces.empty() && acknowledge.empty() && calls.empty() &&
            wakes.empty() && waits.empty();
   }
+  // An acknowledgement, too, says that the run is still this process's.
+  bool writes() const {
+    return !events.empty() || !traces.empty() || !calls.empty() || !acknowledge.empty();
+  }
 };
 
 // Thread-safe: the engine changes it under its lock; users read it through Run.
