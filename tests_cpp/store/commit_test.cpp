@@ -69,6 +69,97 @@ TEST_P(Commit, groups_after_one_that_had_a_failing_write_run_once) {
   EXPECT_THAT(notes_of(*db), ElementsAre(1, 2, 11, 12, 21, 22));
 }
 
+// Refuses unless a note of that id is there.
+Result<void> expect_note(Transaction& tx, std::int64_t id) {
+  static const Statement sql("SELECT id FROM notes WHERE id = :id");
+  const auto judge = [id](const Row* row) -> Result<void> {
+    if (row == nullptr) return error(Code::stale_lease, "note {} is not there", id);
+    CLEW_TRY(const auto found, row->integer(0));
+    CLEW_CHECK(found == id);
+    return {};
+  };
+  return tx.expect(sql, judge, id);
+}
+
+TEST_P(Commit, write_whose_expectation_is_refused_undoes_only_itself_in_its_group) {
+  const auto db = open();
+  Outcomes outcomes;
+  {
+    HeldWriter held(*db);
+    for (const std::int64_t id : {1, 2, 3}) {
+      db->submit({[id](Transaction& tx) -> Result<void> {
+                    CLEW_TRY(add_note(tx, id));
+                    CLEW_TRY(expect_note(tx, id == 2 ? 20 : id));
+                    return add_note(tx, id + 100);
+                  },
+                  outcomes.recorder(id)});
+    }
+  }
+  outcomes.wait(3);
+  ASSERT_TRUE(outcomes.of(1) && outcomes.of(3));
+  ASSERT_EQ(code_of(outcomes.of(2)), Code::stale_lease);
+  EXPECT_EQ(outcomes.of(2).error().message(), "note 20 is not there");
+  EXPECT_TRUE(outcomes.of(2).error().context().empty()) << "the judge's own words";
+  EXPECT_THAT(notes_of(*db), ElementsAre(1, 3, 101, 103));
+}
+
+TEST_P(Commit, lone_write_whose_expectation_is_refused_leaves_nothing) {
+  const auto db = open();
+  const auto refused = db->write([](Transaction& tx) -> Result<void> {
+    CLEW_TRY(expect_note(tx, 1));
+    return add_note(tx, 1);
+  });
+  EXPECT_EQ(code_of(refused), Code::stale_lease);
+  EXPECT_THAT(notes_of(*db), IsEmpty());
+  EXPECT_TRUE(db->write(adding(1)));
+  EXPECT_TRUE(db->write([](Transaction& tx) { return expect_note(tx, 1); }));
+}
+
+TEST_P(Commit, first_of_two_failures_is_the_answer) {
+  const auto db = open();
+  ASSERT_TRUE(db->write(adding(1)));
+  EXPECT_EQ(code_of(db->write([](Transaction& tx) -> Result<void> {
+              CLEW_TRY(expect_note(tx, 7));
+              return add_note(tx, 1);
+            })),
+            Code::stale_lease);
+  EXPECT_EQ(code_of(db->write([](Transaction& tx) -> Result<void> {
+              CLEW_TRY(add_note(tx, 1));
+              return expect_note(tx, 7);
+            })),
+            Code::conflict);
+  EXPECT_THAT(notes_of(*db), ElementsAre(1));
+}
+
+TEST_P(Commit, expectation_in_a_reader_is_answered_at_once) {
+  const auto db = open();
+  ASSERT_TRUE(db->write(adding(1)));
+  EXPECT_TRUE(db->read([](Transaction& tx) { return expect_note(tx, 1); }));
+  EXPECT_EQ(code_of(db->read([](Transaction& tx) { return expect_note(tx, 2); })),
+            Code::stale_lease);
+}
+
+TEST_P(Commit, statement_that_is_run_for_each_list_tells_what_each_has_changed) {
+  static const Statement sql("UPDATE notes SET id = id + 10 WHERE id = :id");
+  const auto db = open();
+  for (const std::int64_t id : {1, 2}) ASSERT_TRUE(db->write(adding(id)));
+  std::vector<std::int64_t> changed;
+  ASSERT_TRUE(db->write([&](Transaction& tx) -> Result<void> {
+    CLEW_TRY(changed, tx.run_each(sql, std::vector<std::vector<Arg>>{{1}, {7}, {2}, {1}}));
+    CLEW_TRY(const auto none, tx.run_each(sql, {}));
+    EXPECT_THAT(none, IsEmpty());
+    return {};
+  }));
+  EXPECT_THAT(changed, ElementsAre(1, 0, 1, 0));
+  EXPECT_THAT(notes_of(*db), ElementsAre(11, 12));
+  EXPECT_EQ(code_of(db->write([&](Transaction& tx) -> Result<void> {
+              CLEW_TRY(tx.run_each(sql, std::vector<std::vector<Arg>>{{11}, {2}, {12}, {22}}));
+              return error(Code::rejected, "no");
+            })),
+            Code::rejected);
+  EXPECT_THAT(notes_of(*db), ElementsAre(11, 12));
+}
+
 TEST_P(Commit, failing_lone_write_leaves_nothing_and_takes_no_number) {
   const auto db = open();
   const auto refused = db->write([](Transaction& tx) -> Result<void> {

@@ -92,9 +92,15 @@ GroupRunner::Attempt GroupRunner::attempt(std::span<Pending> group, Attempt how,
       ++kept;
     } else if (how == Attempt::together) {
       session_.rollback();
-      careful_ = careful_groups;
-      return Attempt::careful;
+      return be_careful();
     }
+  }
+  if (auto settled = kept > 0 ? session_.settle() : Result<void>(); !settled) {
+    fail_all(group, settled.error());
+    const bool is_lost = session_.lost() != nullptr;
+    const auto next = is_lost || how != Attempt::together ? after_loss(is_shared) : be_careful();
+    session_.rollback();
+    return next;
   }
   if (kept == 0) {
     session_.rollback();
@@ -102,11 +108,7 @@ GroupRunner::Attempt GroupRunner::attempt(std::span<Pending> group, Attempt how,
     fail_all(group, done.error());
     const bool is_unknown = done.error().code() == Code::unknown_outcome;
     if (broken_ || is_unknown) return Attempt::over;
-    const auto next = after_loss(is_shared);
-    // A write's failure may show only now.
-    if (next != Attempt::alone || how != Attempt::together) return next;
-    careful_ = careful_groups;
-    return Attempt::careful;
+    return after_loss(is_shared);
   }
   acknowledge(group, begun_ns, kept, report);
   return Attempt::over;
@@ -115,6 +117,12 @@ GroupRunner::Attempt GroupRunner::attempt(std::span<Pending> group, Attempt how,
 GroupRunner::Attempt GroupRunner::after_loss(bool is_shared) const {
   if (session_.may_run_again()) return Attempt::again;
   return is_shared ? Attempt::alone : Attempt::over;
+}
+
+// One of the writes failed, which has brought down the others with it.
+GroupRunner::Attempt GroupRunner::be_careful() {
+  careful_ = careful_groups;
+  return Attempt::careful;
 }
 
 // A write that is alone needs no savepoint: rolling back all is rolling back its part.

@@ -28,6 +28,11 @@ class Session : public Transaction {
   virtual Result<void> commit() = 0;
   virtual void rollback() = 0;  // no effect when none is open
 
+  // Waits for the answers that somebody expects (Transaction::expect): the first that is refused,
+  // or the failure that came before it. The transaction is then of no more use. commit() and
+  // release_savepoint() ask first.
+  virtual Result<void> settle() { return {}; }
+
   // One level inside the open transaction.
   virtual Result<void> savepoint() = 0;
   virtual Result<void> release_savepoint() = 0;

@@ -56,6 +56,7 @@ class GroupRunner {
   Attempt attempt_again(std::span<Pending> group, Attempt how, GroupReport& report);
   Attempt attempt(std::span<Pending> group, Attempt how, GroupReport& report);
   Attempt after_loss(bool is_shared) const;
+  Attempt be_careful();
   void apply(Pending& pending, bool in_savepoint);
   Result<void> call(Pending& pending);
   Result<void> commit(Durability durability, GroupReport& report);

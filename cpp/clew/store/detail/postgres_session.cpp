@@ -221,11 +221,11 @@ Result<void> PostgresSession::begin_once(Access access, Durability durability) {
 
 Result<void> PostgresSession::commit() {
   CLEW_CHECK(is_open_);
-  if (auto judged = settle_judges(); !judged) {
+  if (auto settled = settle(); !settled) {
     const bool by_chance = by_chance_;
     rollback();
     by_chance_ = by_chance;
-    return judged;
+    return settled;
   }
   const bool is_marked = writer_ != 0 && !is_reading_;
   const auto number = std::max(number_, doubtful_) + 1;
@@ -253,8 +253,7 @@ Result<void> PostgresSession::commit() {
   return settle_doubt(why);
 }
 
-// What is to be kept must have been accepted before.
-Result<void> PostgresSession::settle_judges() {
+Result<void> PostgresSession::settle() {
   if (auto why = unusable()) return *why;
   if (conn_->awaits_answers()) CLEW_TRY(finish("statement"));
   return {};
@@ -316,7 +315,7 @@ Result<void> PostgresSession::savepoint() {
 // What was posted since the savepoint must be known to have gone well: it must not be another
 // write's failure.
 Result<void> PostgresSession::release_savepoint() {
-  Result<void> done = settle_judges();
+  Result<void> done = settle();
   if (done) done = conn_->post(release_sql, {});
   if (done) {
     if (const auto released = finish("release the savepoint"); !released) done = released.error();

@@ -43,6 +43,7 @@ class PostgresSession final : public Session {
   Result<void> begin(Access access, Durability durability) override;
   Result<void> commit() override;
   void rollback() override;
+  Result<void> settle() override;
   Result<void> savepoint() override;
   Result<void> release_savepoint() override;
   Result<void> rollback_to_savepoint() override;
@@ -90,7 +91,6 @@ class PostgresSession final : public Session {
   Result<void> ensure_connected();
   void give_way();
   Result<void> begin_once(Access access, Durability durability);
-  Result<void> settle_judges();
   Result<void> post_notification();
   Result<void> settle_doubt(Error why);
   std::optional<Error> unusable() const;
