@@ -115,8 +115,8 @@ Result<void> store_contract(store::Transaction& tx, const Capability& capability
         .with("registered", difference.left)
         .with("given", difference.right);
   }
-  CLEW_TRY(tx.run(change_sql, capability.digest, lifecycle, document, workflow,
-                  capability.workspace, scope, capability.contract.id, capability.version_text));
+  CLEW_TRY(tx.post(change_sql, capability.digest, lifecycle, document, workflow,
+                   capability.workspace, scope, capability.contract.id, capability.version_text));
   return {};
 }
 

@@ -137,7 +137,7 @@ Result<bool> insert_event_type(store::Transaction& tx, const EventType& type) {
 }
 
 Result<void> update_event_lifecycle(store::Transaction& tx, const EventType& type) {
-  CLEW_TRY(tx.run(update_type_sql, name(type.lifecycle), type.id, type.version_text));
+  CLEW_TRY(tx.post(update_type_sql, name(type.lifecycle), type.id, type.version_text));
   return {};
 }
 
@@ -171,7 +171,7 @@ Result<bool> move_group(store::Transaction& tx, const std::string& name, Cursor 
 
 Result<void> insert_claim(store::Transaction& tx, const std::string& group,
                           const std::string& member, const EventClaim& claim) {
-  CLEW_TRY(tx.run(insert_claim_sql, group, claim.cursor, member, claim.delivery, claim.due));
+  CLEW_TRY(tx.post(insert_claim_sql, group, claim.cursor, member, claim.delivery, claim.due));
   return {};
 }
 
@@ -230,7 +230,7 @@ Result<std::optional<EventClaim>> find_claim(store::Transaction& tx, const std::
 
 Result<void> release_claims(store::Transaction& tx, const std::string& group,
                             const std::string& member, Timestamp now) {
-  CLEW_TRY(tx.run(release_sql, now, group, member));
+  CLEW_TRY(tx.post(release_sql, now, group, member));
   return {};
 }
 

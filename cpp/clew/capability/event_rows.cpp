@@ -188,7 +188,7 @@ void advance(EventHead& head, const Appended& stored) {
 }
 
 Result<void> write_head(store::Transaction& tx, const EventHead& head) {
-  CLEW_TRY(tx.run(set_head_sql, head.last, head.floor, head.time));
+  CLEW_TRY(tx.post(set_head_sql, head.last, head.floor, head.time));
   return {};
 }
 
@@ -219,7 +219,7 @@ Result<void> append_one(store::Transaction& tx, Appended& wanted, EventHead& hea
       return {};
     }
     // Over, though not deleted yet; the rows before it are over too, and go with it.
-    CLEW_TRY(tx.run(delete_upto_sql, stored->cursor));
+    CLEW_TRY(tx.post(delete_upto_sql, stored->cursor));
     head.floor = std::max(head.floor, stored->cursor);
     CLEW_TRY(rows, tx.run_args(insert_sql, row_of(wanted)));
   }
@@ -241,7 +241,7 @@ Result<std::size_t> append_new(store::Transaction& tx, std::span<Appended* const
   const auto known = std::ranges::find(added, 0) - added.begin();
   if (known > 0) advance(head, *events[static_cast<std::size_t>(known) - 1]);
   // Those behind it have the wrong places.
-  if (head.last != behind.last) CLEW_TRY(tx.run(delete_behind_sql, head.last));
+  if (head.last != behind.last) CLEW_TRY(tx.post(delete_behind_sql, head.last));
   return static_cast<std::size_t>(known);
 }
 
@@ -270,7 +270,7 @@ Result<void> trim(store::Transaction& tx, EventHead& head, const EventRetention&
     CLEW_TRY(tx.each(front_sql, take, head.floor, trim_max));
   }
   if (floor == head.floor) return {};
-  CLEW_TRY(tx.run(delete_upto_sql, floor));
+  CLEW_TRY(tx.post(delete_upto_sql, floor));
   head.floor = floor;
   return {};
 }
@@ -368,9 +368,9 @@ Result<void> mirror_log(store::Transaction& tx, std::span<const EventPtr> events
                         const EventHead& head) {
   CLEW_TRY(const auto stored, lock_event_head(tx));
   if (events.empty()) {
-    CLEW_TRY(tx.run(delete_all_sql));
+    CLEW_TRY(tx.post(delete_all_sql));
   } else {
-    CLEW_TRY(tx.run(delete_upto_sql, events.front()->cursor - 1));
+    CLEW_TRY(tx.post(delete_upto_sql, events.front()->cursor - 1));
   }
   for (const auto& event : events) {
     if (event->cursor <= stored.last) continue;

@@ -232,7 +232,7 @@ class StoredKeys final : public IdempotencyKeys {
     const auto durability = is_once ? options_.durability : store::Durability::relaxed;
     const auto apply = [&](store::Transaction& tx) -> Result<void> {
       answer.reset();
-      CLEW_TRY(tx.run(expire_sql, now.us));
+      CLEW_TRY(tx.post(expire_sql, now.us));
       CLEW_TRY(const auto begun,
                tx.run(begin_sql, workspace, capability, word, owner, input, INT64_MAX));
       if (begun == 1) return {};
@@ -244,8 +244,8 @@ class StoredKeys final : public IdempotencyKeys {
       }
       const auto state = answer ? State::unknown : State::running;
       const auto expires = answer ? (now + options_.ttl).us : INT64_MAX;
-      CLEW_TRY(tx.run(put_sql, workspace, capability, word, std::string(name(state)), owner, input,
-                      nullptr, expires));
+      CLEW_TRY(tx.post(put_sql, workspace, capability, word, std::string(name(state)), owner, input,
+                       nullptr, expires));
       return {};
     };
     CLEW_TRY(database_.write(apply, durability));
@@ -314,7 +314,7 @@ class StoredKeys final : public IdempotencyKeys {
     const auto owner = owner_();
     database_.submit({[key, owner](store::Transaction& tx) -> Result<void> {
                         const auto& [workspace, capability, word] = key;
-                        CLEW_TRY(tx.run(free_sql, workspace, capability, word, owner));
+                        CLEW_TRY(tx.post(free_sql, workspace, capability, word, owner));
                         return {};
                       },
                       [](Result<store::CommitInfo>) {}, store::Durability::relaxed});

@@ -13,7 +13,7 @@ using store::Statement;
 
 const Statement advance_sql(R"sql(
     UPDATE processes SET last_seq = :seq, updated_us = :now, status = :status, output = :output
-     WHERE number = :number AND last_seq = :seen)sql");
+     WHERE number = :number)sql");
 
 const Statement add_wake_sql("INSERT INTO process_wakes (process, seq) VALUES (:process, :seq)");
 
@@ -123,16 +123,12 @@ Result<void> write(Transaction& tx, const ProcessRow& row, const AppendRequest& 
   if (event.semantics.terminal) {
     output = to_json(as_await_output(event.semantics.terminal->await_output, status));
   }
-  CLEW_TRY(const auto advanced, tx.run(advance_sql, event.sequence, now, name(status),
-                                       output.empty() ? store::Arg(nullptr) : store::Arg(output),
-                                       row.number, row.last_sequence));
-  if (advanced != 1) {
-    return error(Code::conflict, "process \"{}\" was changed by another at the same time", row.id)
-        .with_retryable(true);
-  }
+  // The row is locked since it was read.
+  CLEW_TRY(tx.post(advance_sql, event.sequence, now, name(status),
+                   output.empty() ? store::Arg(nullptr) : store::Arg(output), row.number));
   CLEW_TRY(store::append_next(tx, row.stream(), stored));
   if (!result.wake_delivery) return {};
-  CLEW_TRY(tx.run(add_wake_sql, row.number, event.sequence));
+  CLEW_TRY(tx.post(add_wake_sql, row.number, event.sequence));
   CLEW_TRY(store::put_message(tx, wake_topic, result.wake_delivery->target_session_id,
                               result.wake_delivery->to_value(), now));
   return {};
@@ -249,7 +245,7 @@ Result<std::vector<Event>> wake_events_after(Transaction& tx, DeclaredCache& cac
 
 Result<void> ack_wake(Transaction& tx, std::string_view id, std::int64_t sequence) {
   CLEW_TRY(const auto row, load_row(tx, id));
-  CLEW_TRY(tx.run(ack_wake_sql, row.number, sequence));
+  CLEW_TRY(tx.post(ack_wake_sql, row.number, sequence));
   return {};
 }
 

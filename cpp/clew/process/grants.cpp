@@ -78,8 +78,8 @@ Result<std::vector<HandleGrant>> grants(Transaction& tx, const Statement& query,
 
 Result<void> grant_handle(Transaction& tx, const HandleGrant& grant) {
   CLEW_TRY(load_row(tx, grant.process_id));
-  CLEW_TRY(tx.run(grant_sql, grant.scope.session_id, grant.scope.agent_frame_id, grant.process_id,
-                  grant.kind, grant.label));
+  CLEW_TRY(tx.post(grant_sql, grant.scope.session_id, grant.scope.agent_frame_id, grant.process_id,
+                   grant.kind, grant.label));
   return {};
 }
 

@@ -80,8 +80,8 @@ Result<std::vector<Record>> records(Transaction& tx, bool live_only) {
 Result<Record> register_process(Transaction& tx, const Registration& registration, Timestamp now) {
   const auto document = registration.to_value();
   const auto hash = to_hex(digest_of(document));
-  CLEW_TRY(tx.run(add_sql, registration.id, registration.provenance.owner_scope.session_id, hash,
-                  to_json(document), now));
+  CLEW_TRY(tx.post(add_sql, registration.id, registration.provenance.owner_scope.session_id, hash,
+                   to_json(document), now));
   CLEW_TRY(const auto row, find_row(tx, registration.id));
   if (!row) return Error(Code::internal, "a process that was registered is not there");
   if (row->is_pruned || row->hash != hash) return another_registration(tx, *row, registration);
@@ -101,7 +101,7 @@ Result<std::vector<Record>> list_non_terminal(Transaction& tx) { return records(
 
 Result<Record> set_external_ref(Transaction& tx, std::string_view id, const ExternalRef& ref) {
   CLEW_TRY(auto row, load_row(tx, id));
-  CLEW_TRY(tx.run(external_sql, to_json(ref.to_value()), row.number));
+  CLEW_TRY(tx.post(external_sql, to_json(ref.to_value()), row.number));
   row.external_ref = ref;
   return to_record(tx, row);
 }
@@ -170,9 +170,9 @@ Result<std::vector<std::string>> prune_processes(Transaction& tx, Timestamp befo
     CLEW_TRY(const auto row, load_row(tx, id));
     CLEW_TRY(store::remove_stream(tx, row.stream()));
     CLEW_TRY(store::forget_requests(tx, "process_event", id));
-    CLEW_TRY(tx.run(drop_grants_sql, id));
-    CLEW_TRY(tx.run(drop_wakes_sql, row.number));
-    CLEW_TRY(tx.run(bury_sql, before, row.number));
+    CLEW_TRY(tx.post(drop_grants_sql, id));
+    CLEW_TRY(tx.post(drop_wakes_sql, row.number));
+    CLEW_TRY(tx.post(bury_sql, before, row.number));
     pruned.push_back(id);
   }
   return pruned;

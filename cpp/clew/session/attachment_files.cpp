@@ -69,14 +69,14 @@ Result<std::optional<FileRow>> read(store::Transaction& tx, const Statement& sta
 
 Result<FileClaim> claim_file(store::Transaction& tx, std::string_view attachment_id,
                              Timestamp now) {
-  CLEW_TRY(tx.run(make_sql, attachment_id, now));
+  CLEW_TRY(tx.post(make_sql, attachment_id, now));
   CLEW_TRY(const auto row, read(tx, lock_sql, attachment_id));
   CLEW_CHECK(row.has_value());
   if (row->is_usable()) {
-    CLEW_TRY(tx.run(touch_sql, now, attachment_id));
+    CLEW_TRY(tx.post(touch_sql, now, attachment_id));
     return FileClaim{row->generation, row->state == "present"};
   }
-  CLEW_TRY(tx.run(begin_sql, row->generation + 1, now, attachment_id));
+  CLEW_TRY(tx.post(begin_sql, row->generation + 1, now, attachment_id));
   return FileClaim{row->generation + 1, false};
 }
 
@@ -105,13 +105,13 @@ Result<std::vector<DoomedFile>> doom_files(store::Transaction& tx, Timestamp bef
       },
       before));
   for (const auto& each : doomed) {
-    CLEW_TRY(tx.run(doom_sql, each.attachment_id, each.generation));
+    CLEW_TRY(tx.post(doom_sql, each.attachment_id, each.generation));
   }
   return doomed;
 }
 
 Result<void> file_removed(store::Transaction& tx, const DoomedFile& file) {
-  CLEW_TRY(tx.run(gone_sql, file.attachment_id, file.generation));
+  CLEW_TRY(tx.post(gone_sql, file.attachment_id, file.generation));
   return {};
 }
 

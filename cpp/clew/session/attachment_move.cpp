@@ -91,7 +91,7 @@ Result<std::int64_t> into_database(store::Transaction& tx, const std::string& pa
   for (const auto& session : holders) {
     CLEW_TRY(store::pin_blob(tx, attachment_holder(session), id, now));
   }
-  CLEW_TRY(tx.run(place_sql, id));
+  CLEW_TRY(tx.post(place_sql, id));
   return size;
 }
 
@@ -118,7 +118,7 @@ Result<MovedAttachments> move_attachments(store::Transaction& tx, const Attachme
     }
     if (ids.size() < page_rows) break;
   }
-  if (folders.to.empty()) CLEW_TRY(tx.run(no_files_sql));
+  if (folders.to.empty()) CLEW_TRY(tx.post(no_files_sql));
   return moved;
 }
 

@@ -122,8 +122,8 @@ Result<void> put_node(store::Transaction& tx, std::string_view session_id, Head&
         .with("path", path_of(index, difference.path))
         .with("node_id", node.node_id);
   }
-  CLEW_TRY(tx.run(put_sql, session_id, node.node_id, ++head.last_position, node.parent_node_id,
-                  to_json(to_value(node))));
+  CLEW_TRY(tx.post(put_sql, session_id, node.node_id, ++head.last_position, node.parent_node_id,
+                   to_json(to_value(node))));
   return {};
 }
 
@@ -241,7 +241,7 @@ Result<bool> tombstone_node(store::Transaction& tx, std::string_view session_id,
         .with("node_id", node_id)
         .with("child", child);
   }
-  CLEW_TRY(tx.run(tombstone_sql, now, session_id, node_id));
+  CLEW_TRY(tx.post(tombstone_sql, now, session_id, node_id));
   if (head.leaf_node_id == node_id) head.leaf_node_id = node->parent_node_id;
   return true;
 }
@@ -263,7 +263,7 @@ Result<VacuumReport> vacuum_nodes(store::Transaction& tx, std::string_view sessi
 }
 
 Result<void> remove_nodes(store::Transaction& tx, std::string_view session_id) {
-  CLEW_TRY(tx.run(clear_sql, session_id));
+  CLEW_TRY(tx.post(clear_sql, session_id));
   return {};
 }
 

@@ -73,7 +73,7 @@ Error deleted(std::string_view session_id) {
 
 Result<Head> lock_head(store::Transaction& tx, std::string_view session_id) {
   CLEW_TRY(detail::check_id("session_id", session_id));
-  CLEW_TRY(tx.run(make_sql, session_id));
+  CLEW_TRY(tx.post(make_sql, session_id));
   CLEW_TRY(auto head, read(tx, lock_sql, session_id));
   CLEW_CHECK(head.has_value());
   if (head->is_deleted) return deleted(session_id);

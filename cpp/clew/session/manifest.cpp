@@ -77,8 +77,8 @@ store::VisitRow into(std::vector<ManifestEntry>& entries) {
 Result<void> record_intent(store::Transaction& tx, const AttachmentIntent& intent) {
   CLEW_TRY(detail::check_id("attachment_id", intent.attachment_id));
   CLEW_TRY(lock_head(tx, intent.session_id));
-  CLEW_TRY(tx.run(insert_sql, intent.session_id, intent.attachment_id, intent.canonical_uri,
-                  intent.intent_at));
+  CLEW_TRY(tx.post(insert_sql, intent.session_id, intent.attachment_id, intent.canonical_uri,
+                   intent.intent_at));
   return {};
 }
 
@@ -132,7 +132,7 @@ Result<bool> forget_entry(store::Transaction& tx, std::string_view session_id,
 }
 
 Result<void> forget_entries(store::Transaction& tx, std::string_view session_id) {
-  CLEW_TRY(tx.run(clear_sql, session_id));
+  CLEW_TRY(tx.post(clear_sql, session_id));
   return store::unpin_blobs(tx, attachment_holder(session_id));
 }
 

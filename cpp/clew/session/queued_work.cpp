@@ -263,7 +263,7 @@ Result<std::optional<QueuedWorkBatch>> cancel_batch(store::Transaction& tx,
   CLEW_TRY(const auto row, store::cancel_work(tx, lane_of(session_id), batch_id, now));
   if (!row) return std::optional<QueuedWorkBatch>();
   CLEW_TRY(auto batch, load_batch(tx, session_id, *row));
-  CLEW_TRY(tx.run(delete_sql, session_id, batch_id));
+  CLEW_TRY(tx.post(delete_sql, session_id, batch_id));
   return std::optional(std::move(batch));
 }
 
@@ -326,7 +326,7 @@ Result<std::int64_t> forget_batch_sources(store::Transaction& tx, Timestamp befo
 
 Result<void> clear_batches(store::Transaction& tx, std::string_view session_id) {
   CLEW_TRY(store::clear_lane(tx, lane_of(session_id)));
-  CLEW_TRY(tx.run(clear_sql, session_id));
+  CLEW_TRY(tx.post(clear_sql, session_id));
   return {};
 }
 

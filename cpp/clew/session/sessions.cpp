@@ -87,10 +87,10 @@ Result<std::optional<CommitResult>> known_turn(store::Transaction& tx, const Tur
 
 Result<void> write_frames(store::Transaction& tx, std::string_view session_id,
                           const std::vector<AgentFrame>& frames) {
-  CLEW_TRY(tx.run(clear_frames_sql, session_id));
+  CLEW_TRY(tx.post(clear_frames_sql, session_id));
   for (std::size_t i = 0; i < frames.size(); ++i) {
-    CLEW_TRY(tx.run(put_frame_sql, session_id, static_cast<std::int64_t>(i), frames[i].frame_id,
-                    to_json(to_value(frames[i]))));
+    CLEW_TRY(tx.post(put_frame_sql, session_id, static_cast<std::int64_t>(i), frames[i].frame_id,
+                     to_json(to_value(frames[i]))));
   }
   return {};
 }
@@ -174,9 +174,9 @@ Result<void> write_usage(store::Transaction& tx, std::string_view session_id, He
     }
     CLEW_TRY(add_usage(entry->usage, deltas[i].usage, i));
     const auto& sum = entry->usage;
-    CLEW_TRY(tx.run(put_usage_sql, session_id, ++head.last_position, entry->source, entry->model,
-                    sum.input_tokens, sum.output_tokens, sum.cached_input_tokens,
-                    sum.reasoning_tokens));
+    CLEW_TRY(tx.post(put_usage_sql, session_id, ++head.last_position, entry->source, entry->model,
+                     sum.input_tokens, sum.output_tokens, sum.cached_input_tokens,
+                     sum.reasoning_tokens));
   }
   return {};
 }
@@ -311,8 +311,8 @@ Result<CommitResult> commit_session(store::Transaction& tx, const RuntimeCommit&
   CLEW_TRY(update_head(tx, id, head));
   CommitResult result{head.revision, std::move(stored.ref), std::move(stored.manifest)};
   if (commit.turn_commit) {
-    CLEW_TRY(tx.run(put_turn_sql, id, commit.turn_commit->turn_id,
-                    commit.turn_commit->turn_commit_hash, to_json(to_value(result))));
+    CLEW_TRY(tx.post(put_turn_sql, id, commit.turn_commit->turn_id,
+                     commit.turn_commit->turn_commit_hash, to_json(to_value(result))));
   }
   return result;
 }
@@ -337,7 +337,7 @@ Result<std::optional<PersistedSession>> load_session(store::Transaction& tx,
 
 Result<void> save_meta(store::Transaction& tx, const SessionMeta& meta) {
   CLEW_TRY(lock_head(tx, meta.session_id));
-  CLEW_TRY(tx.run(put_meta_sql, meta.session_id, to_json(to_value(meta))));
+  CLEW_TRY(tx.post(put_meta_sql, meta.session_id, to_json(to_value(meta))));
   return {};
 }
 
@@ -369,7 +369,7 @@ Result<bool> delete_session(store::Transaction& tx, std::string_view session_id,
   CLEW_TRY(remove_nodes(tx, session_id));
   for (const auto* clear :
        {&clear_turns_sql, &clear_frames_sql, &clear_usage_sql, &clear_meta_sql}) {
-    CLEW_TRY(tx.run(*clear, session_id));
+    CLEW_TRY(tx.post(*clear, session_id));
   }
   CLEW_TRY(forget_entries(tx, session_id));
   CLEW_TRY(remove_subscriptions(tx, session_id));

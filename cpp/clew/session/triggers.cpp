@@ -232,8 +232,8 @@ Result<bool> cancel_trigger(store::Transaction& tx, std::string_view session_id,
 }
 
 Result<void> remove_subscriptions(store::Transaction& tx, std::string_view session_id) {
-  CLEW_TRY(tx.run(remove_deliveries_sql, session_id));
-  CLEW_TRY(tx.run(remove_sql, session_id));
+  CLEW_TRY(tx.post(remove_deliveries_sql, session_id));
+  CLEW_TRY(tx.post(remove_sql, session_id));
   return {};
 }
 
@@ -348,8 +348,8 @@ Result<std::int64_t> prune_host_events(store::Transaction& tx, Timestamp before,
       },
       before, limit));
   for (const auto& id : old) {
-    CLEW_TRY(tx.run(prune_deliveries_sql, id));
-    CLEW_TRY(tx.run(prune_sql, id));
+    CLEW_TRY(tx.post(prune_deliveries_sql, id));
+    CLEW_TRY(tx.post(prune_sql, id));
   }
   return static_cast<std::int64_t>(old.size());
 }

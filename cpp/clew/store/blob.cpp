@@ -136,7 +136,7 @@ Result<void> check_size(Transaction& tx, std::string_view hash, std::int64_t siz
 Result<void> insert_parts(Transaction& tx, std::string_view content, std::string_view bytes) {
   for (std::int64_t part = 0; !bytes.empty(); ++part) {
     const auto data = bytes.substr(0, blob_part_size);
-    CLEW_TRY(tx.run(insert_chunk_sql, content, part, Blob{data}));
+    CLEW_TRY(tx.post(insert_chunk_sql, content, part, Blob{data}));
     bytes.remove_prefix(data.size());
   }
   return {};
@@ -164,10 +164,10 @@ Result<std::string> put_blob(Transaction& tx, std::string_view bytes, Timestamp 
   CLEW_TRY(const auto touched, tx.run(touch_sql, now, hash));
   if (touched == 0) {
     if (bytes.size() <= blob_part_size) {
-      CLEW_TRY(tx.run(insert_sql, hash, size, Blob{bytes}, nullptr, now));
+      CLEW_TRY(tx.post(insert_sql, hash, size, Blob{bytes}, nullptr, now));
     } else {
       const auto content = content_of(hash);
-      CLEW_TRY(tx.run(insert_sql, hash, size, nullptr, content, now));
+      CLEW_TRY(tx.post(insert_sql, hash, size, nullptr, content, now));
       // Whoever was first has put the parts in the same transaction.
       CLEW_TRY(const auto found, find_with_data(tx, hash));
       CLEW_CHECK(found.has_value());
@@ -228,17 +228,17 @@ Result<void> pin_blob(Transaction& tx, std::string_view holder, std::string_view
                       Timestamp now) {
   CLEW_TRY(const auto touched, tx.run(touch_sql, now, hash));
   if (touched == 0) return error(Code::not_found, "there is no blob {}", hash).with("hash", hash);
-  CLEW_TRY(tx.run(pin_sql, holder, hash));
+  CLEW_TRY(tx.post(pin_sql, holder, hash));
   return {};
 }
 
 Result<void> unpin_blobs(Transaction& tx, std::string_view holder) {
-  CLEW_TRY(tx.run(unpin_all_sql, holder));
+  CLEW_TRY(tx.post(unpin_all_sql, holder));
   return {};
 }
 
 Result<void> unpin_blob(Transaction& tx, std::string_view holder, std::string_view hash) {
-  CLEW_TRY(tx.run(unpin_sql, holder, hash));
+  CLEW_TRY(tx.post(unpin_sql, holder, hash));
   return {};
 }
 
@@ -279,8 +279,8 @@ Result<void> sweep_stages(Transaction& tx, Timestamp before) {
       },
       before));
   for (const auto& stage : stages) {
-    CLEW_TRY(tx.run(delete_chunks_sql, stage));
-    CLEW_TRY(tx.run(end_stage_sql, stage));
+    CLEW_TRY(tx.post(delete_chunks_sql, stage));
+    CLEW_TRY(tx.post(end_stage_sql, stage));
   }
   return {};
 }
@@ -318,7 +318,7 @@ Result<BlobSweep> sweep_blobs(Transaction& tx, std::span<const std::string> root
     if (std::ranges::binary_search(kept, each.hash)) continue;
     CLEW_TRY(const auto gone, tx.run(delete_sql, each.hash, before));
     if (gone == 0) continue;
-    if (!each.content.empty()) CLEW_TRY(tx.run(delete_chunks_sql, each.content));
+    if (!each.content.empty()) CLEW_TRY(tx.post(delete_chunks_sql, each.content));
     ++report.deleted;
     report.deleted_bytes += each.size;
   }
@@ -350,8 +350,8 @@ Result<void> check_blobs(Transaction& tx, const ReportRow& report) {
 
 Result<void> stage_part(Transaction& tx, std::string_view content, std::int64_t part,
                         std::string_view bytes, Timestamp now) {
-  if (part == 0) CLEW_TRY(tx.run(begin_stage_sql, content, now));
-  CLEW_TRY(tx.run(insert_chunk_sql, content, part, Blob{bytes}));
+  if (part == 0) CLEW_TRY(tx.post(begin_stage_sql, content, now));
+  CLEW_TRY(tx.post(insert_chunk_sql, content, part, Blob{bytes}));
   return {};
 }
 
@@ -362,13 +362,13 @@ Result<void> put_staged(Transaction& tx, const StagedBlob& staged, Timestamp now
   }
   // Whoever sweeps stages has taken the parts with it.
   CLEW_TRY(const auto ended, tx.run(end_stage_sql, staged.content));
-  CLEW_TRY(tx.run(insert_sql, staged.hash, staged.size, nullptr, staged.content, now));
+  CLEW_TRY(tx.post(insert_sql, staged.hash, staged.size, nullptr, staged.content, now));
   CLEW_TRY(const auto found, find_with_data(tx, staged.hash));
   if (!found || found->info.size != staged.size) {
     return damaged(staged.hash, fmt::format("is not {} bytes", staged.size));
   }
   if (found->content != staged.content) {
-    CLEW_TRY(tx.run(delete_chunks_sql, staged.content));  // the bytes are there already
+    CLEW_TRY(tx.post(delete_chunks_sql, staged.content));  // the bytes are there already
   } else if (ended == 0) {
     return error(Code::conflict, "what was staged as {} has been swept away", staged.content)
         .with("hash", staged.hash);

@@ -28,7 +28,7 @@ Result<DueThing> decode(const Row& row) {
 }  // namespace
 
 Result<void> set_due(Transaction& tx, std::string_view kind, std::string_view id, Timestamp due) {
-  CLEW_TRY(tx.run(set_sql, kind, id, due));
+  CLEW_TRY(tx.post(set_sql, kind, id, due));
   return {};
 }
 

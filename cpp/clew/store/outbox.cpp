@@ -111,7 +111,7 @@ Result<bool> remove_message(Transaction& tx, std::int64_t id) {
 
 Result<void> defer_message(Transaction& tx, const Message& message, std::string_view problem,
                            Timestamp due) {
-  CLEW_TRY(tx.run(defer_sql, due, problem, message.id));
+  CLEW_TRY(tx.post(defer_sql, due, problem, message.id));
   return {};
 }
 

@@ -57,7 +57,7 @@ Result<void> renew_owner(Transaction& tx, OwnerId owner, Timestamp expires_at) {
 }
 
 Result<void> remove_owner(Transaction& tx, OwnerId owner) {
-  CLEW_TRY(tx.run(remove_owner_sql, owner));
+  CLEW_TRY(tx.post(remove_owner_sql, owner));
   return {};
 }
 

@@ -174,7 +174,7 @@ Result<bool> end_timed_lease(Transaction& tx, LeaseKey key, std::string_view tok
 // The floor rises to the highest fence of all that may go, of which some may stay for now.
 Result<int> purge_timed_leases(Transaction& tx, std::string_view kind, Timestamp before,
                                int limit) {
-  CLEW_TRY(tx.run(raise_floor_sql, kind, before));
+  CLEW_TRY(tx.post(raise_floor_sql, kind, before));
   CLEW_TRY(const auto gone, tx.run(purge_sql, kind, before, limit));
   return static_cast<int>(gone);
 }
@@ -182,8 +182,8 @@ Result<int> purge_timed_leases(Transaction& tx, std::string_view kind, Timestamp
 Result<void> forget_timed_leases(Transaction& tx, std::string_view kind,
                                  std::span<const std::string> ids) {
   if (ids.empty()) return {};
-  CLEW_TRY(tx.run(raise_floor_to_all_sql, kind));
-  for (const auto& id : ids) CLEW_TRY(tx.run(forget_sql, kind, id));
+  CLEW_TRY(tx.post(raise_floor_to_all_sql, kind));
+  for (const auto& id : ids) CLEW_TRY(tx.post(forget_sql, kind, id));
   return {};
 }
 

@@ -185,7 +185,7 @@ Result<std::optional<std::int64_t>> find_head(Transaction& tx, Lane lane) {
 Result<std::int64_t> head_of(Transaction& tx, Lane lane) {
   CLEW_TRY(auto last, find_head(tx, lane));
   if (last) return *last;
-  CLEW_TRY(tx.run(make_lane_sql, lane.queue, lane.name));
+  CLEW_TRY(tx.post(make_lane_sql, lane.queue, lane.name));
   CLEW_TRY(last, find_head(tx, lane));  // another may have made it, and advanced it, meanwhile
   CLEW_CHECK(last.has_value());
   return *last;
@@ -255,7 +255,7 @@ Result<std::vector<WorkRow>> rows_of(Transaction& tx, Lane lane, const HeldClaim
 
 // The row is gone, its key stays known.
 Result<void> remove_row(Transaction& tx, Lane lane, const WorkRow& row, Timestamp now) {
-  CLEW_TRY(tx.run(delete_sql, lane.queue, lane.name, row.seq));
+  CLEW_TRY(tx.post(delete_sql, lane.queue, lane.name, row.seq));
   if (row.source_key.empty()) return {};
   CLEW_TRY(const auto marked, tx.run(source_done_sql, now, lane.queue, lane.name, row.source_key));
   if (marked == 1) return {};
@@ -303,8 +303,8 @@ Result<Enqueued> enqueue_work(Transaction& tx, Lane lane, const NewWork& work, T
                  lane);
   }
   if (!work.source_key.empty()) {
-    CLEW_TRY(tx.run(insert_source_sql, lane.queue, lane.name, work.source_key, seq, work.id,
-                    work.digest));
+    CLEW_TRY(tx.post(insert_source_sql, lane.queue, lane.name, work.source_key, seq, work.id,
+                     work.digest));
   }
   CLEW_TRY(tx.post(advance_sql, seq, lane.queue, lane.name));
   return Enqueued{seq, work.id};
@@ -392,7 +392,7 @@ Result<void> abandon_claim(Transaction& tx, Lane lane, const HeldClaim& claim,
                            std::optional<Timestamp> due_at) {
   CLEW_TRY(const auto rows, rows_of(tx, lane, claim));
   for (const auto& row : rows) {
-    CLEW_TRY(tx.run(abandon_sql, due_at.value_or(row.due_at), lane.queue, lane.name, row.seq));
+    CLEW_TRY(tx.post(abandon_sql, due_at.value_or(row.due_at), lane.queue, lane.name, row.seq));
   }
   return {};
 }
@@ -443,8 +443,8 @@ Result<std::vector<LapsedWork>> lapsed_work(Transaction& tx, std::string_view qu
 
 Result<void> clear_lane(Transaction& tx, Lane lane) {
   CLEW_TRY(head_of(tx, lane));
-  CLEW_TRY(tx.run(clear_rows_sql, lane.queue, lane.name));
-  CLEW_TRY(tx.run(clear_sources_sql, lane.queue, lane.name));
+  CLEW_TRY(tx.post(clear_rows_sql, lane.queue, lane.name));
+  CLEW_TRY(tx.post(clear_sources_sql, lane.queue, lane.name));
   return {};
 }
 
