@@ -44,7 +44,7 @@ def program(name: str, case: str) -> Side:
 
     @contextmanager
     def side(folder: Path) -> Iterator[Run]:
-        path = BINARIES[-1] / f"bench_{name}"
+        path = (BINARIES[-1] / f"bench_{name}").resolve()
         if not path.is_file():
             raise FileNotFoundError(f"{path} is missing: make bench builds it")
 
@@ -53,7 +53,7 @@ def program(name: str, case: str) -> Side:
             command = [str(path), f"--benchmark_filter=^{case}$", f"--benchmark_out={out}"]
             command.append(f"--benchmark_min_time={count / 1000}")
             environment = os.environ | {"CLEW_WASMTIME": _wasm.library()}
-            subprocess.run(command, check=True, env=environment, capture_output=True)
+            subprocess.run(command, check=True, env=environment, capture_output=True, cwd=folder)
             (told,) = json.loads(out.read_text())["benchmarks"]
             if told.get("error_occurred"):
                 raise RuntimeError(f"{path} {case}: {told['error_message']}")

@@ -140,7 +140,7 @@ ROWS = (
         _store("session_commit", 64), (_naive(0.75, 2),)),
     Row("effects, a recorded outcome", "replays", 1000, 10, _store("effect_replay", 1),
         (Peer("300,000 a second", recorded(300_000), 1, 3.3),)),
-    Row("durable Python steps on PostgreSQL, 64 runs × 10", "steps", 640, 40,
+    Row("durable Python steps on PostgreSQL, 64 runs × 10", "steps", 3200, 40,
         _on_postgresql("clew"),
         (Peer("DBOS on the same server", _on_postgresql("dbos"), 20, 50, "dbos"),)),
 )  # fmt: skip

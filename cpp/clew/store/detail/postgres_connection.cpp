@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <numeric>
 
 namespace clew::store::detail {
 
@@ -69,6 +70,9 @@ struct PostgresConnection::Encoded {
     return {};
   }
   int count() const { return static_cast<int>(values.size()); }
+  std::size_t bytes() const {
+    return std::accumulate(lengths.begin(), lengths.end(), std::size_t{0});
+  }
 };
 
 PostgresConnection::~PostgresConnection() = default;
@@ -165,6 +169,7 @@ Result<void> PostgresConnection::post(const Statement& statement, std::span<cons
   for (const auto& arg : args) CLEW_TRY(encoded.add(arg, false));
   CLEW_TRY(prepare(statement, encoded));
   if (is_dead_) return {};  // finish() will say so
+  posted_bytes_ += encoded.bytes();
   const auto name = fmt::format("s{}", statement.index());
   sent(pq_.PQsendQueryPrepared(conn_.get(), name.c_str(), encoded.count(), encoded.values.data(),
                                encoded.lengths.data(), encoded.formats.data(), 1) == 1,
@@ -333,6 +338,7 @@ Result<std::optional<PostgresResult>> PostgresConnection::drain(std::string_view
 Result<PostgresResult> PostgresConnection::finish(std::string_view doing, Heed& heed) {
   failure_.reset();
   is_cancelled_ = false;
+  posted_bytes_ = 0;
   if (!is_dead_) send_off();
   if (is_dead_) {
     if (!failure_) note_loss(doing);
@@ -346,6 +352,7 @@ Result<PostgresResult> PostgresConnection::finish(std::string_view doing, Heed& 
 Result<void> PostgresConnection::finish_rows(std::string_view doing, Heed& heed, VisitRow& visit) {
   failure_.reset();
   is_cancelled_ = false;
+  posted_bytes_ = 0;
   if (!is_dead_) send_off();
   if (is_dead_) {
     if (!failure_) note_loss(doing);

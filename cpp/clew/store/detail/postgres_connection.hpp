@@ -75,6 +75,8 @@ class PostgresConnection {
   Result<PostgresResult> finish(std::string_view doing, Heed& heed);
   // Whether somebody has yet to see a result.
   bool awaits_answers() const { return awaiting_ > 0; }
+  // Bytes of arguments that were posted since the last finish(): until then they may lie in memory.
+  std::size_t posted_bytes() const { return posted_bytes_; }
   // Sends all that was posted; nobody waits for it.
   void send_off();
 
@@ -126,6 +128,7 @@ class PostgresConnection {
   const Dialect& dialect_;
   std::unique_ptr<PGconn, decltype(&PQfinish)> conn_;
   std::deque<Expected> expected_;
+  std::size_t posted_bytes_ = 0;
   int awaiting_ = 0;             // of `expected_`: whose result somebody is to see
   std::vector<Known> prepared_;  // by Statement::index()
   std::optional<PostgresFailure> failure_;

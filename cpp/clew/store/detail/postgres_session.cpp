@@ -13,6 +13,7 @@ namespace {
 constexpr Duration patience_of_readers = std::chrono::seconds(5);
 constexpr Duration patience_of_writers = std::chrono::seconds(10);
 constexpr Duration patience_in_doubt = std::chrono::seconds(60);
+constexpr std::size_t posted_bytes_max = std::size_t{1} << 20;
 constexpr Duration deadlock_pause = std::chrono::milliseconds(4);
 constexpr Duration first_pause = std::chrono::milliseconds(20);
 constexpr Duration pause_max = std::chrono::milliseconds(500);
@@ -405,7 +406,9 @@ Result<std::int64_t> PostgresSession::run_args(const Statement& statement,
 
 Result<void> PostgresSession::post_args(const Statement& statement, std::span<const Arg> args) {
   if (auto why = unusable()) return *why;
-  return conn_->post(statement, args);
+  CLEW_TRY(conn_->post(statement, args));
+  if (conn_->posted_bytes() > posted_bytes_max) CLEW_TRY(finish("statement"));
+  return {};
 }
 
 Result<void> PostgresSession::expect_args(const Statement& statement, std::span<const Arg> args,
