@@ -150,16 +150,18 @@ Result<Lease> make_lease(Transaction& tx, Resource resource, OwnerId owner) {
                resource);
 }
 
+Result<void> judge_lease(const Row* row, Resource resource, const Lease& lease) {
+  std::optional<LeaseState> found;
+  if (row != nullptr) {
+    CLEW_TRY(found, decode_lease_of(*row, resource));
+  }
+  if (found && found->owner == lease.owner && found->token == lease.token) return {};
+  return stale(resource, lease, found);
+}
+
 Result<void> check_lease(Transaction& tx, Resource resource, const Lease& lease) {
-  auto judge = [kind = std::string(resource.kind), lease](const Row* row) -> Result<void> {
-    const Resource of{kind, lease.number};
-    std::optional<LeaseState> found;
-    if (row != nullptr) {
-      CLEW_TRY(found, decode_lease_of(*row, of));
-    }
-    if (found && found->owner == lease.owner && found->token == lease.token) return {};
-    return stale(of, lease, found);
-  };
+  auto judge = [kind = std::string(resource.kind), number = resource.number,
+                lease](const Row* row) { return judge_lease(row, {kind, number}, lease); };
   return tx.expect(lock_lease_sql, std::move(judge), resource.kind, resource.number);
 }
 

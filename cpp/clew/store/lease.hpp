@@ -47,6 +47,9 @@ Result<Lease> make_lease(Transaction& tx, Resource resource, OwnerId owner);
 // Ok while `lease` is the newest on its resource; else `stale_lease` naming both tokens. May answer
 // later (Transaction::expect).
 Result<void> check_lease(Transaction& tx, Resource resource, const Lease& lease);
+// What check_lease() judges: the row that has owner, token and closed first; null when there is
+// none.
+Result<void> judge_lease(const Row* row, Resource resource, const Lease& lease);
 // Reads every row, and reports those that cannot be.
 Result<void> check_leases(Transaction& tx, const ReportRow& report);
 // Gives it back: anyone may take it at once. `stale_lease` as above.

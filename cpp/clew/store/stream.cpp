@@ -10,6 +10,11 @@ const Statement append_sql(R"sql(
     INSERT INTO events (stream, seq, at_us, type, subject, data)
     VALUES (:stream, :seq, :at, :type, :subject, :data))sql");
 
+const Statement append_two_sql(R"sql(
+    INSERT INTO events (stream, seq, at_us, type, subject, data)
+    VALUES (:stream, :seq, :at, :type, :subject, :data),
+           (:stream, :seq2, :at2, :type2, :subject2, :data2))sql");
+
 const Statement read_sql(R"sql(
     SELECT seq, at_us, type, subject, data FROM events
      WHERE stream = :stream AND seq > :after ORDER BY seq LIMIT :limit)sql");
@@ -32,6 +37,12 @@ Error not_next(Code code, std::int64_t stream, std::int64_t seq, std::int64_t la
   return in_row(why, "events", fmt::format("{}/{}", stream, seq));
 }
 
+// Columns: those that judge_lease() wants, and the last number.
+const Statement lease_and_last_sql(R"sql(
+    SELECT owner, token, closed,
+           (SELECT COALESCE(MAX(seq), 0) FROM events WHERE stream = :stream) AS last
+      FROM leases WHERE kind = :kind AND number = :number {for_update})sql");
+
 Result<StreamEvent> decode_event(const Row& row) {
   StreamEvent event;
   CLEW_TRY(event.seq, row.integer(0));
@@ -50,24 +61,55 @@ Error in_event(const Error& why, std::int64_t stream, std::int64_t seq) {
       .with("seq", seq);
 }
 
-Result<void> append_events(Transaction& tx, std::int64_t stream,
-                           std::span<const StreamEvent> events, Code otherwise) {
-  if (events.empty()) return {};
-  CLEW_TRY(tx.expect(
-      last_sql,
-      [stream, seq = events.front().seq, otherwise](const Row* row) -> Result<void> {
-        CLEW_TRY(const auto last, row->integer(0));
-        if (seq == last + 1) return {};
-        return not_next(otherwise, stream, seq, last);
-      },
-      stream));
-  auto last = events.front().seq - 1;
-  for (const auto& event : events) {
-    if (event.seq != last + 1) return not_next(otherwise, stream, event.seq, last);
-    CLEW_TRY(append_next(tx, stream, event));
-    last = event.seq;
+namespace {
+
+// `last`: a column of `row`.
+Result<void> judge_last(const Row& row, int last, std::int64_t stream, std::int64_t seq,
+                        Code otherwise) {
+  CLEW_TRY(const auto stored, row.integer(last));
+  if (seq == stored + 1) return {};
+  return not_next(otherwise, stream, seq, stored);
+}
+
+// Two rows of one statement cost little more than one.
+Result<void> append_all(Transaction& tx, std::int64_t stream, std::span<const StreamEvent> events,
+                        Code otherwise) {
+  for (std::size_t i = 1; i < events.size(); ++i) {
+    const auto last = events[i - 1].seq;
+    if (events[i].seq != last + 1) return not_next(otherwise, stream, events[i].seq, last);
   }
-  return {};
+  for (; events.size() >= 2; events = events.subspan(2)) {
+    const auto& one = events[0];
+    const auto& two = events[1];
+    CLEW_TRY(tx.post(append_two_sql, stream, one.seq, one.at, one.type, one.subject, one.data,
+                     two.seq, two.at, two.type, two.subject, two.data));
+  }
+  if (events.empty()) return {};
+  return append_next(tx, stream, events.front());
+}
+
+}  // namespace
+
+Result<void> append_events(Transaction& tx, std::int64_t stream,
+                           std::span<const StreamEvent> events) {
+  if (events.empty()) return {};
+  auto judge = [stream, seq = events.front().seq](const Row* row) {
+    return judge_last(*row, 0, stream, seq, Code::conflict);
+  };
+  CLEW_TRY(tx.expect(last_sql, std::move(judge), stream));
+  return append_all(tx, stream, events, Code::conflict);
+}
+
+Result<void> append_owned(Transaction& tx, Resource resource, const Lease& lease,
+                          std::int64_t stream, std::span<const StreamEvent> events) {
+  if (events.empty()) return check_lease(tx, resource, lease);
+  auto judge = [kind = std::string(resource.kind), number = resource.number, lease, stream,
+                seq = events.front().seq](const Row* row) -> Result<void> {
+    CLEW_TRY(judge_lease(row, {kind, number}, lease));
+    return judge_last(*row, 3, stream, seq, Code::corrupt);
+  };
+  CLEW_TRY(tx.expect(lease_and_last_sql, std::move(judge), stream, resource.kind, resource.number));
+  return append_all(tx, stream, events, Code::corrupt);
 }
 
 Result<void> append_next(Transaction& tx, std::int64_t stream, const StreamEvent& event) {

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "clew/store/lease.hpp"
 #include "clew/store/transaction.hpp"
 
 namespace clew::store {
@@ -33,11 +34,15 @@ struct StreamEvent {
   std::string data;
 };
 
-// Appends `events`, whose numbers must be the next ones of `stream`: else an error naming the first
-// that is not, and the last number that stands there; `otherwise` is its code, `corrupt` for who
-// knows that nobody else appends. A refused append burns no number. May answer later (expect).
+// Appends `events`, whose numbers must be the next ones of `stream`: `conflict` naming the first
+// that is not, and the last number that stands there. A refused append burns no number. May answer
+// later (Transaction::expect).
 Result<void> append_events(Transaction& tx, std::int64_t stream,
-                           std::span<const StreamEvent> events, Code otherwise = Code::conflict);
+                           std::span<const StreamEvent> events);
+// check_lease() and append_events() at once, for whoever owns what the stream is about. Nobody else
+// appends to it, so that numbers which are not the next are `corrupt`.
+Result<void> append_owned(Transaction& tx, Resource resource, const Lease& lease,
+                          std::int64_t stream, std::span<const StreamEvent> events);
 // The same for one event and a caller that has locked what the stream is about and knows its last
 // number: the database is not asked for it, only the number's uniqueness is guarded.
 Result<void> append_next(Transaction& tx, std::int64_t stream, const StreamEvent& event);

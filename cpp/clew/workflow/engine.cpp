@@ -28,9 +28,7 @@ std::shared_ptr<const RunState> without_steps(const RunState& state) {
 Result<void> write_batch(store::Transaction& tx, const EngineParts& parts, std::int64_t number,
                          const store::Lease& lease, const Batch& batch) {
   const store::Resource resource{run_kind, number};
-  CLEW_TRY(store::check_lease(tx, resource, lease));
-  // Under a lease that holds nobody else appends.
-  CLEW_TRY(store::append_events(tx, number, batch.events, Code::corrupt));
+  CLEW_TRY(store::append_owned(tx, resource, lease, number, batch.events));
   for (const auto& trace : batch.traces) CLEW_TRY(parts.traces.insert(tx, trace));
   for (const auto& events : batch.published) CLEW_TRY(parts.broker.append(tx, *events));
   if (batch.end) {
