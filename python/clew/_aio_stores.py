@@ -1,16 +1,23 @@
-"""The asynchronous twins of the stores: the same methods, each on a thread of asyncio's pool."""
+"""The asynchronous twins of the stores: the same methods, each on a thread of asyncio's pool.
+
+Waiting for a process occupies no thread, so that those who are waited for find one.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from datetime import timedelta
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar
 
+from . import _core
 from ._artifacts import Artifacts as BlockingArtifacts
 from ._attachments import AttachmentReader as BlockingReader
 from ._attachments import AttachmentRef
 from ._attachments import Attachments as BlockingAttachments
+from ._errors import Timeout
+from ._loop import heard
 from ._processes import Processes as BlockingProcesses
 from ._sessions import Session as BlockingSession
 from ._sessions import Sessions as BlockingSessions
@@ -26,6 +33,8 @@ __all__ = [
     "Triggers",
 ]
 
+_LOOK_SELDOM = 0.5  # seconds: should a notice be missed
+
 P = ParamSpec("P")
 T = TypeVar("T")
 B = TypeVar("B")
@@ -36,6 +45,12 @@ class _Twin(Generic[B]):
 
     def __init__(self, blocking: B) -> None:
         self._blocking = blocking
+
+    @property
+    def durability_tier(self) -> Literal["inline", "durable"]:
+        """Whether what it keeps outlives the process: ``"durable"``, or ``"inline"`` in memory."""
+        blocking: Any = self._blocking
+        return "inline" if blocking.durability_tier == "inline" else "durable"
 
     def __repr__(self) -> str:
         return repr(self._blocking)
@@ -51,6 +66,42 @@ def _on_thread(
         return await asyncio.to_thread(method, self._blocking, *args, **options)
 
     return call
+
+
+def _waiting(
+    method: Callable[Concatenate[BlockingProcesses, P], T],
+) -> Callable[Concatenate[_Twin[BlockingProcesses], P], Coroutine[Any, Any, T]]:
+    """Return the method that does the same: it looks on a thread, and waits without one."""
+
+    async def call(self: _Twin[BlockingProcesses], /, *args: P.args, **options: P.kwargs) -> T:
+        core = self._blocking._open()
+        given: Any = options.get("timeout")
+        loop = asyncio.get_running_loop()
+        until = None if given is None else loop.time() + _patience(given)
+        at_once: Any = {**options, "timeout": 0}
+        while True:
+            changed, _listening = heard(core.listen)
+            try:
+                return await asyncio.to_thread(method, self._blocking, *args, **at_once)
+            except Timeout as late:
+                left = None if until is None else until - loop.time()
+                if left is not None and left <= 0:
+                    late.context["timeout"] = str(given)
+                    raise
+            pause = _LOOK_SELDOM if left is None else min(left, _LOOK_SELDOM)
+            await asyncio.wait([changed], timeout=pause)
+
+    functools.update_wrapper(call, method)
+    return call
+
+
+def _patience(timeout: Any) -> float:
+    """Return seconds: what is negative means not to wait."""
+    if isinstance(timeout, (int, float)) and not isinstance(timeout, bool) and timeout < 0:
+        return 0.0
+    if isinstance(timeout, timedelta) and timeout < timedelta(0):
+        return 0.0
+    return _core.parse_duration(timeout, "timeout")
 
 
 class Processes(_Twin[BlockingProcesses]):
@@ -69,8 +120,8 @@ class Processes(_Twin[BlockingProcesses]):
     events_after = _on_thread(BlockingProcesses.events_after)
     wake_events_after = _on_thread(BlockingProcesses.wake_events_after)
     ack_wake = _on_thread(BlockingProcesses.ack_wake)
-    wait_event_after = _on_thread(BlockingProcesses.wait_event_after)
-    await_process = _on_thread(BlockingProcesses.await_process)
+    wait_event_after = _waiting(BlockingProcesses.wait_event_after)
+    await_process = _waiting(BlockingProcesses.await_process)
     grant_handle = _on_thread(BlockingProcesses.grant_handle)
     revoke_handle = _on_thread(BlockingProcesses.revoke_handle)
     has_handle_grant = _on_thread(BlockingProcesses.has_handle_grant)
@@ -100,6 +151,7 @@ class Session(_Twin[BlockingSession]):
     load_session = _on_thread(BlockingSession.load_session)
     load_node = _on_thread(BlockingSession.load_node)
     tombstone_node = _on_thread(BlockingSession.tombstone_node)
+    tombstone_nodes = _on_thread(BlockingSession.tombstone_nodes)
     vacuum = _on_thread(BlockingSession.vacuum)
     save_session_meta = _on_thread(BlockingSession.save_session_meta)
     load_session_meta = _on_thread(BlockingSession.load_session_meta)
@@ -126,6 +178,28 @@ class Sessions(_Twin[BlockingSessions]):
     def open(self, session_id: str) -> Session:
         """Return a handle on a session, which need not exist yet."""
         return Session(self._blocking.open(session_id))
+
+    commit_runtime_state = _on_thread(BlockingSessions.commit_runtime_state)
+    save_session_meta = _on_thread(BlockingSessions.save_session_meta)
+    enqueue_queued_work = _on_thread(BlockingSessions.enqueue_queued_work)
+    renew_queued_work_claim = _on_thread(BlockingSessions.renew_queued_work_claim)
+    abandon_queued_work_claim = _on_thread(BlockingSessions.abandon_queued_work_claim)
+    complete_queued_work_claim = _on_thread(BlockingSessions.complete_queued_work_claim)
+    load_session = _on_thread(BlockingSessions.load_session)
+    load_node = _on_thread(BlockingSessions.load_node)
+    tombstone_node = _on_thread(BlockingSessions.tombstone_node)
+    tombstone_nodes = _on_thread(BlockingSessions.tombstone_nodes)
+    vacuum = _on_thread(BlockingSessions.vacuum)
+    load_session_meta = _on_thread(BlockingSessions.load_session_meta)
+    list_queued_work = _on_thread(BlockingSessions.list_queued_work)
+    list_pending_queued_work = _on_thread(BlockingSessions.list_pending_queued_work)
+    cancel_queued_work_batch = _on_thread(BlockingSessions.cancel_queued_work_batch)
+    claim_ready_queued_work = _on_thread(BlockingSessions.claim_ready_queued_work)
+    claim_ready_queued_work_by_batch_ids = _on_thread(
+        BlockingSessions.claim_ready_queued_work_by_batch_ids
+    )
+    enqueue_wake = _on_thread(BlockingSessions.enqueue_wake)
+    delete_session = _on_thread(BlockingSessions.delete_session)
 
     list = _on_thread(BlockingSessions.list)
     gc_unreachable = _on_thread(BlockingSessions.gc_unreachable)

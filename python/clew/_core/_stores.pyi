@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from ._loop import _Ring
 from ._values import Duration, Json
 
 class Processes:
@@ -26,6 +27,9 @@ class Processes:
         self, id: str, event_type: str, after: int, timeout: Duration | None
     ) -> dict[str, Any] | None: ...
     def await_process(self, id: str, timeout: Duration | None) -> dict[str, Any] | None: ...
+    def listen(self, ring: _Ring) -> object:
+        """Have the ring called at the next commit, as long as what this returns is kept."""
+
     def grant_handle(self, scope: Json, id: str, kind: str | None, label: str | None) -> None: ...
     def revoke_handle(self, scope: Json, id: str) -> bool: ...
     def has_handle_grant(self, scope: Json, id: str) -> bool: ...
