@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 _SHOWN_MAX = 80
-_KEY_BYTES_MAX = 1024
+_KEY_BYTES_MAX = 768
 
 
 def invalid(path: str, value: Any, expected: str, **context: Any) -> InvalidInput:

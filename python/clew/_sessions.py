@@ -97,6 +97,7 @@ class Session(Front):
         Raises:
             Conflict: One has a ``child`` that would stay.
         """
+        _check.require_open(self._core)
         nodes = _check.texts("node_ids", node_ids)
         return int(self._do("session.tombstone_nodes", session_id=self._id, node_ids=nodes))
 
@@ -193,6 +194,7 @@ class Session(Front):
         ttl: Duration = "15m",
     ) -> QueuedWorkClaim | None:
         """Claim exactly these batches; None when the claim of what is ready would be another."""
+        _check.require_open(self._core)
         found = self._do(
             "session.claim_batches",
             session_id=self._id,

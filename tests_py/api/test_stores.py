@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import random
+import string
 import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -456,7 +459,7 @@ def test_nodes_are_taken_out_all_or_none_in_any_order(clew_store: str, rt: clew.
         (lambda rt: rt.sessions.list(after=b"x"), "after"),
         (lambda rt: rt.sessions.open("  "), "session_id"),
         (lambda rt: rt.sessions.open("a\0b"), "session_id"),
-        (lambda rt: rt.sessions.open("x" * 1025), "session_id"),
+        (lambda rt: rt.sessions.open("x" * 769), "session_id"),
         (lambda rt: rt.sessions.open("root").load_node(b"x"), "node_id"),
         (lambda rt: rt.sessions.open("root").claim_ready_queued_work("me", max=AT), "max"),
         (lambda rt: rt.sessions.open("root").claim_ready_queued_work("a\0b"), "owner_id"),
@@ -547,3 +550,31 @@ def test_records_have_their_longer_names_too() -> None:
     assert clew.stores.QueuedWorkBatchDraft is QueuedWorkDraft
     assert clew.stores.SessionNodeRecord is SessionNode
     assert clew.stores.TriggerSubscriptionDraft is TriggerDraft
+
+
+def test_every_store_keeps_keys_of_the_same_length(clew_store: str, rt: clew.Runtime) -> None:
+    draw = random.Random(1)
+    whole, long = ("".join(draw.choices(string.ascii_letters, k=k)) for k in (768, 769))
+    session = rt.sessions.open(whole)
+    usage = (TokenLedgerEntry(whole, whole, TokenUsage(1)),)
+    nodes = GraphDelta("append", (SessionNode(whole), SessionNode("b", whole)), whole)
+    session.commit_runtime_state(RuntimeCommit(whole, usage_deltas=usage, graph=nodes))
+    made = QueuedWorkDraft(whole, (QueuedPayload("turn_input"),), whole, slot_policy="join")
+    assert session.enqueue_queued_work(made).is_new
+    assert not session.enqueue_queued_work(made).is_new
+    assert session.claim_ready_queued_work(whole) is not None
+    event = rt.triggers.record_occurrence(whole, whole, whole, key=whole)
+    assert rt.triggers.record_occurrence(whole, whole, whole, key=whole) == event
+    rt.attachments.record_intent(whole, whole)
+    assert [one.attachment_id for one in rt.attachments.list_uncommitted()] == [whole]
+    refused: list[Callable[[], object]] = [
+        lambda: rt.sessions.open(long),
+        lambda: session.load_node(long),
+        lambda: session.enqueue_queued_work(dataclasses.replace(made, source_key=long)),
+        lambda: rt.triggers.record_occurrence(whole, whole, key=long),
+        lambda: rt.attachments.record_intent("root", long),
+    ]
+    for call in refused:
+        with pytest.raises(clew.InvalidInput):
+            call()
+    assert rt.verify() == []
