@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from datetime import timedelta
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar
 
@@ -16,6 +16,9 @@ from ._artifacts import Artifacts as BlockingArtifacts
 from ._attachments import AttachmentReader as BlockingReader
 from ._attachments import AttachmentRef
 from ._attachments import Attachments as BlockingAttachments
+from ._effects import EffectController as BlockingController
+from ._effects import Effects as BlockingEffects
+from ._effects import EffectScope
 from ._errors import Timeout
 from ._loop import heard
 from ._processes import Processes as BlockingProcesses
@@ -27,6 +30,8 @@ __all__ = [
     "Artifacts",
     "AttachmentReader",
     "Attachments",
+    "EffectController",
+    "Effects",
     "Processes",
     "Session",
     "Sessions",
@@ -280,3 +285,40 @@ class Artifacts(_Twin[BlockingArtifacts]):
     get_module_artifact = _on_thread(BlockingArtifacts.get_module_artifact)
     list = _on_thread(BlockingArtifacts.list)
     remove = _on_thread(BlockingArtifacts.remove)
+
+
+class EffectController(_Twin[BlockingController]):
+    """The twin of what carries out the effects of a scope."""
+
+    __slots__ = ()
+
+    @property
+    def effect_scope(self) -> EffectScope:
+        """The scope that was given."""
+        return self._blocking.effect_scope
+
+    @property
+    def scope_id(self) -> str:
+        """Its innermost id."""
+        return self._blocking.scope_id
+
+    @property
+    def turn_id(self) -> str | None:
+        """The id of its turn, if it is one's."""
+        return self._blocking.turn_id
+
+    execute_effect = _on_thread(BlockingController.execute_effect)
+
+    def start_replay(self) -> None:
+        """Run nothing from now on: what is not recorded is `NotFound`."""
+        self._blocking.start_replay()
+
+
+class Effects(_Twin[BlockingEffects]):
+    """The twin of ``rt.effects``."""
+
+    __slots__ = ()
+
+    def scoped(self, scope: EffectScope | Mapping[str, Any]) -> EffectController:
+        """Return what carries out the effects of a scope."""
+        return EffectController(self._blocking.scoped(scope))

@@ -15,6 +15,7 @@ from ._attachments import (
     ManifestEntry,
     StoredAttachment,
 )
+from ._effects import EffectController, Effects, EffectScope, RuntimeEffectEnvelope
 from ._process_records import (
     ProcessEvent,
     ProcessEventAppendRequest,
@@ -106,6 +107,9 @@ __all__ = [
     "BytesPart",
     "Checkpoint",
     "CommitResult",
+    "EffectController",
+    "EffectScope",
+    "Effects",
     "GcReport",
     "GraphCommitDelta",
     "GraphDelta",
@@ -153,6 +157,7 @@ __all__ = [
     "ReadScope",
     "RuntimeCommit",
     "RuntimeCommitResult",
+    "RuntimeEffectEnvelope",
     "RuntimeTurnCommitStamp",
     "Session",
     "SessionConfig",

@@ -86,7 +86,7 @@ RUNTIME: dict[str, list[Given]] = {
 }
 RUNTIME["submit"] = RUNTIME["execute"]
 # What tells of the end, or brings it about.
-STORES = {"processes", "sessions", "attachments", "triggers", "artifacts"}
+STORES = {"processes", "sessions", "attachments", "triggers", "artifacts", "effects"}
 OPEN = {"close", "closed", "events", "name", "store", "workers", "of"} | STORES
 # What waits for a run, reads the store or changes it.
 RUN: dict[str, list[Given]] = {
@@ -238,6 +238,7 @@ STORE_METHODS: dict[str, dict[str, list[Given]]] = {
         "prune": [given("1h"), given("soon")],
         "source_key_for_subscription": [given("a"), given(3)],
     },
+    "effects": {"scoped": [given({"type": "process", "process_id": "p"}), given(3)]},
     "artifacts": {
         "seal": [given({}), given(3)],
         "put_module_artifact": [given({}), given(3)],
