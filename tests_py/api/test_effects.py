@@ -231,10 +231,13 @@ def test_ctrl_c_ends_a_wait_for_an_effect_that_another_runs(rt: clew.Runtime) ->
     runner = threading.Thread(target=scoped.execute_effect, args=(envelope("a"), run))
     runner.start()
     assert entered.wait(30)
-    interrupt = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt):
-        interrupt.start()
+
+    def be_interrupted() -> None:
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
         scoped.execute_effect(envelope("a"), never)
+
+    with pytest.raises(KeyboardInterrupt):
+        be_interrupted()
     go.set()
     runner.join()
     assert scoped.execute_effect(envelope("a"), never) == "done"
