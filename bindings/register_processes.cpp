@@ -100,13 +100,14 @@ class Listening {
  public:
   Listening(const ProcessRegistry& registry, std::shared_ptr<Ring> ring)
       : core_(registry.core()),
-        handle_(registry.processes().listen([ring = std::move(ring)] { ring->ring(); })) {}
+        handle_(std::make_unique<std::shared_ptr<void>>(
+            registry.processes().listen([ring = std::move(ring)] { ring->ring(); }))) {}
   // In a child made by fork it leaves alone what the parent's threads may have locked.
   ~Listening() {
     try {
       core_->runtime_unless_forked();
     } catch (const Raised&) {
-      (void)new std::shared_ptr<void>(std::move(handle_));
+      (void)handle_.release();
     }
   }
   Listening(const Listening&) = delete;
@@ -114,7 +115,7 @@ class Listening {
 
  private:
   CorePtr core_;  // what it listens to
-  std::shared_ptr<void> handle_;
+  std::unique_ptr<std::shared_ptr<void>> handle_;
 };
 
 using Self = ProcessRegistry;
@@ -397,7 +398,8 @@ void define_leases(Class& registry) {
 }  // namespace
 
 void register_processes(py::module_& m) {
-  py::classh<Listening>(m, "_Listening", py::is_final(), py::release_gil_before_calling_cpp_dtor());
+  const py::classh<Listening> listening(m, "_Listening", py::is_final(),
+                                        py::release_gil_before_calling_cpp_dtor());
   Class processes(m, "Processes", py::is_final());
   define_registry(processes);
   define_appends(processes);
