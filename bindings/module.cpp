@@ -7,6 +7,7 @@
 #include "bindings/context.hpp"
 #include "bindings/convert.hpp"
 #include "bindings/core.hpp"
+#include "bindings/effects.hpp"
 #include "bindings/errors.hpp"
 #include "bindings/events.hpp"
 #include "bindings/gil.hpp"
@@ -32,6 +33,7 @@ PYBIND11_MODULE(_core, m) {
   register_events(m);
   register_processes(m);
   register_sessions(m);
+  register_effects(m);
   register_runtime(m);
   register_offline(m);
   register_conformance(m);

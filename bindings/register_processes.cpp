@@ -4,8 +4,10 @@
 
 #include <algorithm>
 
+#include "bindings/bell.hpp"
 #include "bindings/convert.hpp"
 #include "bindings/processes.hpp"
+#include "clew/base/fields.hpp"
 #include "clew/runtime/stores.hpp"
 
 namespace clew::python {
@@ -26,6 +28,28 @@ Scope scope_of(py::handle given, std::string_view path) {
 }
 
 int limit_of(py::handle given) { return static_cast<int>(to_integer(given, "limit", 1, page_max)); }
+
+// What names something: a str that every store can keep.
+std::string key_of(py::handle given, std::string_view path) {
+  const auto text = text_view(given, path);
+  unwrap(check_key(path, text));
+  return std::string(text);
+}
+
+std::string key_if_given(py::handle given, std::string_view path) {
+  return given.is_none() ? std::string() : key_of(given, path);
+}
+
+// Text that says something of a handle; empty when absent.
+std::string words_of(py::handle given, std::string_view path) {
+  auto text = text_or_empty(given, path);
+  unwrap(check_text(path, text));
+  return text;
+}
+
+std::string process_id(py::handle given) { return key_of(given, "process_id"); }
+
+std::int64_t cursor_of(py::handle given) { return to_integer(given, "after", 0, INT64_MAX); }
 
 // Lists go back as they are; what the core made needs no check.
 template <typename T>
@@ -71,6 +95,29 @@ bool wait_for_store(const Core& core, std::optional<Duration> timeout, Look look
   }
 }
 
+// Rings at each commit that may be what somebody waits for, until it is dropped.
+class Listening {
+ public:
+  Listening(const ProcessRegistry& registry, std::shared_ptr<Ring> ring)
+      : core_(registry.core()),
+        handle_(std::make_unique<std::shared_ptr<void>>(
+            registry.processes().listen([ring = std::move(ring)] { ring->ring(); }))) {}
+  // In a child made by fork it leaves alone what the parent's threads may have locked.
+  ~Listening() {
+    try {
+      core_->runtime_unless_forked();
+    } catch (const Raised&) {
+      (void)handle_.release();
+    }
+  }
+  Listening(const Listening&) = delete;
+  Listening& operator=(const Listening&) = delete;
+
+ private:
+  CorePtr core_;  // what it listens to
+  std::unique_ptr<std::shared_ptr<void>> handle_;
+};
+
 using Self = ProcessRegistry;
 using Class = py::classh<Self>;
 
@@ -87,7 +134,8 @@ void define_registry(Class& registry) {
           "registration"_a)
       .def(
           "get_process",
-          [](const Self& self, const std::string& id) {
+          [](const Self& self, py::handle process) {
+            const auto id = process_id(process);
             const auto found =
                 unwrap(without_gil([&] { return self.processes().get_process(id); }));
             return found ? found->to_value() : Value();
@@ -104,7 +152,8 @@ void define_registry(Class& registry) {
            })
       .def(
           "set_external_ref",
-          [](const Self& self, const std::string& id, py::handle ref) {
+          [](const Self& self, py::handle process, py::handle ref) {
+            const auto id = process_id(process);
             const auto given = unwrap(
                 process::ExternalRef::from_value(to_value(ref, "external_ref"), "external_ref"));
             return unwrap(without_gil([&] { return self.processes().set_external_ref(id, given); }))
@@ -136,7 +185,8 @@ void define_appends(Class& registry) {
   registry
       .def(
           "append_event",
-          [](const Self& self, const std::string& id, py::handle request) {
+          [](const Self& self, py::handle process, py::handle request) {
+            const auto id = process_id(process);
             const auto given =
                 unwrap(process::AppendRequest::from_value(to_value(request, "event"), "event"));
             return unwrap(without_gil([&] { return self.processes().append_event(id, given); }))
@@ -145,10 +195,11 @@ void define_appends(Class& registry) {
           "id"_a, "request"_a)
       .def(
           "complete_process",
-          [](const Self& self, const std::string& id, py::handle output, py::handle lease_token,
+          [](const Self& self, py::handle process, py::handle output, py::handle lease_token,
              py::handle authority) {
+            const auto id = process_id(process);
             const auto given = to_value(output, "output");
-            const process::CompleteOptions options{text_if_given(lease_token, "lease_token"),
+            const process::CompleteOptions options{key_if_given(lease_token, "lease_token"),
                                                    text_if_given(authority, "authority")};
             return unwrap(without_gil([&] {
                      return self.processes().complete_process(id, given, options);
@@ -158,7 +209,8 @@ void define_appends(Class& registry) {
           "id"_a, "output"_a, "lease_token"_a, "authority"_a)
       .def(
           "request_cancel",
-          [](const Self& self, const std::string& id, py::handle reason) {
+          [](const Self& self, py::handle process, py::handle reason) {
+            const auto id = process_id(process);
             const auto why = text_or_empty(reason, "reason");
             return unwrap(without_gil([&] { return self.processes().request_cancel(id, why); }))
                 .to_value();
@@ -170,35 +222,44 @@ void define_events(Class& registry) {
   registry
       .def(
           "events_after",
-          [](const Self& self, const std::string& id, std::int64_t after, py::handle limit) {
+          [](const Self& self, py::handle process, py::handle after, py::handle limit) {
+            const auto id = process_id(process);
+            const auto cursor = cursor_of(after);
             const int most = limit_of(limit);
             return list_of(unwrap(
-                without_gil([&] { return self.processes().events_after(id, after, most); })));
+                without_gil([&] { return self.processes().events_after(id, cursor, most); })));
           },
           "id"_a, "after"_a, "limit"_a)
       .def(
           "wake_events_after",
-          [](const Self& self, const std::string& id, std::int64_t after, py::handle limit) {
+          [](const Self& self, py::handle process, py::handle after, py::handle limit) {
+            const auto id = process_id(process);
+            const auto cursor = cursor_of(after);
             const int most = limit_of(limit);
             return list_of(unwrap(
-                without_gil([&] { return self.processes().wake_events_after(id, after, most); })));
+                without_gil([&] { return self.processes().wake_events_after(id, cursor, most); })));
           },
           "id"_a, "after"_a, "limit"_a)
       .def(
           "ack_wake",
-          [](const Self& self, const std::string& id, std::int64_t sequence) {
-            unwrap(without_gil([&] { return self.processes().ack_wake(id, sequence); }));
+          [](const Self& self, py::handle process, py::handle sequence) {
+            const auto id = process_id(process);
+            const auto number = to_integer(sequence, "sequence", 1, INT64_MAX);
+            unwrap(without_gil([&] { return self.processes().ack_wake(id, number); }));
           },
           "id"_a, "sequence"_a)
       .def(
           "wait_event_after",
-          [](const Self& self, const std::string& id, const std::string& type, std::int64_t after,
+          [](const Self& self, py::handle process, py::handle event_type, py::handle after,
              py::handle timeout) {
+            const auto id = process_id(process);
+            const auto cursor = cursor_of(after);
+            const auto type = key_of(event_type, "event_type");
             const auto patience = to_patience(timeout, "timeout");
             std::optional<process::Event> found;
             auto& processes = self.processes();
             wait_for_store(*self.core(), patience, [&](Timestamp until) -> Result<bool> {
-              CLEW_TRY(found, processes.wait_event_after(id, type, after, until));
+              CLEW_TRY(found, processes.wait_event_after(id, type, cursor, until));
               return found.has_value();
             });
             return found ? found->to_value() : Value();
@@ -206,7 +267,8 @@ void define_events(Class& registry) {
           "id"_a, "event_type"_a, "after"_a, "timeout"_a)
       .def(
           "await_process",
-          [](const Self& self, const std::string& id, py::handle timeout) -> py::object {
+          [](const Self& self, py::handle process, py::handle timeout) -> py::object {
+            const auto id = process_id(process);
             const auto patience = to_patience(timeout, "timeout");
             std::optional<Value> output;
             auto& processes = self.processes();
@@ -216,31 +278,41 @@ void define_events(Class& registry) {
             });
             return output ? to_python(*output) : py::none();
           },
-          "id"_a, "timeout"_a);
+          "id"_a, "timeout"_a)
+      .def(
+          "listen",
+          [](const Self& self, py::handle ring) {
+            auto rung = ring_of(ring);
+            CLEW_CHECK(rung != nullptr);
+            return std::make_unique<Listening>(self, std::move(rung));
+          },
+          "ring"_a);
 }
 
 void define_handles(Class& registry) {
   registry
       .def(
           "grant_handle",
-          [](const Self& self, py::handle scope, const std::string& id, py::handle kind,
+          [](const Self& self, py::handle scope, py::handle process, py::handle kind,
              py::handle label) {
-            const process::HandleGrant grant{scope_of(scope, "scope"), id,
-                                             text_or_empty(kind, "kind"),
-                                             text_or_empty(label, "label")};
+            const auto id = process_id(process);
+            const process::HandleGrant grant{scope_of(scope, "scope"), id, words_of(kind, "kind"),
+                                             words_of(label, "label")};
             unwrap(without_gil([&] { return self.processes().grant_handle(grant); }));
           },
           "scope"_a, "id"_a, "kind"_a, "label"_a)
       .def(
           "revoke_handle",
-          [](const Self& self, py::handle scope, const std::string& id) {
+          [](const Self& self, py::handle scope, py::handle process) {
+            const auto id = process_id(process);
             const auto from = scope_of(scope, "scope");
             return unwrap(without_gil([&] { return self.processes().revoke_handle(from, id); }));
           },
           "scope"_a, "id"_a)
       .def(
           "has_handle_grant",
-          [](const Self& self, py::handle scope, const std::string& id) {
+          [](const Self& self, py::handle scope, py::handle process) {
+            const auto id = process_id(process);
             const auto of = scope_of(scope, "scope");
             return unwrap(without_gil([&] { return self.processes().has_handle_grant(of, id); }));
           },
@@ -255,15 +327,19 @@ void define_handles(Class& registry) {
           "scope"_a, "live_only"_a)
       .def(
           "handle_grants_for_process",
-          [](const Self& self, const std::string& id) {
+          [](const Self& self, py::handle process) {
+            const auto id = process_id(process);
             return list_of(unwrap(
                 without_gil([&] { return self.processes().handle_grants_for_process(id); })));
           },
           "id"_a)
       .def(
           "transfer_handle_grants",
-          [](const Self& self, py::handle from, py::handle to,
-             const std::vector<std::string>& ids) {
+          [](const Self& self, py::handle from, py::handle to, py::handle process_ids) {
+            std::vector<std::string> ids;
+            for (const auto each : py::reinterpret_borrow<py::list>(process_ids)) {
+              ids.push_back(key_of(each, fmt::format("process_ids[{}]", ids.size())));
+            }
             const auto source = scope_of(from, "from_scope");
             const auto target = scope_of(to, "to_scope");
             unwrap(without_gil(
@@ -272,9 +348,10 @@ void define_handles(Class& registry) {
           "from_scope"_a, "to_scope"_a, "ids"_a)
       .def(
           "delete_session_process_state",
-          [](const Self& self, const std::string& session_id) {
+          [](const Self& self, py::handle session_id) {
+            const auto session = key_of(session_id, "session_id");
             return unwrap(without_gil([&] {
-                     return self.processes().delete_session_process_state(session_id);
+                     return self.processes().delete_session_process_state(session);
                    }))
                 .to_value();
           },
@@ -285,10 +362,12 @@ void define_leases(Class& registry) {
   registry
       .def(
           "claim_process_lease",
-          [](const Self& self, const std::string& id, const std::string& owner, py::handle ttl,
+          [](const Self& self, py::handle process, py::handle owner_id, py::handle ttl,
              py::handle token) {
+            const auto id = process_id(process);
+            const auto owner = key_of(owner_id, "owner_id");
             const auto length = to_duration(ttl, "ttl");
-            const auto nonce = text_if_given(token, "token");
+            const auto nonce = key_if_given(token, "token");
             return lease_value(id, unwrap(without_gil([&] {
                                  return self.processes().claim_process_lease(id, owner, length,
                                                                              nonce);
@@ -297,7 +376,9 @@ void define_leases(Class& registry) {
           "id"_a, "owner"_a, "ttl"_a, "token"_a)
       .def(
           "renew_process_lease",
-          [](const Self& self, const std::string& id, const std::string& token, py::handle ttl) {
+          [](const Self& self, py::handle process, py::handle lease_token, py::handle ttl) {
+            const auto id = process_id(process);
+            const auto token = key_of(lease_token, "lease_token");
             const auto length = to_duration(ttl, "ttl");
             return lease_value(id, unwrap(without_gil([&] {
                                  return self.processes().renew_process_lease(id, token, length);
@@ -306,7 +387,9 @@ void define_leases(Class& registry) {
           "id"_a, "token"_a, "ttl"_a)
       .def(
           "complete_process_lease",
-          [](const Self& self, const std::string& id, const std::string& token) {
+          [](const Self& self, py::handle process, py::handle lease_token) {
+            const auto id = process_id(process);
+            const auto token = key_of(lease_token, "lease_token");
             unwrap(without_gil([&] { return self.processes().complete_process_lease(id, token); }));
           },
           "id"_a, "token"_a);
@@ -315,6 +398,8 @@ void define_leases(Class& registry) {
 }  // namespace
 
 void register_processes(py::module_& m) {
+  const py::classh<Listening> listening(m, "_Listening", py::is_final(),
+                                        py::release_gil_before_calling_cpp_dtor());
   Class processes(m, "Processes", py::is_final());
   define_registry(processes);
   define_appends(processes);

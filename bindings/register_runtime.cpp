@@ -5,6 +5,7 @@
 
 #include "bindings/call_object.hpp"
 #include "bindings/convert.hpp"
+#include "bindings/effects.hpp"
 #include "bindings/events.hpp"
 #include "bindings/futures_executor.hpp"
 #include "bindings/handler.hpp"
@@ -308,6 +309,7 @@ void register_runtime(py::module_& m) {
   define_events(runtime);
   define_processes(runtime);
   define_sessions(runtime);
+  define_effects(runtime);
   define_inspection(m, runtime);
   m.def("native_functions", native_functions);
   m.def("live_runtimes", &Core::live_count);

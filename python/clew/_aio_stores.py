@@ -1,16 +1,26 @@
-"""The asynchronous twins of the stores: the same methods, each on a thread of asyncio's pool."""
+"""The asynchronous twins of the stores: the same methods, each on a thread of asyncio's pool.
+
+Waiting for a process occupies no thread, so that those who are waited for find one.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from datetime import timedelta
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar
 
+from . import _core
 from ._artifacts import Artifacts as BlockingArtifacts
 from ._attachments import AttachmentReader as BlockingReader
 from ._attachments import AttachmentRef
 from ._attachments import Attachments as BlockingAttachments
+from ._effects import EffectController as BlockingController
+from ._effects import Effects as BlockingEffects
+from ._effects import EffectScope
+from ._errors import Timeout
+from ._loop import heard
 from ._processes import Processes as BlockingProcesses
 from ._sessions import Session as BlockingSession
 from ._sessions import Sessions as BlockingSessions
@@ -20,11 +30,15 @@ __all__ = [
     "Artifacts",
     "AttachmentReader",
     "Attachments",
+    "EffectController",
+    "Effects",
     "Processes",
     "Session",
     "Sessions",
     "Triggers",
 ]
+
+_LOOK_SELDOM = 0.5  # seconds: should a notice be missed
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,6 +50,12 @@ class _Twin(Generic[B]):
 
     def __init__(self, blocking: B) -> None:
         self._blocking = blocking
+
+    @property
+    def durability_tier(self) -> Literal["inline", "durable"]:
+        """Whether what it keeps outlives the process: ``"durable"``, or ``"inline"`` in memory."""
+        blocking: Any = self._blocking
+        return "inline" if blocking.durability_tier == "inline" else "durable"
 
     def __repr__(self) -> str:
         return repr(self._blocking)
@@ -51,6 +71,42 @@ def _on_thread(
         return await asyncio.to_thread(method, self._blocking, *args, **options)
 
     return call
+
+
+def _waiting(
+    method: Callable[Concatenate[BlockingProcesses, P], T],
+) -> Callable[Concatenate[_Twin[BlockingProcesses], P], Coroutine[Any, Any, T]]:
+    """Return the method that does the same: it looks on a thread, and waits without one."""
+
+    async def call(self: _Twin[BlockingProcesses], /, *args: P.args, **options: P.kwargs) -> T:
+        core = self._blocking._open()
+        given: Any = options.get("timeout")
+        loop = asyncio.get_running_loop()
+        until = None if given is None else loop.time() + _patience(given)
+        at_once: Any = {**options, "timeout": 0}
+        while True:
+            changed, _listening = heard(core.listen)
+            try:
+                return await asyncio.to_thread(method, self._blocking, *args, **at_once)
+            except Timeout as late:
+                left = None if until is None else until - loop.time()
+                if left is not None and left <= 0:
+                    late.context["timeout"] = str(given)
+                    raise
+            pause = _LOOK_SELDOM if left is None else min(left, _LOOK_SELDOM)
+            await asyncio.wait([changed], timeout=pause)
+
+    functools.update_wrapper(call, method)
+    return call
+
+
+def _patience(timeout: Any) -> float:
+    """Return seconds: what is negative means not to wait."""
+    if isinstance(timeout, (int, float)) and not isinstance(timeout, bool) and timeout < 0:
+        return 0.0
+    if isinstance(timeout, timedelta) and timeout < timedelta(0):
+        return 0.0
+    return _core.parse_duration(timeout, "timeout")
 
 
 class Processes(_Twin[BlockingProcesses]):
@@ -69,8 +125,8 @@ class Processes(_Twin[BlockingProcesses]):
     events_after = _on_thread(BlockingProcesses.events_after)
     wake_events_after = _on_thread(BlockingProcesses.wake_events_after)
     ack_wake = _on_thread(BlockingProcesses.ack_wake)
-    wait_event_after = _on_thread(BlockingProcesses.wait_event_after)
-    await_process = _on_thread(BlockingProcesses.await_process)
+    wait_event_after = _waiting(BlockingProcesses.wait_event_after)
+    await_process = _waiting(BlockingProcesses.await_process)
     grant_handle = _on_thread(BlockingProcesses.grant_handle)
     revoke_handle = _on_thread(BlockingProcesses.revoke_handle)
     has_handle_grant = _on_thread(BlockingProcesses.has_handle_grant)
@@ -100,6 +156,7 @@ class Session(_Twin[BlockingSession]):
     load_session = _on_thread(BlockingSession.load_session)
     load_node = _on_thread(BlockingSession.load_node)
     tombstone_node = _on_thread(BlockingSession.tombstone_node)
+    tombstone_nodes = _on_thread(BlockingSession.tombstone_nodes)
     vacuum = _on_thread(BlockingSession.vacuum)
     save_session_meta = _on_thread(BlockingSession.save_session_meta)
     load_session_meta = _on_thread(BlockingSession.load_session_meta)
@@ -126,6 +183,28 @@ class Sessions(_Twin[BlockingSessions]):
     def open(self, session_id: str) -> Session:
         """Return a handle on a session, which need not exist yet."""
         return Session(self._blocking.open(session_id))
+
+    commit_runtime_state = _on_thread(BlockingSessions.commit_runtime_state)
+    save_session_meta = _on_thread(BlockingSessions.save_session_meta)
+    enqueue_queued_work = _on_thread(BlockingSessions.enqueue_queued_work)
+    renew_queued_work_claim = _on_thread(BlockingSessions.renew_queued_work_claim)
+    abandon_queued_work_claim = _on_thread(BlockingSessions.abandon_queued_work_claim)
+    complete_queued_work_claim = _on_thread(BlockingSessions.complete_queued_work_claim)
+    load_session = _on_thread(BlockingSessions.load_session)
+    load_node = _on_thread(BlockingSessions.load_node)
+    tombstone_node = _on_thread(BlockingSessions.tombstone_node)
+    tombstone_nodes = _on_thread(BlockingSessions.tombstone_nodes)
+    vacuum = _on_thread(BlockingSessions.vacuum)
+    load_session_meta = _on_thread(BlockingSessions.load_session_meta)
+    list_queued_work = _on_thread(BlockingSessions.list_queued_work)
+    list_pending_queued_work = _on_thread(BlockingSessions.list_pending_queued_work)
+    cancel_queued_work_batch = _on_thread(BlockingSessions.cancel_queued_work_batch)
+    claim_ready_queued_work = _on_thread(BlockingSessions.claim_ready_queued_work)
+    claim_ready_queued_work_by_batch_ids = _on_thread(
+        BlockingSessions.claim_ready_queued_work_by_batch_ids
+    )
+    enqueue_wake = _on_thread(BlockingSessions.enqueue_wake)
+    delete_session = _on_thread(BlockingSessions.delete_session)
 
     list = _on_thread(BlockingSessions.list)
     gc_unreachable = _on_thread(BlockingSessions.gc_unreachable)
@@ -206,3 +285,40 @@ class Artifacts(_Twin[BlockingArtifacts]):
     get_module_artifact = _on_thread(BlockingArtifacts.get_module_artifact)
     list = _on_thread(BlockingArtifacts.list)
     remove = _on_thread(BlockingArtifacts.remove)
+
+
+class EffectController(_Twin[BlockingController]):
+    """The twin of what carries out the effects of a scope."""
+
+    __slots__ = ()
+
+    @property
+    def effect_scope(self) -> EffectScope:
+        """The scope that was given."""
+        return self._blocking.effect_scope
+
+    @property
+    def scope_id(self) -> str:
+        """Its innermost id."""
+        return self._blocking.scope_id
+
+    @property
+    def turn_id(self) -> str | None:
+        """The id of its turn, if it is one's."""
+        return self._blocking.turn_id
+
+    execute_effect = _on_thread(BlockingController.execute_effect)
+
+    def start_replay(self) -> None:
+        """Run nothing from now on: what is not recorded is `NotFound`."""
+        self._blocking.start_replay()
+
+
+class Effects(_Twin[BlockingEffects]):
+    """The twin of ``rt.effects``."""
+
+    __slots__ = ()
+
+    def scoped(self, scope: EffectScope | Mapping[str, Any]) -> EffectController:
+        """Return what carries out the effects of a scope."""
+        return EffectController(self._blocking.scoped(scope))

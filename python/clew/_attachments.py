@@ -20,6 +20,9 @@ __all__ = [
 ]
 
 
+Bytes = bytes  # within a class whose property has that name
+
+
 @dataclass(frozen=True, repr=False, slots=True)
 class AttachmentRef(Stored):
     """What is known of a stored attachment. Its id is the SHA-256 of the bytes."""
@@ -42,7 +45,17 @@ class StoredAttachment(Stored):
     _reads = reads(ref=record(AttachmentRef))
 
     ref: AttachmentRef
-    data: bytes
+    data: Bytes
+
+    @property
+    def bytes(self) -> Bytes:
+        """The same as ``data``."""
+        return self.data
+
+    @property
+    def meta(self) -> AttachmentRef:
+        """The same as ``ref``."""
+        return self.ref
 
 
 @dataclass(frozen=True, repr=False, slots=True)
@@ -139,12 +152,15 @@ class Attachments(Front):
             b'hello'
         """
         _check.require_open(self._core)
-        _check.text("session_id", session_id)
+        _check.key("session_id", session_id)
         given: dict[str, Any] = {"media_type": media_type}
         extra = {"width": width, "height": height, "label": label}
         given.update((key, one) for key, one in extra.items() if one is not None)
         sink = self._core.write_attachment(session_id, given)
         whole = isinstance(data, (bytes, bytearray, memoryview))
+        given_data: Any = data
+        if isinstance(given_data, str) or not isinstance(given_data, Iterable):
+            raise _check.invalid("data", data, "bytes, or an iterable of them")
         for number, part in enumerate([data] if whole else data):
             if not isinstance(part, (bytes, bytearray, memoryview)):
                 raise _check.invalid(f"data[{number}]", part, "bytes")
@@ -165,7 +181,7 @@ class Attachments(Front):
         """Return an iterator over its parts. Raises what `get` does."""
         _check.require_open(self._core)
         return AttachmentReader(
-            self._core.read_attachment(_check.text("session_id", session_id), _check.text("id", id))
+            self._core.read_attachment(_check.key("session_id", session_id), _check.key("id", id))
         )
 
     def stat(self, session_id: str, id: str) -> AttachmentRef:  # noqa: A002 - as above
@@ -190,7 +206,9 @@ class Attachments(Front):
 
     def commit_refs(self, session_id: str, ids: Sequence[str]) -> None:
         """Say that something refers to these; a commit does it by itself. `NotFound`."""
-        self._do("attachment.commit_refs", session_id=session_id, attachment_ids=[*ids])
+        _check.require_open(self._core)
+        names = _check.texts("ids", ids)
+        self._do("attachment.commit_refs", session_id=session_id, attachment_ids=names)
 
     def list_uncommitted(self, until: datetime | None = None) -> tuple[ManifestEntry, ...]:
         """Return what nothing refers to, whose intent is not after ``until``, earliest first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ._errors import Closed, InvalidInput
@@ -14,16 +14,20 @@ __all__ = [
     "flag",
     "integer",
     "invalid",
+    "key",
+    "known",
     "near",
     "number",
     "optional_text",
     "preview",
     "require_open",
     "text",
+    "texts",
     "word",
 ]
 
 _SHOWN_MAX = 80
+_KEY_BYTES_MAX = 768
 
 
 def invalid(path: str, value: Any, expected: str, **context: Any) -> InvalidInput:
@@ -69,6 +73,32 @@ def text(path: str, value: Any, expected: str = "a non-empty string") -> str:
         except UnicodeEncodeError:
             raise invalid(path, ascii(value), "text without lone surrogates") from None
     return value
+
+
+def key(path: str, value: Any) -> str:
+    """Return ``value`` when it is what names a thing in a store."""
+    name = text(path, value, "text that is not blank")
+    if not name.strip(" \t\r\n\f\v"):
+        raise invalid(path, value, "text that is not blank")
+    if len(name.encode()) > _KEY_BYTES_MAX:
+        raise invalid(path, value, f"at most {_KEY_BYTES_MAX} bytes of text")
+    if "\0" in name:
+        raise invalid(path, value, "text without U+0000")
+    return name
+
+
+def known(path: str, given: Mapping[Any, Any], names: tuple[str, ...]) -> None:
+    """Raise `InvalidInput` for a member that is none of ``names``."""
+    for name in given:
+        if name not in names:
+            raise invalid(f"{path}.{name}", given[name], f"one of {', '.join(names)}")
+
+
+def texts(path: str, value: Any) -> list[Any]:
+    """Return ``value`` as a list, unless it is one text: what is in it is checked elsewhere."""
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        raise invalid(path, value, "a list of texts")
+    return list(value)
 
 
 def optional_text(path: str, value: Any) -> str | None:

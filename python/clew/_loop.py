@@ -9,12 +9,14 @@ import asyncio
 from collections.abc import Callable, Generator
 from functools import partial
 from inspect import isawaitable
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from . import _core
 
 __all__: list[str] = []
+
+T = TypeVar("T")
 
 # --- running async capabilities -----------------------------------------------------------------
 
@@ -107,6 +109,13 @@ def ended(subscribe: Callable[[_core._Ring], Any]) -> asyncio.Future[None]:
     if bridge is None:
         bridge = _bridges[loop] = _Bridge(loop)
     return bridge.future(loop, subscribe)
+
+
+def heard(listen: Callable[[_core._Ring], T]) -> tuple[asyncio.Future[None], T]:
+    """The same as `ended`, with what ``listen`` returned."""
+    kept: list[T] = []
+    future = ended(lambda ring: kept.append(listen(ring)))
+    return future, kept[0]
 
 
 def wait_for_call(call: _core.Call) -> Generator[Any, None, Any]:

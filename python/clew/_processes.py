@@ -3,234 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from . import _check, _core, _errors
+from ._process_records import (
+    Disposition,
+    ProcessEvent,
+    ProcessEventAppendRequest,
+    ProcessEventAppendResult,
+    ProcessEventSemantics,
+    ProcessEventType,
+    ProcessExternalRef,
+    ProcessHandleDescriptor,
+    ProcessHandleGrant,
+    ProcessLease,
+    ProcessLeaseCompletion,
+    ProcessProvenance,
+    ProcessRecord,
+    ProcessRecovery,
+    ProcessRegistration,
+    ProcessScope,
+    ProcessSessionDeleteReport,
+    ProcessTerminalSpec,
+    ProcessWakeDelivery,
+    ProcessWakeSpec,
+)
 from ._stores import from_us
 
-__all__ = [
-    "ProcessEvent",
-    "ProcessEventAppendResult",
-    "ProcessEventSemantics",
-    "ProcessEventType",
-    "ProcessExternalRef",
-    "ProcessHandleGrant",
-    "ProcessLease",
-    "ProcessProvenance",
-    "ProcessRecord",
-    "ProcessRecovery",
-    "ProcessRegistration",
-    "ProcessScope",
-    "ProcessSessionDeleteReport",
-    "ProcessTerminalSpec",
-    "ProcessWakeDelivery",
-    "ProcessWakeSpec",
-    "Processes",
-]
+__all__ = ["Processes"]
 
 Duration = float | timedelta | str
-Status = Literal["running", "completed", "failed", "cancelled", "abandoned"]
-Disposition = Literal["rerunnable", "owner_bound", "externally_owned"]
-# "payload", {"pointer": "/a"}, {"const": value}, {"template": text, "fields": {…}},
-# {"present": "/a"}
-Selector = str | Mapping[str, Any]
 
 _LIMIT = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessScope:
-    """A session, or one agent frame of it: whom a process belongs to, or is woken for."""
-
-    session_id: str
-    agent_frame_id: str | None = None
-
-    @property
-    def id(self) -> str:
-        """``session:<id>``, or ``session:<id>/frame:<id>``."""
-        frame = "" if self.agent_frame_id is None else f"/frame:{self.agent_frame_id}"
-        return f"session:{self.session_id}{frame}"
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessWakeSpec:
-    """When an event wakes somebody, with which text, and by which key equal wakes are known.
-
-    ``dedupe_key`` is ``"event_identity"``, ``{"selector": selector}`` or ``{"const": text}``.
-    """
-
-    input: Selector
-    when: Selector | None = None
-    dedupe_key: str | Mapping[str, Any] = "event_identity"
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessTerminalSpec:
-    """An event that ends its process, and where in its payload the output stands."""
-
-    state: Literal["completed", "failed", "cancelled", "abandoned"]
-    await_output: Selector | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessEventSemantics:
-    """What a declared type of events means: an end, a wake, both or neither."""
-
-    terminal: ProcessTerminalSpec | None = None
-    wake: ProcessWakeSpec | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessEventType:
-    """A type of events that a process declares. The schema is JSON Schema; ``{}``: anything."""
-
-    name: str
-    payload_schema: Mapping[str, Any] | bool = field(default_factory=dict)
-    semantics: ProcessEventSemantics | Mapping[str, Any] = ProcessEventSemantics()
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessProvenance:
-    """Who a process belongs to, and what caused it."""
-
-    owner_scope: ProcessScope | str = ProcessScope("root")
-    host_profile_id: str = "default"
-    caused_by: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessRegistration:
-    """How a process is made known.
-
-    ``disposition`` says what becomes of it when its runner dies: another runs it again
-    (``"rerunnable"``), it is abandoned (``"owner_bound"``), or nobody here decides
-    (``"externally_owned"``).
-    """
-
-    id: str
-    input: Any = None
-    event_types: Sequence[ProcessEventType | Mapping[str, Any]] = ()
-    provenance: ProcessProvenance | Mapping[str, Any] = ProcessProvenance()
-    disposition: Disposition = "rerunnable"
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessExternalRef:
-    """Where a process runs when that is not here."""
-
-    backend: str
-    id: str
-    metadata: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessRecord:
-    """A process as it stands. ``await_output`` is its tagged output once it has ended."""
-
-    id: str
-    input: Any = field(hash=False)
-    event_types: tuple[ProcessEventType, ...] = field(hash=False)
-    provenance: ProcessProvenance = field(hash=False)
-    disposition: Disposition
-    registration_hash: str
-    created_at: datetime
-    updated_at: datetime
-    external_ref: ProcessExternalRef | None = field(hash=False)
-    status: Status
-    await_output: Mapping[str, Any] | None = field(hash=False)
-    last_sequence: int
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether it has ended."""
-        return self.status != "running"
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessEvent:
-    """One event of a process. ``semantics`` is what it turned out to mean."""
-
-    process_id: str
-    sequence: int
-    event_type: str
-    payload: Any = field(hash=False)
-    invocation: Mapping[str, Any] = field(hash=False)
-    semantics: Mapping[str, Any] = field(hash=False)
-    occurred_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessWakeDelivery:
-    """A wake on its way to a session. The same target and dedupe key make the same ``wake_id``."""
-
-    wake_id: str
-    target_session_id: str
-    target_scope_id: str
-    process_id: str
-    sequence: int
-    event_type: str
-    event_invocation: Mapping[str, Any] = field(hash=False)
-    process_caused_by: Mapping[str, Any] | None = field(hash=False)
-    dedupe_key: str
-    input: str
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessEventAppendResult:
-    """An event that was appended, or was there already, and its wake if it wakes somebody."""
-
-    event: ProcessEvent
-    wake_delivery: ProcessWakeDelivery | None
-    is_replay: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessHandleGrant:
-    """The right of a scope to address a process. It owns nothing."""
-
-    scope: ProcessScope
-    process_id: str
-    kind: str | None
-    label: str | None
-
-    @property
-    def session_id(self) -> str:
-        """The session that has it."""
-        return self.scope.session_id
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessSessionDeleteReport:
-    """What a deleted session leaves: live processes that nobody, or somebody else, can address."""
-
-    session_id: str
-    revoked_handle_count: int
-    deleted_wake_count: int
-    cancel_process_ids: tuple[str, ...]
-    preserved_process_ids: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessLease:
-    """The right to run a process. ``fencing_token`` rises with each claim, for ever."""
-
-    process_id: str
-    owner_id: str
-    lease_token: str = field(repr=False)
-    fencing_token: int
-    claimed_at: datetime
-    expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessRecovery:
-    """Processes whose runner is gone: to be run again, and ended as abandoned."""
-
-    rerunnable: tuple[str, ...]
-    abandoned: tuple[str, ...]
 
 
 def _event_type(raw: Mapping[str, Any]) -> ProcessEventType:
@@ -298,6 +103,15 @@ def _lease(raw: Mapping[str, Any]) -> ProcessLease:
     )
 
 
+def _held(lease: Any) -> tuple[Any, Any]:
+    """Return the process of a lease and its token."""
+    if isinstance(lease, (ProcessLease, ProcessLeaseCompletion)):
+        return lease.process_id, lease.lease_token
+    if isinstance(lease, Mapping) and {"process_id", "lease_token"} <= lease.keys():
+        return lease["process_id"], lease["lease_token"]
+    raise _check.invalid("lease", lease, "a lease, or a dict with process_id and lease_token")
+
+
 class Processes:
     """The registry of processes of a runtime: ``rt.processes``. Kept in its store.
 
@@ -311,13 +125,18 @@ class Processes:
         self._runtime = core
         self._core = core.processes
 
+    @property
+    def durability_tier(self) -> Literal["inline", "durable"]:
+        """Whether what it keeps outlives the process: ``"durable"``, or ``"inline"`` in memory."""
+        return "inline" if self._runtime.store == ":memory:" else "durable"
+
     def _open(self) -> _core.Processes:
         _check.require_open(self._runtime)
         return self._core
 
     def register_process(
         self,
-        registration: ProcessRegistration | str,
+        registration: ProcessRegistration | Mapping[str, Any] | str,
         input: Any = None,  # noqa: A002 - the word of processes
         *,
         event_types: Sequence[ProcessEventType | Mapping[str, Any]] = (),
@@ -340,9 +159,8 @@ class Processes:
         """
         core = self._open()
         if isinstance(registration, str):
-            registration = ProcessRegistration(
-                registration, input, event_types, provenance or ProcessProvenance(), disposition
-            )
+            whose = ProcessProvenance() if provenance is None else provenance
+            registration = ProcessRegistration(registration, input, event_types, whose, disposition)
         return _record(core.register_process(registration))
 
     def get_process(self, process_id: str) -> ProcessRecord | None:
@@ -367,7 +185,7 @@ class Processes:
     def append_event(
         self,
         process_id: str,
-        event_type: str,
+        event_type: ProcessEventAppendRequest | Mapping[str, Any] | str,
         payload: Any = None,
         *,
         replay_key: str | None = None,
@@ -379,7 +197,7 @@ class Processes:
 
         Args:
             process_id: Whose event it is.
-            event_type: A type that the process declares.
+            event_type: A type that the process declares; or a whole request, instead of the rest.
             payload: Fits the type's schema.
             replay_key: The same key with the same content is the same event, appended once.
                 Terminal events and cancel requests need one.
@@ -393,6 +211,8 @@ class Processes:
                 missing. Nothing was appended, and no sequence is burned.
             StaleLease: The lease was lost, or the end of a leased process lacks its token.
         """
+        if isinstance(event_type, (ProcessEventAppendRequest, Mapping)):
+            return _appended(self._open().append_event(process_id, event_type))
         request = {
             "event_type": event_type,
             "payload": payload,
@@ -492,12 +312,29 @@ class Processes:
         self,
         scope: ProcessScope | str | Mapping[str, Any],
         process_id: str,
+        descriptor: ProcessHandleDescriptor | Mapping[str, Any] | None = None,
         *,
         kind: str | None = None,
         label: str | None = None,
     ) -> None:
-        """Let a scope address a process. Granting again changes the description."""
-        self._open().grant_handle(scope, process_id, kind, label)
+        """Let a scope address a process. Granting again changes the description.
+
+        Args:
+            scope: Whom.
+            process_id: The process.
+            descriptor: What the handle is for; or `kind` and `label`, its parts.
+            kind: Of the handle.
+            label: For people.
+        """
+        core = self._open()
+        if isinstance(descriptor, Mapping):
+            _check.known("descriptor", descriptor, ("kind", "label"))
+            descriptor = ProcessHandleDescriptor(**descriptor)
+        if isinstance(descriptor, ProcessHandleDescriptor):
+            kind, label = descriptor.kind, descriptor.label
+        elif descriptor is not None:
+            raise _check.invalid("descriptor", descriptor, "a ProcessHandleDescriptor")
+        core.grant_handle(scope, process_id, kind, label)
 
     def revoke_handle(self, scope: ProcessScope | str | Mapping[str, Any], process_id: str) -> bool:
         """Take a grant back; whether there was one."""
@@ -536,7 +373,8 @@ class Processes:
         Raises:
             NotFound: ``from_scope`` has no grant of one of them.
         """
-        self._open().transfer_handle_grants(from_scope, to_scope, list(process_ids))
+        core = self._open()
+        core.transfer_handle_grants(from_scope, to_scope, _check.texts("process_ids", process_ids))
 
     def delete_session_process_state(self, session_id: str) -> ProcessSessionDeleteReport:
         """Revoke all grants of a session and its frames. Cancels nothing by itself."""
@@ -565,18 +403,25 @@ class Processes:
         """
         return _lease(self._open().claim_process_lease(process_id, owner_id, ttl, token))
 
-    def renew_process_lease(self, lease: ProcessLease, ttl: Duration) -> ProcessLease:
+    def renew_process_lease(
+        self, lease: ProcessLease | Mapping[str, Any], ttl: Duration
+    ) -> ProcessLease:
         """Make a lease last until now and ``ttl``, also one that is over but was not taken.
 
         Raises:
             StaleLease: Another has taken it, or it was given back.
         """
         core = self._open()
-        return _lease(core.renew_process_lease(lease.process_id, lease.lease_token, ttl))
+        process_id, token = _held(lease)
+        return _lease(core.renew_process_lease(process_id, token, ttl))
 
-    def complete_process_lease(self, lease: ProcessLease) -> None:
+    def complete_process_lease(
+        self, lease: ProcessLease | ProcessLeaseCompletion | Mapping[str, Any]
+    ) -> None:
         """Give a lease back. Nothing happens when it was lost."""
-        self._open().complete_process_lease(lease.process_id, lease.lease_token)
+        core = self._open()
+        process_id, token = _held(lease)
+        core.complete_process_lease(process_id, token)
 
     def recover_processes(self, *, limit: int = _LIMIT) -> ProcessRecovery:
         """Look for live processes whose runner is gone; owner-bound ones end as abandoned."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from . import _check, _core
 from ._records import _Shown
@@ -40,7 +40,7 @@ _OPAQUE = frozenset(
 
 def to_us(path: str, at: Any) -> int:
     """Return an aware datetime as microseconds."""
-    if not isinstance(at, datetime) or at.tzinfo is None:
+    if not isinstance(at, datetime) or at.utcoffset() is None:
         raise _check.invalid(path, at, "an aware datetime")
     return (at - _EPOCH) // _MICROSECOND
 
@@ -56,23 +56,42 @@ def duration_us(duration: Duration, path: str) -> int:
 
 
 def plain(value: Any, path: str = "") -> Any:
-    """Return a record, or the dict for one, as the core takes it."""
+    """Return a record, or the dict for one, as the core takes it.
+
+    Times and bytes are converted where records have them. Anywhere else, the core refuses them.
+    """
     if isinstance(value, Stored):
         return value._plain(path)
     if isinstance(value, Mapping):
         below = f"{path}." if path else ""
-        return {
-            key: one if key in _OPAQUE and not isinstance(one, (Stored, bytes)) else
-            plain(one, f"{below}{key}")
-            for key, one in value.items()
-        }  # fmt: skip
+        return {key: _member(key, one, f"{below}{key}") for key, one in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(one, f"{path}[{n}]") for n, one in enumerate(value)]
-    if isinstance(value, datetime):
-        return to_us(path, value)
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
     return value
+
+
+def _member(key: Any, value: Any, path: str) -> Any:
+    if isinstance(value, Stored):
+        return value._plain(path)
+    if key in _OPAQUE or value is None:
+        return value
+    if key == "timestamp" or (isinstance(key, str) and key.endswith("_at")):
+        return to_us(path, value)
+    if key == "execution_state" and isinstance(value, Mapping):
+        return with_base64(value)
+    return plain(value, path)
+
+
+def with_base64(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a part whose body is bytes as JSON has it."""
+    body = part.get("body")
+    encoded = {"body": base64.b64encode(body).decode()} if isinstance(body, bytes) else {}
+    return {**part, **encoded}
+
+
+def through(part: str, name: str) -> property:
+    """Return the property that reads a field of a part."""
+    return property(lambda self: getattr(getattr(self, part), name), doc=f"That of its ``{part}``.")
 
 
 class Stored(_Shown):
@@ -124,6 +143,11 @@ class Front:
         _check.require_open(self._core)
         given = {key: one for key, one in arguments.items() if one is not None}
         return self._core.store_operation(operation, plain(given))
+
+    @property
+    def durability_tier(self) -> Literal["inline", "durable"]:
+        """Whether what it keeps outlives the process: ``"durable"``, or ``"inline"`` in memory."""
+        return "inline" if self._core.store == ":memory:" else "durable"
 
     def _before(self, age: Duration) -> int:
         """Return the instant that lies `age` back on the runtime's clock."""

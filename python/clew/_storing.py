@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from . import _core
     from ._artifacts import Artifacts
     from ._attachments import Attachments
+    from ._effects import Effects
     from ._processes import Processes
     from ._sessions import Sessions
     from ._triggers import Triggers
@@ -47,6 +48,13 @@ class Storing:
         from ._triggers import Triggers
 
         return Triggers(self._core)
+
+    @property
+    def effects(self) -> Effects:
+        """Effects: run once, recorded, and answered from the record."""
+        from ._effects import Effects
+
+        return Effects(self._core)
 
     @property
     def artifacts(self) -> Artifacts:

@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from . import _check
-from ._stores import Duration, Front, Stored, from_us, reads, record, records, to_us
+from ._stores import Duration, Front, Stored, from_us, reads, record, records, through, to_us
 
 __all__ = [
     "HostEvent",
+    "HostEventOccurrenceRequest",
     "TriggerDelivery",
     "TriggerDraft",
     "TriggerInput",
@@ -65,6 +66,27 @@ class TriggerSubscription(Stored):
     created_at: datetime
     updated_at: datetime
     draft: TriggerDraft
+
+    session_id = through("draft", "session_id")
+    name = through("draft", "name")
+    source_type = through("draft", "source_type")
+    source_key = through("draft", "source_key")
+    source = through("draft", "source")
+    process_name = through("draft", "process_name")
+    input_template = through("draft", "input_template")
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class HostEventOccurrenceRequest(Stored):
+    """What `Triggers.record_occurrence` takes, as one record."""
+
+    _facts = ("source_type", "source_key", "idempotency_key")
+
+    source_type: str
+    source_key: str
+    payload: Any = field(default=None, hash=False)
+    idempotency_key: str = ""
+    source: Any = field(default=None, hash=False)
 
 
 @dataclass(frozen=True, repr=False, slots=True)
@@ -170,25 +192,36 @@ class Triggers(Front):
 
     def record_occurrence(
         self,
-        source_type: str,
-        source_key: str,
+        source_type: HostEventOccurrenceRequest | Mapping[str, Any] | str,
+        source_key: str | None = None,
         payload: Any = None,
         *,
-        key: str,
+        key: str | None = None,
+        idempotency_key: str | None = None,
         source: Any = None,
     ) -> HostEvent:
         """Say that something happened. The same key of a source is the same event.
 
+        Args:
+            source_type: The type of the source; or a whole request, instead of the rest.
+            source_key: Which source.
+            payload: What happened.
+            key: Names the event among those of its source.
+            idempotency_key: Another name of ``key``.
+            source: The source itself.
+
         Raises:
             Conflict: The key stands for another payload; the first difference is named.
         """
-        event = {
-            "source_type": source_type,
-            "source_key": source_key,
-            "payload": payload,
-            "idempotency_key": key,
-            "source": source,
-        }
+        event: Any = source_type
+        if not isinstance(source_type, (HostEventOccurrenceRequest, Mapping)):
+            event = {
+                "source_type": source_type,
+                "source_key": source_key,
+                "payload": payload,
+                "idempotency_key": idempotency_key if key is None else key,
+                "source": source,
+            }
         return HostEvent._from(self._do("trigger.record", event=event))
 
     def reserve_matching_deliveries(self, occurrence_id: str) -> tuple[TriggerDelivery, ...]:

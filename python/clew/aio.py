@@ -23,6 +23,8 @@ from ._aio_stores import (
     Artifacts,
     AttachmentReader,
     Attachments,
+    EffectController,
+    Effects,
     Processes,
     Session,
     Sessions,
@@ -61,6 +63,8 @@ __all__ = [
     "Artifacts",
     "AttachmentReader",
     "Attachments",
+    "EffectController",
+    "Effects",
     "Events",
     "Processes",
     "Run",
@@ -484,6 +488,11 @@ class Runtime(Registering):
     def triggers(self) -> Triggers:
         """Host events, and the triggers that wait for them."""
         return Triggers(self._runtime.triggers)
+
+    @property
+    def effects(self) -> Effects:
+        """Effects: run once, recorded, and answered from the record."""
+        return Effects(self._runtime.effects)
 
     @property
     def artifacts(self) -> Artifacts:

@@ -15,15 +15,18 @@ from ._attachments import (
     ManifestEntry,
     StoredAttachment,
 )
-from ._processes import (
-    Processes,
+from ._effects import EffectController, Effects, EffectScope, RuntimeEffectEnvelope
+from ._process_records import (
     ProcessEvent,
+    ProcessEventAppendRequest,
     ProcessEventAppendResult,
     ProcessEventSemantics,
     ProcessEventType,
     ProcessExternalRef,
+    ProcessHandleDescriptor,
     ProcessHandleGrant,
     ProcessLease,
+    ProcessLeaseCompletion,
     ProcessProvenance,
     ProcessRecord,
     ProcessRecovery,
@@ -34,7 +37,8 @@ from ._processes import (
     ProcessWakeDelivery,
     ProcessWakeSpec,
 )
-from ._sessions import (
+from ._processes import Processes
+from ._session_records import (
     AgentFrame,
     BytesPart,
     Checkpoint,
@@ -53,19 +57,19 @@ from ._sessions import (
     QueuedWorkReceipt,
     ReadScope,
     RuntimeCommit,
-    Session,
     SessionConfig,
     SessionGraph,
     SessionMeta,
     SessionNode,
-    Sessions,
     TokenLedgerEntry,
     TokenUsage,
     TurnStamp,
     VacuumReport,
 )
+from ._sessions import Session, Sessions
 from ._triggers import (
     HostEvent,
+    HostEventOccurrenceRequest,
     TriggerDelivery,
     TriggerDraft,
     TriggerInput,
@@ -73,9 +77,29 @@ from ._triggers import (
     TriggerSubscription,
 )
 
+# The same by the longer names that the stores' specification has.
+AgentFrameRecord = AgentFrame
+AttachmentManifestEntry = ManifestEntry
+GraphCommitDelta = GraphDelta
+HostEventOccurrenceRecord = HostEvent
+PersistedSessionRead = PersistedSession
+ProcessEventSemanticsSpec = ProcessEventSemantics
+QueuedWorkBatchDraft = QueuedWorkDraft
+QueuedWorkItem = QueuedItem
+QueuedWorkPayload = QueuedPayload
+RuntimeCommitResult = CommitResult
+RuntimeTurnCommitStamp = TurnStamp
+SessionNodeRecord = SessionNode
+SessionReadScope = ReadScope
+TriggerDeliveryReservation = TriggerDelivery
+TriggerSubscriptionDraft = TriggerDraft
+TriggerSubscriptionRecord = TriggerSubscription
+
 __all__ = [
     "AgentFrame",
+    "AgentFrameRecord",
     "Artifacts",
+    "AttachmentManifestEntry",
     "AttachmentReader",
     "AttachmentRef",
     "AttachmentSweep",
@@ -83,21 +107,32 @@ __all__ = [
     "BytesPart",
     "Checkpoint",
     "CommitResult",
+    "EffectController",
+    "EffectScope",
+    "Effects",
     "GcReport",
+    "GraphCommitDelta",
     "GraphDelta",
     "HostEvent",
+    "HostEventOccurrenceRecord",
+    "HostEventOccurrenceRequest",
     "JsonPart",
     "ManifestEntry",
     "MergeKey",
     "ModuleArtifact",
     "PersistedSession",
+    "PersistedSessionRead",
     "ProcessEvent",
+    "ProcessEventAppendRequest",
     "ProcessEventAppendResult",
     "ProcessEventSemantics",
+    "ProcessEventSemanticsSpec",
     "ProcessEventType",
     "ProcessExternalRef",
+    "ProcessHandleDescriptor",
     "ProcessHandleGrant",
     "ProcessLease",
+    "ProcessLeaseCompletion",
     "ProcessProvenance",
     "ProcessRecord",
     "ProcessRecovery",
@@ -112,25 +147,36 @@ __all__ = [
     "QueuedItem",
     "QueuedPayload",
     "QueuedWorkBatch",
+    "QueuedWorkBatchDraft",
     "QueuedWorkClaim",
     "QueuedWorkCompletion",
     "QueuedWorkDraft",
+    "QueuedWorkItem",
+    "QueuedWorkPayload",
     "QueuedWorkReceipt",
     "ReadScope",
     "RuntimeCommit",
+    "RuntimeCommitResult",
+    "RuntimeEffectEnvelope",
+    "RuntimeTurnCommitStamp",
     "Session",
     "SessionConfig",
     "SessionGraph",
     "SessionMeta",
     "SessionNode",
+    "SessionNodeRecord",
+    "SessionReadScope",
     "Sessions",
     "StoredAttachment",
     "TokenLedgerEntry",
     "TokenUsage",
     "TriggerDelivery",
+    "TriggerDeliveryReservation",
     "TriggerDraft",
     "TriggerInput",
     "TriggerSubscription",
+    "TriggerSubscriptionDraft",
+    "TriggerSubscriptionRecord",
     "Triggers",
     "TurnStamp",
     "VacuumReport",

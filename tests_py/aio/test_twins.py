@@ -12,6 +12,7 @@ import clew.aio
 import pytest
 from clew._artifacts import Artifacts
 from clew._attachments import Attachments
+from clew._effects import EffectController, Effects
 from clew._events import Events
 from clew._processes import Processes
 from clew._sessions import Session, Sessions
@@ -28,6 +29,8 @@ PAIRS = [
     (Attachments, clew.aio.Attachments),
     (Triggers, clew.aio.Triggers),
     (Artifacts, clew.aio.Artifacts),
+    (Effects, clew.aio.Effects),
+    (EffectController, clew.aio.EffectController),
 ]
 # What has no twin: a context manager that would block, and what makes a twin of an open runtime.
 WITHOUT = {"__enter__", "__exit__"}
@@ -60,6 +63,8 @@ def test_what_blocks_is_a_coroutine_and_what_does_not_is_none() -> None:
         "events",
         "done",
         "of",
+        "scoped",
+        "start_replay",
     }
     for _, twin in PAIRS:
         for name, member in vars(twin).items():

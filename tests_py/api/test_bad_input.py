@@ -462,3 +462,27 @@ def test_a_refused_call_leaves_exactly_its_trace(clew_runtime: clew.Runtime, bad
 def test_an_unknown_argument_is_a_type_error(call: Callable[[], Any]) -> None:
     with pytest.raises(TypeError):
         call()
+
+
+@pytest.mark.parametrize(
+    ("call", "path"),
+    [
+        (lambda rt: rt.execute(words, {"doc": ""}, idempotency_key="a\0b"), "idempotency_key"),
+        (lambda rt: rt.start(WORKFLOW, {"doc": ""}, id="a\0b"), "id"),
+        (lambda rt: rt.start(WORKFLOW, {"doc": ""}, key="a\0b"), "key"),
+        (lambda rt: rt.publish("text.counted", {}, key="a\0b"), "key"),
+        (lambda rt: rt.publish("text.counted", {}, id="a\0b"), "id"),
+        (lambda rt: rt.publish("text.counted", {}, subject="a\0b"), "subject"),
+    ],
+)
+def test_no_store_takes_a_zero_character_in_a_key(
+    clew_store: str, clew_runtime: clew.Runtime, call: Callable[[clew.Runtime], Any], path: str
+) -> None:
+    clew_runtime.register(words)
+    clew_runtime.events.define("text.counted@1.0.0")
+    with pytest.raises(clew.InvalidInput) as caught:
+        call(clew_runtime)
+    assert caught.value.context["path"] == path
+    assert "U+0000" in caught.value.context["expected"]
+    assert clew_runtime.sql("SELECT 1 FROM v_published") == []
+    assert len(clew_runtime.runs()) == 0

@@ -86,7 +86,7 @@ RUNTIME: dict[str, list[Given]] = {
 }
 RUNTIME["submit"] = RUNTIME["execute"]
 # What tells of the end, or brings it about.
-STORES = {"processes", "sessions", "attachments", "triggers", "artifacts"}
+STORES = {"processes", "sessions", "attachments", "triggers", "artifacts", "effects"}
 OPEN = {"close", "closed", "events", "name", "store", "workers", "of"} | STORES
 # What waits for a run, reads the store or changes it.
 RUN: dict[str, list[Given]] = {
@@ -191,6 +191,25 @@ STORE_METHODS: dict[str, dict[str, list[Given]]] = {
     },
     "sessions": {
         "open": [given("a"), given(3)],
+        "commit_runtime_state": [given({"session_id": "a"}), given(3)],
+        "save_session_meta": [given({"session_id": "a"}), given(3)],
+        "enqueue_queued_work": [given({"session_id": "a"}), given(3)],
+        "renew_queued_work_claim": [given({"session_id": "a"}), given(3)],
+        "abandon_queued_work_claim": [given({"session_id": "a"}), given(3)],
+        "complete_queued_work_claim": [given({"session_id": "a"}), given(3)],
+        "load_session": [given("a"), given(3)],
+        "load_node": [given("a", "x"), given(3, 3)],
+        "tombstone_node": [given("a", "x"), given(3, 3)],
+        "tombstone_nodes": [given("a", ["x"]), given(3, 3)],
+        "vacuum": [given("a"), given(3)],
+        "load_session_meta": [given("a"), given(3)],
+        "list_queued_work": [given("a"), given(3)],
+        "list_pending_queued_work": [given("a"), given(3)],
+        "cancel_queued_work_batch": [given("a", "x"), given(3, 3)],
+        "claim_ready_queued_work": [given("a", "me"), given(3, 3)],
+        "claim_ready_queued_work_by_batch_ids": [given("a", "me", ["x"]), given(3, 3, 3)],
+        "enqueue_wake": [given("a", {}), given(3, 3)],
+        "delete_session": [given("a"), given(3)],
         "list": [given(), given(limit=0)],
         "gc_unreachable": [given(), given("soon")],
         "forget_sources": [given("1h"), given(-1)],
@@ -219,6 +238,7 @@ STORE_METHODS: dict[str, dict[str, list[Given]]] = {
         "prune": [given("1h"), given("soon")],
         "source_key_for_subscription": [given("a"), given(3)],
     },
+    "effects": {"scoped": [given({"type": "process", "process_id": "p"}), given(3)]},
     "artifacts": {
         "seal": [given({}), given(3)],
         "put_module_artifact": [given({}), given(3)],
@@ -233,6 +253,7 @@ SESSION_METHODS: dict[str, list[Given]] = {
     "load_session": [given(), given({"kind": "some"})],
     "load_node": [given("x"), given(3)],
     "tombstone_node": [given("x"), given(3)],
+    "tombstone_nodes": [given(["x"]), given(3)],
     "vacuum": [given()],
     "save_session_meta": [given({"session_id": "a"}), given(3)],
     "load_session_meta": [given()],
@@ -253,8 +274,11 @@ SESSION_METHODS: dict[str, list[Given]] = {
 def test_the_tables_of_the_stores_have_every_method() -> None:
     with clew.Runtime() as rt:
         for name, methods in STORE_METHODS.items():
-            assert public(type(getattr(rt, name))) == set(methods)
-        assert public(type(rt.sessions.open("a"))) == set(SESSION_METHODS) | {"id"}
+            assert public(type(getattr(rt, name))) == set(methods) | {"durability_tier"}
+        assert public(type(rt.sessions.open("a"))) == set(SESSION_METHODS) | {
+            "id",
+            "durability_tier",
+        }
 
 
 @pytest.mark.parametrize("store", sorted(STORES))

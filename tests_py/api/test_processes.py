@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import random
+import string
 import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import clew
 import clew.aio
 import clew.stores
 import pytest
 from clew.stores import (
+    ProcessEventAppendRequest,
     ProcessEventSemantics,
     ProcessEventType,
+    ProcessHandleDescriptor,
     ProcessProvenance,
     ProcessRegistration,
     ProcessScope,
@@ -285,3 +291,194 @@ async def test_the_asynchronous_twin_waits_without_holding_the_loop(rt: clew.Run
     await asyncio.sleep(0)
     await twin.processes.complete_process("p", SUCCESS)
     assert await waiting == SUCCESS
+
+
+# A process's id and whatever else names something: each method with one bad argument in its place.
+BAD_KEYS = [None, 3, True, b"p", "", "  ", "a\0b", "a\ud800b", "x" * 769, ["p"], object()]
+BAD_CURSORS = [None, -1, True, 1.5, 2**63, "1"]
+CALLS: dict[str, dict[str, Any]] = {
+    "get_process": {"process_id": "p"},
+    "set_external_ref": {"process_id": "p", "external_ref": {"backend": "b", "id": "i"}},
+    "append_event": {"process_id": "p", "event_type": "producer.line"},
+    "complete_process": {"process_id": "p", "output": SUCCESS},
+    "request_cancel": {"process_id": "p"},
+    "events_after": {"process_id": "p", "after": 0},
+    "wake_events_after": {"process_id": "p", "after": 0},
+    "ack_wake": {"process_id": "p", "sequence": 1},
+    "wait_event_after": {
+        "process_id": "p",
+        "event_type": "producer.line",
+        "after": 0,
+        "timeout": 0,
+    },
+    "await_process": {"process_id": "p", "timeout": 0},
+    "grant_handle": {"scope": "s", "process_id": "p"},
+    "revoke_handle": {"scope": "s", "process_id": "p"},
+    "has_handle_grant": {"scope": "s", "process_id": "p"},
+    "list_handle_grants": {"scope": "s"},
+    "handle_grants_for_process": {"process_id": "p"},
+    "delete_session_process_state": {"session_id": "s"},
+    "claim_process_lease": {"process_id": "p", "owner_id": "me", "ttl": 1},
+    "renew_process_lease": {"lease": None, "ttl": 1},
+    "complete_process_lease": {"lease": None},
+    "transfer_handle_grants": {"from_scope": "s", "to_scope": "t", "process_ids": "p"},
+}
+KEYS = {"process_id", "event_type", "session_id", "owner_id", "scope"}
+CURSORS = {"after", "sequence"}
+
+
+@pytest.mark.parametrize("method", sorted(CALLS))
+def test_bad_arguments_name_their_path_on_every_store(
+    clew_store: str, rt: clew.Runtime, method: str
+) -> None:
+    rt.processes.register_process("p", event_types=[LINE])
+    before = rt.processes.get_process("p")
+    good = CALLS[method]
+    for name in good:
+        bad = BAD_KEYS if name in KEYS else BAD_CURSORS if name in CURSORS else []
+        if name in ("lease", "process_ids"):
+            bad = [None, 3, "p", b"p", {"process_id": "p"}, object()]
+        for value in bad:
+            with pytest.raises(clew.InvalidInput) as caught:
+                getattr(rt.processes, method)(**{**good, name: value})
+            context = caught.value.context
+            assert context["path"].removeprefix("event.").startswith(name), value
+            assert {"value", "expected"} <= context.keys()
+    assert rt.processes.get_process("p") == before
+
+
+def test_every_store_keeps_ids_of_the_same_length(clew_store: str, rt: clew.Runtime) -> None:
+    processes, draw = rt.processes, random.Random(1)
+    whole, long = ("".join(draw.choices(string.ascii_letters, k=k)) for k in (768, 769))
+    processes.register_process(whole, event_types=[ProcessEventType(whole), LINE])
+    processes.append_event(whole, whole, replay_key=whole)
+    assert processes.append_event(whole, whole, replay_key=whole).is_replay
+    processes.grant_handle(ProcessScope(whole, whole), whole)
+    processes.append_event(
+        whole, "producer.line", {"line": "", "wake": "up"}, wake_target_scope=whole
+    )
+    lease = processes.claim_process_lease(whole, whole, 1, token=whole)
+    assert processes.complete_process(whole, SUCCESS, lease_token=lease.lease_token)
+    refused: list[Callable[[], object]] = [
+        lambda: processes.register_process(long),
+        lambda: processes.register_process("p", event_types=[ProcessEventType(long)]),
+        lambda: processes.register_process("p", provenance=ProcessProvenance(long)),
+        lambda: processes.append_event(whole, whole, replay_key=long),
+        lambda: processes.append_event(whole, whole, replay_key="a\0b"),
+        lambda: processes.append_event(whole, whole, wake_target_scope=ProcessScope("s", long)),
+        lambda: processes.claim_process_lease(whole, "me", 1, token=long),
+        lambda: processes.grant_handle("s", whole, label="a\0b"),
+    ]
+    for call in refused:
+        with pytest.raises(clew.InvalidInput):
+            call()
+    assert [each.id for each in processes.list_processes()] == [whole]
+
+
+def test_a_lease_is_given_back_by_any_of_its_forms(clew_store: str, rt: clew.Runtime) -> None:
+    processes = rt.processes
+    processes.register_process("p")
+    for number in (1, 2, 3):
+        lease = processes.claim_process_lease("p", f"owner-{number}", "1m")
+        assert lease.fencing_token == number
+        forms = (lease, lease.completion(), dataclasses.asdict(lease))
+        again = processes.renew_process_lease((lease, forms[2])[number % 2], "1m")
+        assert again.fencing_token == number
+        processes.complete_process_lease(forms[number - 1])
+    for ttl in (-1, "400d", timedelta(days=-1)):
+        with pytest.raises(clew.InvalidInput) as caught:
+            processes.claim_process_lease("p", "me", ttl)
+        assert caught.value.context["path"] == "ttl"
+    held = processes.claim_process_lease("p", "me", "366d", token="mine")
+    assert processes.claim_process_lease("p", "me", 1, token="mine") == held
+    with pytest.raises(clew.Conflict, match="already leased"):
+        processes.claim_process_lease("p", "you", 1, token="mine")
+
+
+def test_a_token_belongs_to_its_owner_also_when_it_is_over(
+    clew_store: str, clew_clock: clew.ManualClock, rt: clew.Runtime
+) -> None:
+    rt.processes.register_process("p")
+    held = rt.processes.claim_process_lease("p", "me", 1, token="mine")
+    clew_clock.advance(1)
+    with pytest.raises(clew.Conflict):
+        rt.processes.claim_process_lease("p", "you", 1, token="mine")
+    assert rt.processes.claim_process_lease("p", "you", 1).fencing_token == held.fencing_token + 1
+
+
+def test_records_do_where_their_parts_do(clew_store: str, rt: clew.Runtime) -> None:
+    processes = rt.processes
+    processes.register_process({"id": "p", "event_types": [LINE]})
+    request = ProcessEventAppendRequest("producer.line", {"line": "a"}, replay_key="k")
+    first = processes.append_event("p", request)
+    assert processes.append_event("p", dataclasses.asdict(request)).event == first.event
+    assert processes.append_event("p", "producer.line", {"line": "a"}, replay_key="k").is_replay
+    described = ProcessHandleDescriptor("tool", "the tool")
+    processes.grant_handle("s", "p", described)
+    assert processes.list_handle_grants("s")[0].descriptor == described
+    processes.grant_handle("s", "p", {"label": "other"})
+    assert processes.list_handle_grants("s")[0].descriptor == ProcessHandleDescriptor(None, "other")
+    with pytest.raises(clew.InvalidInput) as caught:
+        processes.grant_handle("s", "p", {"lable": "x"})
+    assert caught.value.context["path"] == "descriptor.lable"
+    assert processes.durability_tier == ("inline" if clew_store == ":memory:" else "durable")
+
+
+async def test_many_who_wait_leave_room_for_whom_they_wait_for(
+    clew_store: str, rt: clew.Runtime
+) -> None:
+    import asyncio
+
+    twin = clew.aio.Runtime.of(rt).processes
+    await twin.register_process("p", event_types=[LINE])
+    waits = [asyncio.ensure_future(twin.await_process("p")) for _ in range(100)]
+    lines = [asyncio.ensure_future(twin.wait_event_after("p", "producer.line")) for _ in range(100)]
+    late = asyncio.ensure_future(twin.wait_event_after("p", "producer.line", 5, timeout=0.05))
+    given_up = asyncio.ensure_future(twin.await_process("p"))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await given_up
+    with pytest.raises(clew.Timeout):
+        await late
+    await twin.append_event("p", "producer.line", {"line": "a"})
+    assert {line.sequence for line in await asyncio.gather(*lines)} == {1}
+    assert not any(wait.done() for wait in waits)
+    await twin.complete_process("p", SUCCESS)
+    assert await asyncio.gather(*waits) == [SUCCESS] * 100
+    with pytest.raises(clew.NotFound):
+        await twin.await_process("none")
+    with pytest.raises(clew.InvalidInput, match="timeout"):
+        await twin.await_process("p", timeout="soon")
+
+
+def test_a_wait_that_is_cancelled_does_not_keep_the_loop(rt: clew.Runtime) -> None:
+    import asyncio
+
+    rt.processes.register_process("p")
+
+    async def wait() -> None:
+        waiting = asyncio.ensure_future(clew.aio.Runtime.of(rt).processes.await_process("p"))
+        await asyncio.sleep(0)
+        waiting.cancel()
+
+    asyncio.run(wait())  # waits for the threads of its pool
+
+
+async def test_a_wait_hears_of_another_handle_and_of_the_end(tmp_path: Path) -> None:
+    import asyncio
+
+    store = tmp_path / "work.db"
+    with clew.Runtime(store) as rt, clew.Runtime(store) as other:
+        twin = clew.aio.Runtime.of(rt).processes
+        for each in ("p", "q"):
+            await twin.register_process(each)
+        waiting = asyncio.ensure_future(twin.await_process("p", timeout=30))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(other.processes.complete_process, "p", SUCCESS)
+        assert await waiting == SUCCESS
+        waiting = asyncio.ensure_future(twin.await_process("q", timeout=30))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(rt.close)
+        with pytest.raises(clew.Closed):
+            await waiting

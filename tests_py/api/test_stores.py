@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import random
+import string
 import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -17,8 +20,12 @@ from clew.stores import (
     BytesPart,
     Checkpoint,
     GraphDelta,
+    HostEventOccurrenceRequest,
     JsonPart,
     MergeKey,
+    ProcessEventSemantics,
+    ProcessEventType,
+    ProcessWakeSpec,
     QueuedPayload,
     QueuedWorkDraft,
     ReadScope,
@@ -386,3 +393,188 @@ def test_records_are_frozen_shown_briefly_and_pickled(rt: clew.Runtime) -> None:
         receipt.is_new = False  # type: ignore[misc]  # on purpose
     for handle in (session, rt.sessions, rt.attachments, rt.triggers, rt.artifacts):
         assert "secret" not in repr(handle)
+
+
+def test_a_session_is_named_by_its_id_or_by_a_record(clew_store: str, rt: clew.Runtime) -> None:
+    sessions = rt.sessions
+    assert sessions.load_session("root") is None
+    assert sessions.commit_runtime_state(full_commit()).head_revision == 1
+    loaded = sessions.load_session("root", "active_path")
+    assert loaded is not None
+    assert loaded == sessions.open("root").load_session({"kind": "active_path"})
+    sessions.save_session_meta(meta={"session_id": "root", "session_name": "name"})
+    found = sessions.load_session_meta(session_id="root")
+    assert found is not None
+    assert found.session_name == "name"
+    receipt = sessions.enqueue_queued_work(draft("1"), strict=True)
+    assert (receipt.batch_id, receipt.items) == (receipt.batch.batch_id, receipt.batch.items)
+    assert sessions.list_queued_work("root") == [receipt.batch]
+    assert sessions.list_pending_queued_work("other") == []
+    claim = sessions.claim_ready_queued_work("root", "me", "idle", "1m", 10)
+    assert claim is not None
+    claim = sessions.renew_queued_work_claim(claim, "2m")
+    assert sessions.cancel_queued_work_batch("root", receipt.batch_id) is None
+    sessions.abandon_queued_work_claim(dataclasses.asdict(claim))
+    again = sessions.claim_ready_queued_work_by_batch_ids("root", "me", [receipt.batch_id])
+    assert again is not None
+    sessions.complete_queued_work_claim(again.completion())
+    assert sessions.load_node("root", "b") is not None
+    assert sessions.tombstone_nodes("root", ["a", "b"]) == 2
+    assert sessions.vacuum("root").removed_node_count == 2
+    assert sessions.delete_session("root") is True
+    for call in (lambda: sessions.commit_runtime_state(3), lambda: sessions.load_session("")):  # type: ignore[arg-type]  # on purpose
+        with pytest.raises(clew.InvalidInput) as wrong:
+            call()
+        assert wrong.value.context["path"] in ("commit", "session_id")
+
+
+def test_nodes_are_taken_out_all_or_none_in_any_order(clew_store: str, rt: clew.Runtime) -> None:
+    session = rt.sessions.open("root")
+    nodes = ("a", None), ("b", "a"), ("c", "b"), ("d", "b"), ("e", "a")
+    session.commit_runtime_state(
+        RuntimeCommit(
+            "root", graph=GraphDelta("append", tuple(SessionNode(*one) for one in nodes), "c")
+        )
+    )
+    with pytest.raises(clew.Conflict) as wrong:
+        session.tombstone_nodes(["b", "d", "none"])
+    assert (wrong.value.context["node_id"], wrong.value.context["child"]) == ("b", "c")
+    assert session.load_node("d") is not None
+    assert session.tombstone_nodes(["c", "none", "b", "d"]) == 3
+    left = session.load_session()
+    assert left is not None
+    assert [node.node_id for node in left.graph.nodes] == ["a", "e"]
+    assert left.graph.leaf_node_id == "a"
+    assert session.tombstone_nodes([]) == 0
+    for ids in ("ab", None, 3, {"a": 1}):
+        with pytest.raises(clew.InvalidInput) as refused:
+            session.tombstone_nodes(ids)  # type: ignore[arg-type]  # on purpose
+        assert refused.value.context["path"] == "node_ids"
+    assert rt.verify() == []
+
+
+@pytest.mark.parametrize(
+    ("call", "path"),
+    [
+        (lambda rt: rt.sessions.list(after=b"x"), "after"),
+        (lambda rt: rt.sessions.open("  "), "session_id"),
+        (lambda rt: rt.sessions.open("a\0b"), "session_id"),
+        (lambda rt: rt.sessions.open("x" * 769), "session_id"),
+        (lambda rt: rt.sessions.open("root").load_node(b"x"), "node_id"),
+        (lambda rt: rt.sessions.open("root").claim_ready_queued_work("me", max=AT), "max"),
+        (lambda rt: rt.sessions.open("root").claim_ready_queued_work("a\0b"), "owner_id"),
+        (lambda rt: rt.sessions.open("root").claim_ready_queued_work_by_batch_ids("me", "x"),
+         "batch_ids"),
+        (lambda rt: rt.sessions.open("root").enqueue_queued_work(
+            draft("1", available_at=4_102_444_800_000)), "draft.available_at"),
+        (lambda rt: rt.sessions.open("root").enqueue_queued_work(
+            draft("1", available_at=datetime(2100, 1, 1))), "draft.available_at"),
+        (lambda rt: rt.sessions.open("root").enqueue_queued_work(
+            QueuedWorkDraft("root", (QueuedPayload("turn_input", b"x"),))),
+         "draft.payloads[0].body"),
+        (lambda rt: rt.sessions.open("root").save_session_meta(SessionMeta("root", "a\0b")),
+         "session_name"),
+        (lambda rt: rt.attachments.stat("root", b"x"), "attachment_id"),
+        (lambda rt: rt.attachments.get("a\0b", "x"), "session_id"),
+        (lambda rt: rt.attachments.put("root", None, "text/plain"), "data"),
+        (lambda rt: rt.attachments.put("root", "text", "text/plain"), "data"),
+        (lambda rt: rt.attachments.put("root", b"x", "text/plain", label="a\0b"), "label"),
+        (lambda rt: rt.attachments.commit_refs("root", "abc"), "ids"),
+        (lambda rt: rt.triggers.list_subscriptions(session_id=b"x"), "filter.session_id"),
+        (lambda rt: rt.triggers.source_key_for_subscription("ui", b"x"), "source"),
+        (lambda rt: rt.triggers.record_occurrence("ui", "a\0b", key="k"), "source_key"),
+        (lambda rt: rt.triggers.record_occurrence("ui", "k"), "idempotency_key"),
+    ],
+)  # fmt: skip
+def test_bad_arguments_name_their_path_on_every_store(
+    clew_store: str, rt: clew.Runtime, call: Any, path: str
+) -> None:
+    with pytest.raises(clew.InvalidInput) as wrong:
+        call(rt)
+    assert wrong.value.context["path"] == path
+    assert {"value", "expected"} <= wrong.value.context.keys()
+    assert rt.sessions.open("root").list_queued_work() == []
+
+
+def test_the_wake_of_an_append_can_be_enqueued(clew_store: str, rt: clew.Runtime) -> None:
+    woken = ProcessEventType("up", semantics=ProcessEventSemantics(wake=ProcessWakeSpec("payload")))
+    rt.processes.register_process("p", event_types=[woken])
+    wake = rt.processes.append_event("p", "up", "now", wake_target_scope="root").wake_delivery
+    assert wake is not None
+    receipt = rt.sessions.enqueue_wake("root", wake)
+    assert (receipt.source_key, receipt.items[0].payload.kind) == (wake.wake_id, "process_wake")
+    assert rt.sessions.open("root").enqueue_wake(wake).batch == receipt.batch
+
+
+def test_a_delivery_whose_process_is_registered_is_not_lost(
+    clew_store: str, clew_clock: clew.ManualClock, rt: clew.Runtime
+) -> None:
+    triggers = rt.triggers
+    made = triggers.register_subscription(TriggerDraft("root", "ui", "on_press"))
+    assert (made.session_id, made.source_key) == ("root", made.draft.source_key)
+    request = HostEventOccurrenceRequest("ui", made.source_key, {"n": 1}, "press-1")
+    event = triggers.record_occurrence(request)
+    assert triggers.record_occurrence(dataclasses.asdict(request)) == event
+    assert event == triggers.record_occurrence(
+        "ui", made.source_key, {"n": 1}, idempotency_key="press-1"
+    )
+    (delivery,) = triggers.reserve_matching_deliveries(event.occurrence_id)
+    clew_clock.advance(1)
+    assert triggers.prune(0) == 0
+    assert triggers.unregistered() == (delivery,)
+    rt.processes.register_process(delivery.process_id)
+    assert triggers.unregistered() == ()
+    assert triggers.mark_registered(delivery.process_id) is True
+    assert triggers.mark_registered(delivery.process_id) is False
+    assert triggers.prune(0) == 1
+    assert rt.verify() == []
+
+
+def test_a_kind_alone_is_a_word(clew_store: str, rt: clew.Runtime) -> None:
+    session = rt.sessions.open("root")
+    made = session.enqueue_queued_work(draft("1", merge_key="payload_default")).batch
+    assert made.merge_key == MergeKey("payload_default")
+    for word, path in (("group", "merge_key.group"), ("always", "merge_key.kind")):
+        with pytest.raises(clew.InvalidInput) as wrong:
+            session.enqueue_queued_work(draft("1", merge_key=word))
+        assert wrong.value.context["path"] == path
+
+
+def test_attachments_have_the_words_of_their_parts(clew_store: str, rt: clew.Runtime) -> None:
+    ref = rt.attachments.put("root", memoryview(b"hello"), "text/plain")
+    stored = rt.attachments.get("root", ref.id)
+    assert (stored.bytes, stored.meta) == (stored.data, stored.ref) == (b"hello", ref)
+
+
+def test_records_have_their_longer_names_too() -> None:
+    assert clew.stores.QueuedWorkBatchDraft is QueuedWorkDraft
+    assert clew.stores.SessionNodeRecord is SessionNode
+    assert clew.stores.TriggerSubscriptionDraft is TriggerDraft
+
+
+def test_every_store_keeps_keys_of_the_same_length(clew_store: str, rt: clew.Runtime) -> None:
+    draw = random.Random(1)
+    whole, long = ("".join(draw.choices(string.ascii_letters, k=k)) for k in (768, 769))
+    session = rt.sessions.open(whole)
+    usage = (TokenLedgerEntry(whole, whole, TokenUsage(1)),)
+    nodes = GraphDelta("append", (SessionNode(whole), SessionNode("b", whole)), whole)
+    session.commit_runtime_state(RuntimeCommit(whole, usage_deltas=usage, graph=nodes))
+    made = QueuedWorkDraft(whole, (QueuedPayload("turn_input"),), whole, slot_policy="join")
+    assert session.enqueue_queued_work(made).is_new
+    assert not session.enqueue_queued_work(made).is_new
+    assert session.claim_ready_queued_work(whole) is not None
+    event = rt.triggers.record_occurrence(whole, whole, whole, key=whole)
+    assert rt.triggers.record_occurrence(whole, whole, whole, key=whole) == event
+    rt.attachments.record_intent(whole, whole)
+    assert [one.attachment_id for one in rt.attachments.list_uncommitted()] == [whole]
+    refused: list[Callable[[], object]] = [
+        lambda: rt.sessions.open(long),
+        lambda: session.load_node(long),
+        lambda: session.enqueue_queued_work(dataclasses.replace(made, source_key=long)),
+        lambda: rt.triggers.record_occurrence(whole, whole, key=long),
+        lambda: rt.attachments.record_intent("root", long),
+    ]
+    for call in refused:
+        with pytest.raises(clew.InvalidInput):
+            call()
+    assert rt.verify() == []

@@ -81,7 +81,7 @@ STORE_PARAMETERS = {
     "Triggers.list_subscriptions": (
         "session_id handle name source_type source_key target enabled after limit"
     ),
-    "Triggers.record_occurrence": "source_type source_key payload key source",
+    "Triggers.record_occurrence": "source_type source_key payload key idempotency_key source",
     "Triggers.reserve_matching_deliveries": "occurrence_id",
     "Artifacts.put_module_artifact": "artifact",
     "Artifacts.get_module_artifact": "module_ref",

@@ -24,6 +24,19 @@ bool is_blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n\v\f") == std::string_view::npos;
 }
 
+Result<void> check_key(std::string_view path, std::string_view key) {
+  if (is_blank(key)) return invalid_input(path, Value(key), "text that is not blank");
+  if (key.size() > key_bytes_max) {
+    return invalid_input(path, Value(key), fmt::format("at most {} bytes of text", key_bytes_max));
+  }
+  return check_text(path, key);
+}
+
+Result<void> check_text(std::string_view path, std::string_view text) {
+  if (text.find('\0') == std::string_view::npos) return {};
+  return invalid_input(path, Value(text), "text without U+0000");
+}
+
 Result<Fields> Fields::of(const Value& value, std::string_view path,
                           std::initializer_list<std::string_view> known) {
   if (!value.is_object()) return invalid_input(path, value, "an object");

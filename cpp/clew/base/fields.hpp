@@ -53,6 +53,13 @@ class Fields {
 // Whether there is anything in the text but blanks.
 bool is_blank(std::string_view text);
 
+// What names a thing in a store: text that is not blank, of at most `key_bytes_max` bytes and
+// without U+0000, so that every kind of database can keep and index it. Error `invalid_input`.
+inline constexpr std::size_t key_bytes_max = 768;  // three fit into an index of PostgreSQL
+Result<void> check_key(std::string_view path, std::string_view key);
+// Text that is not looked for by itself: without U+0000. Error `invalid_input`.
+Result<void> check_text(std::string_view path, std::string_view text);
+
 // The place of the one of `words` that `value` is; an enumeration has them in its order.
 Result<std::size_t> choice(const Value& value, std::string_view path,
                            std::span<const std::string_view> words);

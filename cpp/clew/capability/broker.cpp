@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "clew/base/check.hpp"
+#include "clew/base/fields.hpp"
 #include "clew/base/json.hpp"
 #include "clew/capability/detail/broker_core.hpp"
 
@@ -76,8 +77,8 @@ using detail::BrokerCore;
 
 constexpr std::size_t text_max = 1000;
 
-Result<void> check_text(std::string_view path, const std::string& text) {
-  if (text.size() <= text_max) return {};
+Result<void> check_short(std::string_view path, const std::string& text) {
+  if (text.size() <= text_max) return check_text(path, text);
   return invalid_input(path, text, "at most 1000 bytes");
 }
 
@@ -98,12 +99,12 @@ class BrokerImpl final : public Broker {
   Result<std::shared_ptr<Event>> prepare(EventDraft draft) override {
     CLEW_TRY(const auto type, core_->catalog.admit(draft.type));
     if (!type->schema->accepts_everything()) CLEW_TRY(type->schema->check(draft.data, "data"));
-    CLEW_TRY(check_text("id", draft.id));
-    CLEW_TRY(check_text("subject", draft.subject));
-    CLEW_TRY(check_text("key", draft.key));
-    CLEW_TRY(check_text("source", draft.source));
-    CLEW_TRY(check_text("correlation_id", draft.correlation_id));
-    CLEW_TRY(check_text("causation_id", draft.causation_id));
+    CLEW_TRY(check_short("id", draft.id));
+    CLEW_TRY(check_short("subject", draft.subject));
+    CLEW_TRY(check_short("key", draft.key));
+    CLEW_TRY(check_short("source", draft.source));
+    CLEW_TRY(check_short("correlation_id", draft.correlation_id));
+    CLEW_TRY(check_short("causation_id", draft.causation_id));
     auto event = std::make_shared<Event>();
     event->time = core_->env.clock().now();
     event->id =
@@ -197,7 +198,7 @@ class BrokerImpl final : public Broker {
     if (options.ack_timeout <= Duration{0}) {
       return invalid_input("ack_timeout", to_string(options.ack_timeout), "a duration above zero");
     }
-    CLEW_TRY(check_text("group", options.group));
+    CLEW_TRY(check_short("group", options.group));
     CLEW_TRY(const auto position, first_position(options));
     if (options.group.empty()) {
       return detail::make_subscription(core_, std::move(options), std::move(pattern), position);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "clew/base/fields.hpp"
 #include "clew/capability/detail/dispatch_core.hpp"
 #include "clew/capability/detail/trace_ids.hpp"
 #include "clew/capability/placement.hpp"
@@ -299,6 +300,7 @@ class DispatcherImpl final : public Dispatcher {
       return invalid_input("idempotency_key", Value(call.idempotency_key_),
                            fmt::format("at most {} characters", key_max));
     }
+    CLEW_TRY(check_text("idempotency_key", call.idempotency_key_));
     call.keyed_ = core_->keys != nullptr;
     if (call.keyed_) call.may_run_here_ = false;
     return {};

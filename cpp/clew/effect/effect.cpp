@@ -55,7 +55,11 @@ std::string_view name(ScopeKind kind) { return scope_names[static_cast<std::size
 
 Result<Scope> Scope::checked(Scope scope) {
   const bool lacks_session = has_session(scope.kind_) && is_blank(scope.session_id_);
-  if (!lacks_session && !is_blank(scope.id_)) return scope;
+  if (!lacks_session && !is_blank(scope.id_)) {
+    CLEW_TRY(check_key(fmt::format("scope.{}", id_field(scope.kind_)), scope.id_));
+    if (has_session(scope.kind_)) CLEW_TRY(check_key("scope.session_id", scope.session_id_));
+    return scope;
+  }
   const auto field = lacks_session ? std::string_view("session_id") : id_field(scope.kind_);
   return refused("missing_effect_scope_id", fmt::format("scope.{}", field),
                  Value(lacks_session ? scope.session_id_ : scope.id_), "an id that is not blank");
@@ -134,6 +138,7 @@ Result<Envelope> Envelope::make(const Value& invocation, const Value& command) {
     return refused("runtime_effect_replay_required", "invocation.replay.key", Value(),
                    "a key that is not blank");
   }
+  CLEW_TRY(check_key("invocation.replay.key", made.replay_key_));
   if (made.is_sleep()) {
     CLEW_TRY(const auto fields, Fields::of(command, "command", {"type", "duration_ms"}));
     CLEW_TRY(fields.integer("duration_ms", 0, sleep_ms_max));

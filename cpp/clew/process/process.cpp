@@ -51,6 +51,17 @@ Value texts(const std::vector<std::string>& list) {
   return Value::array(std::move(items));
 }
 
+Result<std::string> key_in(const Fields& fields, std::string_view name) {
+  CLEW_TRY(auto text, fields.word(name));
+  CLEW_TRY(check_key(fields.path_of(name), text));
+  return text;
+}
+
+Result<std::string> key_if_given(const Fields& fields, std::string_view name) {
+  if (fields.find(name) == nullptr) return std::string();
+  return key_in(fields, name);
+}
+
 // The core types, in the order in which they are added.
 std::vector<EventType> core_types() {
   std::vector<EventType> types;
@@ -102,13 +113,14 @@ Value Scope::to_value() const {
 
 Result<Scope> Scope::from_value(const Value& value, std::string_view path) {
   if (value.is_string() && !is_blank(value.as_string())) {
+    CLEW_TRY(check_key(path, value.as_string()));
     return Scope{std::string(value.as_string()), ""};
   }
   if (!value.is_object()) return invalid_input(path, value, "a session's id, or an object");
   CLEW_TRY(const auto fields, Fields::of(value, path, {"session_id", "agent_frame_id"}));
   Scope made;
-  CLEW_TRY(made.session_id, fields.word("session_id"));
-  CLEW_TRY(made.agent_frame_id, fields.word_if_given("agent_frame_id"));
+  CLEW_TRY(made.session_id, key_in(fields, "session_id"));
+  CLEW_TRY(made.agent_frame_id, key_if_given(fields, "agent_frame_id"));
   return made;
 }
 
@@ -145,7 +157,7 @@ Value EventType::to_value() const {
 Result<EventType> EventType::from_value(const Value& value, std::string_view path) {
   CLEW_TRY(const auto fields, Fields::of(value, path, {"name", "payload_schema", "semantics"}));
   EventType made;
-  CLEW_TRY(made.name, fields.word("name"));
+  CLEW_TRY(made.name, key_in(fields, "name"));
   if (const auto* schema = fields.find("payload_schema")) made.payload_schema = *schema;
   CLEW_TRY(Schema::compile(made.payload_schema, fields.path_of("payload_schema")));
   if (const auto* semantics = fields.find("semantics")) {
@@ -190,7 +202,7 @@ Result<Registration> Registration::from_value(const Value& value, std::string_vi
   CLEW_TRY(const auto fields,
            Fields::of(value, path, {"id", "input", "event_types", "provenance", "disposition"}));
   Registration made;
-  CLEW_TRY(made.id, fields.word("id"));
+  CLEW_TRY(made.id, key_in(fields, "id"));
   made.input = fields.value_or_null("input");
   CLEW_TRY(const auto types, fields.items("event_types"));
   for (std::size_t i = 0; i < types.size(); ++i) {
@@ -253,11 +265,14 @@ Result<AppendRequest> AppendRequest::from_value(const Value& value, std::string_
   CLEW_TRY(made.event_type, fields.word("event_type"));
   made.payload = fields.value_or_null("payload");
   CLEW_TRY(made.replay_key, fields.text_if_given("replay_key"));
+  if (!made.replay_key.empty()) {
+    CLEW_TRY(check_key(fields.path_of("replay_key"), made.replay_key));
+  }
   if (const auto* scope = fields.find("wake_target_scope")) {
     CLEW_TRY(made.wake_target_scope,
              Scope::from_value(*scope, fields.path_of("wake_target_scope")));
   }
-  CLEW_TRY(made.lease_token, fields.word_if_given("lease_token"));
+  CLEW_TRY(made.lease_token, key_if_given(fields, "lease_token"));
   CLEW_TRY(made.authority, fields.word_if_given("authority"));
   return made;
 }

@@ -43,6 +43,11 @@ class Processes {
   // The output of the process, as soon as it has ended; nothing once `until` has come. Blocks.
   Result<std::optional<Value>> await_process(const std::string& id, Timestamp until);
 
+  // Calls `changed` whenever one of the two above would look again, as store::Changes::listen().
+  std::shared_ptr<void> listen(Function<void()> changed) {
+    return changes_.listen(std::move(changed));
+  }
+
   Result<void> grant_handle(const HandleGrant& grant);
   Result<bool> revoke_handle(const Scope& scope, const std::string& id);
   Result<bool> has_handle_grant(const Scope& scope, const std::string& id);

@@ -54,6 +54,12 @@ Result<Value> tombstone_node(const Stores& stores, Fields& in) {
   return valued(store.tombstone_node(node));
 }
 
+Result<Value> tombstone_nodes(const Stores& stores, Fields& in) {
+  CLEW_TRY(auto store, session_of(stores, in));
+  CLEW_TRY(const auto nodes, ids_of(in, "node_ids"));
+  return valued(store.tombstone_nodes(nodes));
+}
+
 Result<Value> vacuum(const Stores& stores, Fields& in) {
   CLEW_TRY(auto store, session_of(stores, in));
   CLEW_TRY(const auto report, store.vacuum());
@@ -221,6 +227,7 @@ constexpr Operation table[] = {
     {"session.renew", renew},
     {"session.save_meta", save_meta},
     {"session.tombstone_node", tombstone_node},
+    {"session.tombstone_nodes", tombstone_nodes},
     {"session.vacuum", vacuum},
 };
 

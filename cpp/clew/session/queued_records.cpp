@@ -65,7 +65,7 @@ Value merge_value(const MergeKey& key) {
 Result<MergeKey> merge_from(const Value& value, const std::string& path) {
   MergeKey key;
   if (value.is_null()) return key;
-  CLEW_TRY(auto in, Fields::of(value, path));
+  CLEW_TRY(auto in, Fields::of_kind(value, path));
   CLEW_TRY(key.kind, in.word("kind", merge_kinds));
   CLEW_TRY(key.group, in.id_if_given("group"));
   CLEW_TRY(in.end());

@@ -177,7 +177,7 @@ Result<SessionMeta> meta_from_value(const Value& value, const std::string& path)
 Result<ReadScope> scope_from_value(const Value& value, const std::string& path) {
   ReadScope scope;
   if (value.is_null()) return scope;
-  CLEW_TRY(auto in, Fields::of(value, path));
+  CLEW_TRY(auto in, Fields::of_kind(value, path));
   constexpr Word<bool> kinds[] = {{false, "full_graph"}, {true, "active_path"}};
   CLEW_TRY(scope.is_active_path, in.word("kind", kinds));
   CLEW_TRY(scope.leaf_node_id, in.id_if_given("leaf_node_id"));

@@ -53,6 +53,33 @@ Result<bool> SessionStore::tombstone_node(const std::string& node_id) {
   });
 }
 
+Result<std::int64_t> SessionStore::tombstone_nodes(const std::vector<std::string>& node_ids) {
+  const auto now = env_.clock().now();
+  return change<std::int64_t>(database_, [&](Transaction& tx) -> Result<std::int64_t> {
+    CLEW_TRY(auto head, lock_head(tx, id_));
+    std::int64_t removed = 0;
+    for (auto left = node_ids; !left.empty();) {
+      // From behind: parents mostly come first. What has a child yet gets another turn.
+      std::vector<std::string> refused;
+      std::optional<Error> why;
+      for (auto id = left.rbegin(); id != left.rend(); ++id) {
+        const auto was_there = session::tombstone_node(tx, id_, head, *id, now);
+        if (!was_there && was_there.error().code() != Code::conflict) return was_there.error();
+        if (!was_there) {
+          why = was_there.error();
+          refused.push_back(*id);
+        } else if (*was_there) {
+          ++removed;
+        }
+      }
+      if (refused.size() == left.size()) return *why;
+      left = std::move(refused);
+    }
+    if (removed > 0) CLEW_TRY(update_head(tx, id_, head));
+    return removed;
+  });
+}
+
 Result<VacuumReport> SessionStore::vacuum() {
   return change<VacuumReport>(database_, [&](Transaction& tx) -> Result<VacuumReport> {
     CLEW_TRY(lock_head(tx, id_));

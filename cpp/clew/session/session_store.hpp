@@ -27,6 +27,8 @@ class SessionStore {
   Result<std::optional<PersistedSession>> load(const ReadScope& scope = {});
   Result<std::optional<SessionNode>> load_node(const std::string& node_id);
   Result<bool> tombstone_node(const std::string& node_id);
+  // Takes out all or none of these, in whatever order they are named: how many were there.
+  Result<std::int64_t> tombstone_nodes(const std::vector<std::string>& node_ids);
   Result<VacuumReport> vacuum();
   Result<void> save_meta(const SessionMeta& meta);
   Result<std::optional<SessionMeta>> load_meta();

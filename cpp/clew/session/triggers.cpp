@@ -62,9 +62,11 @@ const Statement insert_delivery_sql(R"sql(
     INSERT INTO trigger_deliveries (occurrence_id, number, process_id, reserved_us, registered_us)
     VALUES (:id, :number, :process, :now, NULL)
     ON CONFLICT (occurrence_id, number) DO NOTHING)sql");
+// Also when nobody said so, a process that is registered is: an id that was, never comes back.
 const Statement open_sql(R"sql(
-    SELECT occurrence_id, number, process_id, reserved_us FROM trigger_deliveries
+    SELECT occurrence_id, number, process_id, reserved_us FROM trigger_deliveries d
      WHERE registered_us IS NULL AND reserved_us <= :until
+       AND NOT EXISTS (SELECT 1 FROM processes p WHERE p.id = d.process_id)
      ORDER BY reserved_us, occurrence_id, number LIMIT :limit)sql");
 const Statement register_sql(R"sql(
     UPDATE trigger_deliveries SET registered_us = :now
@@ -77,7 +79,8 @@ const Statement prunable_sql(R"sql(
     SELECT occurrence_id FROM host_events e
      WHERE occurred_us < :before AND NOT EXISTS
        (SELECT 1 FROM trigger_deliveries d
-         WHERE d.occurrence_id = e.occurrence_id AND d.registered_us IS NULL)
+         WHERE d.occurrence_id = e.occurrence_id AND d.registered_us IS NULL
+           AND NOT EXISTS (SELECT 1 FROM processes p WHERE p.id = d.process_id))
      ORDER BY occurred_us, occurrence_id LIMIT :limit {for_update})sql");
 const Statement prune_sql("DELETE FROM host_events WHERE occurrence_id = :id");
 const Statement all_events_sql("SELECT occurrence_id FROM host_events ORDER BY occurrence_id");

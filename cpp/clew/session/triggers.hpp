@@ -116,8 +116,9 @@ Result<std::optional<HostEvent>> find_host_event(store::Transaction& tx,
 Result<std::vector<TriggerDelivery>> reserve_deliveries(store::Transaction& tx,
                                                         std::string_view occurrence_id,
                                                         Timestamp now);
-// Deliveries whose process nobody has said to be registered, reserved not after `until`, earliest
-// first: what a crash may have lost. Those of cancelled subscriptions too: they were promised.
+// Deliveries whose process is not registered, here or where mark_registered() is told of, reserved
+// not after `until`, earliest first: what a crash may have lost. Those of cancelled subscriptions
+// too: they were promised.
 Result<std::vector<TriggerDelivery>> unregistered_deliveries(store::Transaction& tx,
                                                              Timestamp until, int limit = 1000);
 // The delivery's process is registered. False when it was before. `not_found`: never reserved.

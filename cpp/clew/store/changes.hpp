@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "clew/base/mutex.hpp"
 #include "clew/base/time.hpp"
@@ -24,6 +25,28 @@ class Changes {
     const Lock lock(mutex_);
     ++told_;
     changed_.notify_all();
+    for (auto* const listener : listeners_) listener->changed();
+  }
+
+  // For whoever cannot wait on a thread: calls `changed` at each commit that wakes look_until(), as
+  // long as the handle lives, which must not outlive this. On any thread and under a lock: it must
+  // be short, must not throw, and must come to nothing here. What others commit to a database in
+  // memory, and what a watch misses, it does not tell of.
+  std::shared_ptr<void> listen(Function<void()> changed) {
+    auto listener = std::make_shared<Listener>();
+    listener->changed = std::move(changed);
+    listener->watch = watch();
+    {
+      const Lock lock(mutex_);
+      listeners_.push_back(listener.get());
+    }
+    return {listener.get(), [this, listener](void*) mutable {
+              {
+                const Lock lock(mutex_);
+                std::erase(listeners_, listener.get());
+              }
+              listener.reset();
+            }};
   }
 
   // Calls `look`, a Result<bool>(), at once and after every change, until it is true or fails.
@@ -46,8 +69,8 @@ class Changes {
       }
       const auto now = clock_.now();
       if (now >= until) return false;
-      if (!watch && !database_.is_memory()) {
-        watch = database_.watch_commits([this] { tell(); });
+      if (!watch) {
+        watch = this->watch();
         if (watch) continue;  // somebody may have committed before it
       }
       const auto pause = watch ? look_seldom : look_every;
@@ -59,6 +82,20 @@ class Changes {
   }
 
  private:
+  struct Listener {
+    Function<void()> changed;
+    std::shared_ptr<void> watch;
+  };
+
+  // One for all who wait; null for a database in memory, and once it is closed.
+  std::shared_ptr<void> watch() {
+    if (database_.is_memory()) return nullptr;
+    const Lock lock(watch_mutex_);
+    auto found = watch_.lock();
+    if (!found) watch_ = found = database_.watch_commits([this] { tell(); });
+    return found;
+  }
+
   static constexpr Duration look_every = std::chrono::milliseconds(20);
   static constexpr Duration look_seldom = std::chrono::milliseconds(500);  // should a watch fail
 
@@ -73,6 +110,9 @@ class Changes {
   Mutex mutex_;
   Condition changed_;
   std::int64_t told_ CLEW_GUARDED_BY(mutex_) = 0;
+  std::vector<Listener*> listeners_ CLEW_GUARDED_BY(mutex_);
+  Mutex watch_mutex_;
+  std::weak_ptr<void> watch_ CLEW_GUARDED_BY(watch_mutex_);
 };
 
 }  // namespace clew::store

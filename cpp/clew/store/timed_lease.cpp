@@ -46,6 +46,8 @@ const Statement all_sql(R"sql(
     SELECT owner, token, fence, claimed_us, expires_us, kind, id FROM timed_leases
      ORDER BY kind, id)sql");
 
+constexpr Duration ttl_max = std::chrono::hours(24 * 366);
+
 Result<TimedLease> decode(const Row& row) {
   TimedLease lease;
   CLEW_TRY(lease.owner, word_at(row, 0));
@@ -90,13 +92,15 @@ Result<bool> change(Transaction& tx, LeaseKey key, const TimedLease& from, const
   return changed == 1;
 }
 
+Result<void> check_ttl(Duration ttl) {
+  if (ttl >= Duration(0) && ttl <= ttl_max) return {};
+  return invalid_input("ttl", to_string(ttl), "a duration from 0 to a year");
+}
+
 Result<void> check_claim(const LeaseClaim& claim) {
   if (claim.owner.empty()) return invalid_input("owner", claim.owner, "a word");
   if (claim.token.empty()) return invalid_input("token", claim.token, "a word");
-  if (claim.ttl < Duration(0)) {
-    return invalid_input("ttl", to_string(claim.ttl), "a duration of at least 0");
-  }
-  return {};
+  return check_ttl(claim.ttl);
 }
 
 Result<TimedLease> newest(Transaction& tx, LeaseKey key, std::string_view token) {
@@ -132,7 +136,10 @@ Result<TimedLease> claim_timed_lease(Transaction& tx, LeaseKey key, const LeaseC
     if (!found) return Error(Code::internal, "a lease that was claimed is not there");
     if (added == 1) return *std::move(found);
   }
-  if (found->token == claim.token) return *std::move(found);
+  if (found->token == claim.token) {
+    if (found->owner == claim.owner) return *std::move(found);
+    return held(key, *found);  // with one token two owners would both be right
+  }
   if (found->is_live(claim.now) && found->owner != claim.owner) return held(key, *found);
   const TimedLease taken{std::string(claim.owner), std::string(claim.token), found->fence + 1,
                          claim.now, expires_at};
@@ -143,7 +150,7 @@ Result<TimedLease> claim_timed_lease(Transaction& tx, LeaseKey key, const LeaseC
 
 Result<TimedLease> renew_timed_lease(Transaction& tx, LeaseKey key, std::string_view token,
                                      Timestamp now, Duration ttl) {
-  if (ttl < Duration(0)) return invalid_input("ttl", to_string(ttl), "a duration of at least 0");
+  CLEW_TRY(check_ttl(ttl));
   CLEW_TRY(const auto lease, newest(tx, key, token));
   auto renewed = lease;
   renewed.expires_at = std::max(lease.expires_at, now + ttl);

@@ -47,7 +47,8 @@ Result<std::optional<TimedLease>> find_timed_lease(Transaction& tx, LeaseKey key
 // Takes what is free, over, or the claimant's own already: a new lease with the next fence, after
 // which the older one of the same owner is worth nothing. The same token again answers the lease
 // that it got, so that a claim whose answer was lost can be repeated. `conflict` naming the holder
-// and how long it holds; `invalid_input` for an empty owner or token, or a ttl below zero.
+// and how long it holds, also when its token is used by another; `invalid_input` for an empty owner
+// or token, or a ttl below zero or above a year.
 Result<TimedLease> claim_timed_lease(Transaction& tx, LeaseKey key, const LeaseClaim& claim);
 
 // Makes it last until now + ttl (never shorter); fence and token stay. `stale_lease` when `token`

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "clew/base/fields.hpp"
 #include "clew/base/json.hpp"
 #include "clew/workflow/detail/engine_impl.hpp"
 
@@ -92,6 +93,8 @@ Result<void> EngineImpl::prepare(StartRequest& request) {
   if (request.key.size() > 200) {
     return invalid_input("key", request.key, "at most 200 characters");
   }
+  CLEW_TRY(check_text("id", request.id));
+  CLEW_TRY(check_text("key", request.key));
   CLEW_TRY(check_workspace(request.workspace));
   if (auto problems = check(*request.definition, request.workspace); !problems.empty()) {
     const auto registry = parts_.registry.snapshot();

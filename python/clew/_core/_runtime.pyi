@@ -9,7 +9,7 @@ from .. import _call
 from ._calls import Call, Map
 from ._loop import _QueryStop, _Ring
 from ._runs import Definition, Problem, Run
-from ._stores import Processes
+from ._stores import EffectController, Processes
 from ._values import Duration, Json, ManualClock, Reference
 
 class Subscription:
@@ -351,6 +351,7 @@ class Runtime:
 
     # the session stores
 
+    def effects_of(self, scope: Json) -> EffectController: ...
     def store_operation(self, operation: str, arguments: Json) -> Any:
         """Carry out an operation of the session stores, such as ``"session.load"``."""
     def delete_session(self, session_id: str) -> bool: ...

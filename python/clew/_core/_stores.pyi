@@ -1,9 +1,10 @@
 """The stores of a runtime. Records travel as dicts: see ``clew._processes`` for what is in them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+from ._loop import _Ring
 from ._values import Duration, Json
 
 class Processes:
@@ -26,6 +27,9 @@ class Processes:
         self, id: str, event_type: str, after: int, timeout: Duration | None
     ) -> dict[str, Any] | None: ...
     def await_process(self, id: str, timeout: Duration | None) -> dict[str, Any] | None: ...
+    def listen(self, ring: _Ring) -> _Listening:
+        """Have the ring called at the next commit, as long as what this returns is kept."""
+
     def grant_handle(self, scope: Json, id: str, kind: str | None, label: str | None) -> None: ...
     def revoke_handle(self, scope: Json, id: str) -> bool: ...
     def has_handle_grant(self, scope: Json, id: str) -> bool: ...
@@ -42,3 +46,23 @@ class Processes:
     def complete_process_lease(self, id: str, token: str) -> None: ...
     def recover_processes(self, limit: int) -> dict[str, list[str]]: ...
     def prune_processes(self, before: datetime, limit: int) -> list[str]: ...
+
+def effect_hash(envelope: Json) -> str:
+    """Return the SHA-256 of an envelope."""
+
+class EffectRun:
+    """What a local run of an effect gets to know."""
+
+    @property
+    def cancelled(self) -> bool: ...
+    @property
+    def fence(self) -> int: ...
+
+class EffectController:
+    """Effects of one scope. Thread-safe."""
+
+    def execute_effect(self, envelope: Json, execute: Callable[[EffectRun], Any] | None) -> Any: ...
+    def start_replay(self) -> None: ...
+
+class _Listening:
+    """Rings until it is dropped."""

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "clew/base/fields.hpp"
+
 namespace clew::session::detail {
 namespace {
 
@@ -19,13 +21,7 @@ bool is_blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n\f\v") == std::string_view::npos;
 }
 
-Result<void> check_id(std::string_view path, std::string_view id) {
-  if (is_blank(id)) return invalid_input(path, Value(id), "text that is not blank");
-  if (id.size() > id_max) {
-    return invalid_input(path, Value(id), fmt::format("at most {} bytes of text", id_max));
-  }
-  return {};
-}
+Result<void> check_id(std::string_view path, std::string_view id) { return check_key(path, id); }
 
 std::string to_base64(std::string_view bytes) {
   std::string out;
@@ -75,6 +71,11 @@ Result<Fields> Fields::of(const Value& object, std::string path) {
   return Fields(object, std::move(path));
 }
 
+Result<Fields> Fields::of_kind(const Value& value, std::string path) {
+  if (value.is_string()) return of(Value::object({{"kind", value}}), std::move(path));
+  return of(value, std::move(path));
+}
+
 std::string Fields::path_of(std::string_view key) const {
   auto path = path_;
   append_path_key(path, key);
@@ -98,6 +99,7 @@ Result<std::string> Fields::text(std::string_view key) {
   const auto& found = value(key);
   if (found.is_null()) return std::string();
   if (!found.is_string()) return invalid_input(path_of(key), found, "text");
+  CLEW_TRY(check_text(path_of(key), found.as_string()));
   return std::string(found.as_string());
 }
 

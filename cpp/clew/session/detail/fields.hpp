@@ -17,8 +17,7 @@ namespace clew::session::detail {
 
 // Whether there is nothing but white space.
 bool is_blank(std::string_view text);
-// An id: text that is not blank and has at most `id_max` bytes.
-inline constexpr std::size_t id_max = 1024;
+// An id: what check_key() accepts.
 Result<void> check_id(std::string_view path, std::string_view id);
 
 std::string to_base64(std::string_view bytes);
@@ -36,6 +35,8 @@ struct Word {
 class Fields {
  public:
   static Result<Fields> of(const Value& object, std::string path);
+  // The same; text stands for an object that has it as its kind and nothing else.
+  static Result<Fields> of_kind(const Value& value, std::string path);
 
   const std::string& path() const { return path_; }
   std::string path_of(std::string_view key) const;
@@ -44,7 +45,7 @@ class Fields {
   bool has(std::string_view key) { return !value(key).is_null(); }
   // Text that must be there and not be blank.
   Result<std::string> id(std::string_view key);
-  // Empty when absent.
+  // Empty when absent; without U+0000.
   Result<std::string> text(std::string_view key);
   Result<std::string> id_if_given(std::string_view key);
   // From `low` on; `absent` when it is absent and that is given.

@@ -79,6 +79,10 @@ void a_claim_that_is_repeated_with_its_token_is_the_same_lease(const Factory& fr
   const auto first = must(registry->claim_process_lease("p", "A", minute, "nonce"), "claim");
   const auto again = must(registry->claim_process_lease("p", "A", minute, "nonce"), "again");
   expect(first == again, "the answer was lost, not the claim");
+  expect_refused(registry->claim_process_lease("p", "B", minute, "nonce"), Code::conflict,
+                 "a token is its owner's alone");
+  expect_refused(registry->claim_process_lease("p", "A", std::chrono::hours(24 * 367)),
+                 Code::invalid_input, "no lease is longer than a year");
 }
 
 void nothing_happens_in_a_process_after_its_end(const Factory& fresh) {
