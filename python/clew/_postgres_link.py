@@ -30,7 +30,7 @@ _LOOK_EVERY = 0.02  # whether the call was cancelled
 _GRACE = 1.0  # for the server to end by itself what nobody here waits for
 
 # Who may do these things reaches what no transaction holds together: programs and files of the
-# server, and everybody's settings.
+# server. A superuser may do them all.
 _TOO_MUCH = ("pg_execute_server_program", "pg_read_server_files", "pg_write_server_files")
 
 # The first query also fixes the transaction's mode: nothing can make it READ WRITE any more.
@@ -47,8 +47,8 @@ SET LOCAL timezone = 'UTC';
 SELECT pg_catalog.set_config(name, '50', true) FROM pg_catalog.pg_settings
  WHERE name = 'client_connection_check_interval';
 SELECT pg_catalog.count(*) FROM pg_catalog.pg_roles AS own, pg_catalog.pg_roles AS held
- WHERE own.rolname IN (current_user, session_user) AND (own.rolsuper
-    OR held.rolname IN {too_much} AND pg_catalog.pg_has_role(own.oid, held.oid, 'MEMBER'))
+ WHERE own.rolname IN (current_user, session_user) AND held.rolname IN {too_much}
+   AND pg_catalog.pg_has_role(own.oid, held.oid, 'MEMBER')
 """
 
 # Refusals of the server that pass by themselves.
@@ -82,6 +82,9 @@ class Link:
         try:
             self._connect()
             self._begin(writable)
+        except psycopg.Error:
+            self.close()
+            raise _lost() from None
         except BaseException:
             self.close()
             raise
@@ -171,11 +174,11 @@ class Link:
         try:
             (answer,) = self._results()
         except (_errors.Timeout, _errors.Cancelled, _errors.Unavailable) as error:
-            raise _unknown() from error
+            raise _errors.UnknownOutcome(
+                "nobody knows whether the database has committed: its answer did not come", {}
+            ) from error
         if answer.status == pq.ExecStatus.FATAL_ERROR:
-            if _field(answer, pq.DiagnosticField.SEVERITY_NONLOCALIZED) != "ERROR":
-                raise _unknown()  # it may have been made before the server ended the connection
-            raise _failed(answer)
+            raise _failed(answer)  # and the server goes on, else its answers had not come to an end
         if answer.command_status != b"COMMIT":
             raise invalid("request.sql", "(a statement)", "a statement that leaves its transaction")
 
@@ -254,12 +257,6 @@ def _lost() -> _errors.Unavailable:
 def _refused(why: str) -> _errors.Unavailable:
     passes = "FATAL:" not in why or any(word in why for word in _PASSING)
     return _errors.Unavailable("the database cannot be reached", {}, retryable=passes)
-
-
-def _unknown() -> _errors.UnknownOutcome:
-    return _errors.UnknownOutcome(
-        "nobody knows whether the database has committed: its answer did not come", {}
-    )
 
 
 def _field(result: PGresult, which: int) -> str:

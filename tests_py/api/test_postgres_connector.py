@@ -214,6 +214,7 @@ VALUES: list[tuple[str, Any]] = [
     ("123456789012345678901234567890.123456789", "123456789012345678901234567890.123456789"),
     ("'NaN'::numeric", "NaN"),
     ("'ä\"\\ 😀'::text", 'ä"\\ 😀'),
+    ("chr(228)", "ä"),
     ("'a'::varchar(3)", "a"),
     ("'a'::char(3)", "a  "),
     ("'a'::name", "a"),
@@ -404,6 +405,10 @@ def test_a_capability_asks_it_and_its_trace_tells_nothing(
 def test_the_deadline_of_the_call_is_its_own(shop: Shop) -> None:
     with clew.Runtime() as rt:
         caller(rt, shop, timeout=600)
+        limit = {"sql": "SELECT setting::int FROM pg_settings WHERE name = 'statement_timeout'"}
+        for seconds in (60, 3600):  # should nobody be here any more to end it
+            set_to = one(rt.execute("test.ask", limit, timeout=seconds))
+            assert 0 < set_to <= min(seconds, 600) * 1000
         with pytest.raises(clew.Timeout):
             rt.execute("test.ask", {"sql": "SELECT pg_sleep(600)::text"}, timeout=0.3)
         until(lambda: shop.at_work() is None)
@@ -462,16 +467,22 @@ def test_a_connection_that_is_lost_has_changed_nothing(shop: Shop) -> None:
     assert shop.ask("SELECT count(*) FROM once") == 0
 
 
-@pytest.mark.parametrize("ends", ["terminated", "too late"])
+@pytest.mark.parametrize("ends", ["terminated", "out of time", "refused"])
 def test_a_commit_without_an_answer_has_an_unknown_outcome(shop: Shop, ends: str) -> None:
     with psycopg.connect(shop.superuser, autocommit=True) as holder:
         holder.execute("SELECT pg_advisory_lock(hashtext(current_schema()))")
-        asked = Asked(shop, "INSERT INTO slow VALUES (1)", writable=True, timeout=60)
+        seconds = 1 if ends == "out of time" else 60
+        asked = Asked(shop, "INSERT INTO slow VALUES (1)", writable=True, timeout=seconds)
         pid = until(lambda: shop.at_work("advisory"))
         if ends == "terminated":
             shop.ask(f"SELECT pg_terminate_backend({pid})")
             asked.join()
             assert isinstance(asked.error, clew.UnknownOutcome)
+        elif (
+            ends == "out of time"
+        ):  # the server's limit has not come, or its answer was not waited for
+            asked.join()
+            assert isinstance(asked.error, (clew.UnknownOutcome, clew.Timeout))
         else:
             # The server's own "no" is an answer: it has not been made then.
             shop.ask(f"SELECT pg_cancel_backend({pid})")
