@@ -480,6 +480,22 @@ TEST_F(PostgresSessions, lost_commit_without_a_mark_is_lost_and_one_with_a_mark_
   }
 }
 
+TEST_F(PostgresSessions, connection_that_the_server_ends_is_chance_and_tells_why) {
+  library_.PQresultErrorField = [](const PGresult* result, int field) -> char* {
+    static char internal_error[] = "XX000";  // after which nothing is run again otherwise
+    return field == PG_DIAG_SQLSTATE ? internal_error : real_->PQresultErrorField(result, field);
+  };
+  const auto session = connect(detail::PostgresRole::writer);
+  ASSERT_TRUE(session->begin(Access::write, Durability::sync));
+  const auto process = server_process(*session);
+  ASSERT_TRUE(process);
+  end_process(std::to_string(*process));
+  const auto lost = add_note(*session, 2);
+  EXPECT_THAT(lost.error().message(), HasSubstr("administrator command"));
+  ASSERT_NE(session->lost(), nullptr);
+  EXPECT_TRUE(session->may_run_again());
+}
+
 TEST_F(PostgresSessions, rollback_as_the_answer_to_commit_is_no_commit) {
   library_.PQcmdStatus = [](PGresult* result) -> char* {
     static char answer[] = "ROLLBACK";
