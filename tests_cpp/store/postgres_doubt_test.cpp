@@ -235,13 +235,15 @@ TEST_F(PostgresDoubt, mark_that_does_not_fit_ends_all_writing) {
       const auto refused = db_->write(adding(99));
       EXPECT_EQ(code_of(refused), Code::unavailable) << change;
       EXPECT_THAT(refused.error().message(), HasSubstr("without commits of this process"));
+      EXPECT_THAT(refused.error().message(), HasSubstr(tries == 0 ? "mark" : "opened again"));
       EXPECT_FALSE(refused.error().retryable());
     }
     EXPECT_THAT(notes_of(*db_), ElementsAre(1, 2)) << change;
   }
 }
 
-TEST_F(PostgresHarmed, mark_that_does_not_fit_in_doubt_is_told_as_that) {
+// A commit that has met no mark any more may have been made.
+TEST_F(PostgresHarmed, commit_in_doubt_whose_mark_does_not_fit_is_unknown) {
   open();
   Gate stopped;
   std::optional<Stopped> process;
@@ -258,10 +260,10 @@ TEST_F(PostgresHarmed, mark_that_does_not_fit_in_doubt_is_told_as_that) {
                outcomes.recorder(2)});
   stopped.wait();
   await_sent();
-  ask("UPDATE commit_marks SET number = number - 1");
+  ask("DELETE FROM commit_marks");
   cut_writer();
   outcomes.wait(1);
-  EXPECT_EQ(code_of(outcomes.of(2)), Code::unavailable);
+  EXPECT_EQ(code_of(outcomes.of(2)), Code::unknown_outcome);
   EXPECT_THAT(outcomes.of(2).error().message(), HasSubstr("without commits of this process"));
   const auto later = db_->write(adding(3));
   EXPECT_EQ(code_of(later), Code::unavailable);
@@ -269,7 +271,35 @@ TEST_F(PostgresHarmed, mark_that_does_not_fit_in_doubt_is_told_as_that) {
   process.reset();
   client_->await("SELECT 1 WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = " + pid +
                  ")");
-  EXPECT_THAT(notes_of(*db_), ElementsAre(1));
+  EXPECT_THAT(notes_of(*db_), ElementsAre(1, 2));
+}
+
+TEST_F(PostgresDoubt, whoever_opens_takes_away_the_marks_of_the_dead_alone) {
+  open();
+  ask("INSERT INTO commit_marks (epoch, number, seen) VALUES (1, 107, now() - interval '3 days'), "
+      "(1, 108, now() - interval '1 day')");
+  open_or_fail(url_, *env_);
+  EXPECT_THAT(client_->ask_all("SELECT number FROM commit_marks WHERE number > 100"),
+              ElementsAre("108"));
+  end_writer();
+  const auto done = db_->write(adding(2));
+  EXPECT_TRUE(done) << done.error().to_string();
+}
+
+// What was posted in one write fails there, and not in the next of the group.
+TEST_F(PostgresDoubt, posted_statement_fails_its_own_write) {
+  open();
+  static const Statement again("INSERT INTO notes (id, body) VALUES (1, 'again')");
+  Outcomes outcomes;
+  {
+    HeldWriter held(*db_);
+    db_->submit({[](Transaction& tx) { return tx.post(again); }, outcomes.recorder(1)});
+    db_->submit({adding(2), outcomes.recorder(2)});
+  }
+  outcomes.wait(2);
+  EXPECT_EQ(code_of(outcomes.of(1)), Code::conflict);
+  EXPECT_TRUE(outcomes.of(2));
+  EXPECT_THAT(notes_of(*db_), ElementsAre(1, 2));
 }
 
 TEST_F(PostgresDoubt, group_is_run_again_three_times_and_the_next_one_too) {

@@ -259,10 +259,9 @@ Result<void> PostgresSession::post_notification() {
 Result<void> PostgresSession::settle_doubt(Error why) {
   by_chance_ = false;
   if (auto back = reconnect(patience_in_doubt); !back) {
-    if (is_broken_) return back;
     return error(Code::unknown_outcome,
-                 "the connection was lost while committing, and the database does not come back: "
-                 "whether it was committed is unknown ({})",
+                 "the connection was lost while committing, and whether it was committed cannot be "
+                 "found out: {}",
                  back.error().message())
         .with("commit", doubtful_);
   }
