@@ -93,9 +93,9 @@ struct DatabaseStats {
 // One database: a SQLite file, memory, or PostgreSQL (the first schema of its search path).
 // Thread-safe. Owned by the composition root. After a failed sync nothing written since is known to
 // be safe: every later write answers `unavailable` naming the failure until the database is opened
-// again. The writers whose own sync failed get `unknown_outcome`: their commit may be found when the
-// database is opened again. A lost connection is made again instead, and what was under way is run
-// again; only when nobody can tell any more whether a group was committed its writers get
+// again. The writers whose own sync failed get `unknown_outcome`: their commit may be found when
+// the database is opened again. A lost connection is made again instead, and what was under way is
+// run again; only when nobody can tell any more whether a group was committed its writers get
 // `unknown_outcome` too.
 class Database {
  public:
