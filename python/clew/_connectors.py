@@ -52,24 +52,26 @@ def add(core: _core.Runtime, name: Any, connector: Any, version: Any, timeout: A
     if not callable(invoke):
         raise invalid("connector", connector, "a callable, or something with invoke")
 
-    def function(request: Any) -> Any:
+    takes = _parameters(invoke) & {"traceparent", "ctx"}
+
+    def plain(request: Any) -> Any:
         return invoke(request)
 
-    def traced(request: Any, ctx: _core.Context) -> Any:
-        return invoke(request, traceparent=ctx.traceparent)
+    def within(request: Any, ctx: _core.Context) -> Any:
+        known = {"traceparent": ctx.traceparent, "ctx": ctx}
+        return invoke(request, **{name: known[name] for name in takes})
 
-    handler, context = (traced, "ctx") if _takes_traceparent(invoke) else (function, "")
     core.add_connector(
         _check.text("name", name),
-        handler,
+        within if takes else plain,
         _check.text("version", version),
         timeout,
-        context=context,
+        context="ctx" if takes else "",
     )
 
 
-def _takes_traceparent(invoke: Callable[..., Any]) -> bool:
+def _parameters(invoke: Callable[..., Any]) -> set[str]:
     try:
-        return "traceparent" in inspect.signature(invoke).parameters
+        return set(inspect.signature(invoke).parameters)
     except (TypeError, ValueError):  # some builtins have none
-        return False
+        return set()

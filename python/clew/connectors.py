@@ -2,10 +2,12 @@
 
     rt.add_connector("api", clew.connectors.Http(["https://api.example.com"]))
     rt.add_connector("db", clew.connectors.Sqlite("shop.db"))
+    rt.add_connector("crm", clew.connectors.Postgres("postgresql://reader@crm/sales"))
 
 A connector is any callable, or anything with ``invoke``, that takes a request and returns a
 response, both JSON. It may be called from several threads at once. One that has a parameter
-``traceparent`` is given the W3C trace context of the request, to hand it on.
+``traceparent`` is given the W3C trace context of the request, to hand it on; one that has a
+parameter ``ctx`` the request's `clew.Context`: its deadline, and whether it was cancelled.
 """
 
 from __future__ import annotations
@@ -13,16 +15,20 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from . import _check, _errors
 from ._check import invalid
 
-__all__ = ["Http", "Sqlite"]
+if TYPE_CHECKING:
+    from ._context import Context
+
+__all__ = ["Http", "Postgres", "Sqlite"]
 
 _PORTS = {"http": 80, "https": 443}
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -163,12 +169,7 @@ class Sqlite:
 
     def invoke(self, request: Any) -> dict[str, Any]:
         """Run one statement. `InvalidInput`, `Timeout`, `Unavailable`."""
-        if not isinstance(request, Mapping) or not set(request) <= {"sql", "params"}:
-            raise invalid("request", "(a request)", "an object of sql and params")
-        sql = _check.text("request.sql", request.get("sql"))
-        params = request.get("params", [])
-        if not isinstance(params, (list, tuple)):
-            raise invalid("request.params", params, "a list")
+        sql, params = _statement(request)
         try:
             connection = sqlite3.connect(
                 self._uri, uri=True, timeout=self._timeout, isolation_level=None
@@ -207,6 +208,100 @@ class Sqlite:
             "rows": [dict(zip(names, row, strict=True)) for row in rows[: self._max_rows]],
             "truncated": len(rows) > self._max_rows,
         }
+
+
+class Postgres:
+    """Queries of one PostgreSQL database; reading only, unless it is told otherwise.
+
+    A request is ``{"sql": …, "params": […]}``, with ``$1`` for a parameter; a response ``{"rows":
+    [{…}], "truncated": bool}``, or ``{"changed": n}`` for a statement that writes. Each request
+    has a connection and a transaction of its own, and is one statement. Reading, the transaction is
+    READ ONLY, and never committed. A role that may run programs or use files of the server is
+    refused. What types become in JSON: docs/connectors.md. Needs ``pip install "clew[postgres]"``.
+
+    Args:
+        url: As libpq takes it; here is where credentials go: no capability sees them.
+        writable: Allow statements that write.
+        max_rows: Most rows of a response; there may be more when ``truncated`` is True.
+        timeout: Seconds for a request, connecting and waiting for locks included.
+    """
+
+    def __init__(
+        self, url: str, *, writable: bool = False, max_rows: int = 1000, timeout: float = 5.0
+    ) -> None:
+        try:
+            import psycopg
+        except ImportError:
+            raise _errors.Unsupported(
+                'PostgreSQL connectors need psycopg: pip install "clew[postgres]"',
+                {"install": "clew[postgres]"},
+            ) from None
+        expected = "a URL as libpq reads them: postgresql://user@host:port/database"
+        given: Any = url
+        if not isinstance(given, str) or not given.isprintable():
+            raise invalid("url", "(a URL)", expected)
+        try:
+            self._conninfo = psycopg.conninfo.make_conninfo(
+                url, client_encoding="UTF8", fallback_application_name="clew"
+            )
+        except psycopg.Error:  # its message may show a part of the password
+            raise invalid("url", "(a URL)", expected) from None
+        self._writable = _check.flag("writable", writable)
+        self._max_rows = _check.integer("max_rows", max_rows, 1, 1_000_000)
+        self._timeout = _check.number("timeout", timeout, 0.001, 86_400)
+
+    def invoke(self, request: Any, *, ctx: Context | None = None) -> dict[str, Any]:
+        """Run one statement, at most as long as the call may last, and only while it is wanted.
+
+        Raises:
+            InvalidInput: The request, its statement, or a type of its columns.
+            Conflict: A constraint; or another transaction came first, which is ``retryable``.
+            Timeout: It was not done in time; nothing was changed.
+            Cancelled: The call was; nothing was changed.
+            Unavailable: The database; nothing was changed.
+            UnknownOutcome: The answer to the commit did not come.
+            Rejected: The role may do more than use the database (``reason`` is ``role``).
+        """
+        from ._postgres_link import Link
+
+        sql, params = _statement(request)
+        if "\0" in sql:
+            raise invalid("request.sql", "(a statement)", "text without a zero character")
+        if self._writable and _first_word(sql) not in _WRITERS:
+            raise invalid("request.sql", "(a statement)", f"one of {', '.join(_WRITERS)}")
+        left = ctx.remaining if ctx is not None else None
+        seconds = self._timeout if left is None else min(self._timeout, left)
+        link = Link(self._conninfo, seconds, ctx, writable=self._writable)
+        try:
+            ask = link.change if self._writable else link.query
+            return ask(sql, params, self._max_rows)
+        finally:
+            link.close()
+
+
+# What has effects beyond its transaction, or ends it, is not among them.
+_WRITERS = (
+    *("SELECT", "WITH", "VALUES", "TABLE", "INSERT", "UPDATE", "DELETE", "MERGE"),
+    *("CREATE", "ALTER", "DROP", "TRUNCATE", "COMMENT"),
+)
+_BEFORE_WORD = re.compile(r"[\s(]+|--[^\r\n]*|/\*(?:(?!/\*|\*/).)*\*/", re.DOTALL)
+
+
+def _first_word(sql: str) -> str:
+    at = 0
+    while blank := _BEFORE_WORD.match(sql, at):
+        at = blank.end()
+    word = re.compile(r"[A-Za-z]*").match(sql, at)
+    return word[0].upper() if word else ""
+
+
+def _statement(request: Any) -> tuple[str, list[Any]]:
+    if not isinstance(request, Mapping) or not set(request) <= {"sql", "params"}:
+        raise invalid("request", "(a request)", "an object of sql and params")
+    params = request.get("params", [])
+    if not isinstance(params, (list, tuple)):
+        raise invalid("request.params", params, "a list")
+    return _check.text("request.sql", request.get("sql")), list(params)
 
 
 def _authorize(action: int, *_: Any) -> int:

@@ -86,6 +86,12 @@ class PostgresClient {
     const auto rows = ask_all(sql);
     return rows.empty() ? "" : rows.front();
   }
+  // The first column of the first row, once there is one.
+  std::string await(const std::string& sql) {
+    for (;;) {
+      if (auto found = ask(sql); !found.empty()) return found;
+    }
+  }
   PGconn* handle() { return conn_.get(); }
 
  private:

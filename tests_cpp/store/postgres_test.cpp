@@ -1,4 +1,5 @@
-// What is PostgreSQL's own: opening, errors, lost connections, commits whose answer is lost.
+// What is PostgreSQL's own: opening, errors, lost connections. postgres_doubt_test.cpp: commits
+// whose answer is lost.
 #include <csignal>
 #include <fstream>
 
@@ -289,11 +290,6 @@ class PostgresServer : public testing::Test {
   PostgresServer()
       : schema_(std::string("harmed-") +
                 testing::UnitTest::GetInstance()->current_test_info()->name()) {}
-  static std::string wait_for(PostgresClient& client, const std::string& sql) {
-    for (;;) {
-      if (auto found = client.ask(sql); !found.empty()) return found;
-    }
-  }
   static pid_t postmaster(PostgresClient& client) {
     std::ifstream file(client.ask("SHOW data_directory") + "/postmaster.pid");
     pid_t pid = 0;
@@ -311,7 +307,7 @@ TEST_F(PostgresServer, commit_that_was_made_but_not_answered_is_found_to_be_made
   auto client = schema_.client();
   client.ask("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
   client.ask("SELECT pg_reload_conf()");
-  wait_for(client, "SELECT 1 WHERE current_setting('synchronous_standby_names') <> ''");
+  client.await("SELECT 1 WHERE current_setting('synchronous_standby_names') <> ''");
   // The server takes its time to heed it: commits before that are answered.
   std::string pid;
   std::int64_t last = 1;
@@ -355,8 +351,7 @@ TEST_F(PostgresServer, commit_that_was_not_made_is_run_again) {
   client.ask("SELECT pg_advisory_lock(77)");
   Outcomes outcomes;
   db->submit({adding(2), outcomes.recorder(2)});
-  const auto pid =
-      wait_for(client, "SELECT pid FROM pg_stat_activity WHERE wait_event = 'advisory'");
+  const auto pid = client.await("SELECT pid FROM pg_stat_activity WHERE wait_event = 'advisory'");
   client.ask("SELECT pg_terminate_backend(" + pid + ")");
   client.ask("SELECT pg_advisory_unlock(77)");
   outcomes.wait(1);

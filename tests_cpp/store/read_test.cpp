@@ -481,6 +481,20 @@ TEST_P(Sql, foreign_text_cannot_leave_its_transaction) {
   EXPECT_THAT(notes_of(*db_), ElementsAre(1));
 }
 
+TEST_P(Sql, error_of_the_visitor_ends_the_query) {
+  int seen = 0;
+  VisitRow refuse = [&](const Row&) -> Result<void> {
+    ++seen;
+    return error(Code::cancelled, "enough");
+  };
+  const auto done = db_->read([&](Transaction& tx) {
+    return tx.each_text("SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3", {}, refuse);
+  });
+  EXPECT_EQ(code_of(done), Code::cancelled);
+  EXPECT_EQ(seen, 1);
+  EXPECT_THAT(notes_of(*db_), testing::IsEmpty()) << "there are more queries";
+}
+
 // What PostgreSQL itself would let a reader do, or finds out only as it runs.
 TEST_P(Sql, foreign_query_that_writes_is_unsupported) {
   if (!is_postgresql()) GTEST_SKIP() << "SQLite knows before it runs a statement";

@@ -15,19 +15,9 @@ from typing import Any
 
 import clew
 import pytest
+from support import stored_run
 
-ONE_STEP = """\
-workflow: damage.one
-version: 1.0.0
-steps: {only: {call: damage.echo, with: {x: "{{ input.x }}"}}}
-output: "{{ steps.only.output }}"
-"""
 NO_TEXT = "CAST(x'61ff' AS TEXT)"
-
-
-@clew.capability("damage.echo", version="1.0.0")
-def echo(x: int) -> int:
-    return x
 
 
 def change(file: Path, sql: str) -> None:
@@ -40,10 +30,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Return a file with one run that has completed."""
     file = tmp_path_factory.mktemp("damage") / "whole.db"
     with clew.Runtime(file, workers=2) as rt:
-        rt.register(echo)
-        wf = clew.load(ONE_STEP)
-        rt.publish_workflow(wf)
-        assert rt.start(wf, {"x": 1}, id="the-run").result(timeout=30) == 1
+        stored_run.complete(rt)
         assert len(rt.traces()) == 1
     return file.read_bytes()
 
@@ -183,8 +170,8 @@ def test_traces_expire_in_memory_and_in_a_file(tmp_path: Path) -> None:
     for store in (":memory:", tmp_path / "work.db"):
         clock = clew.testing.ManualClock()
         with clew.Runtime(store, workers=1, clock=clock, limits={"traces_age": "1h"}) as rt:
-            rt.register(echo)
-            rt.execute("damage.echo", {"x": 1})
+            rt.register(stored_run.echo)
+            rt.execute("stored.echo", {"x": 1})
             clock.advance("59m59s")
             (trace,) = rt.traces()
             clock.advance("1s")
@@ -197,9 +184,9 @@ def test_traces_expire_in_memory_and_in_a_file(tmp_path: Path) -> None:
 def test_commit_us_says_how_long_the_row_took(tmp_path: Path) -> None:
     for store in (":memory:", tmp_path / "work.db"):
         with clew.Runtime(store, workers=2) as rt:
-            rt.register(echo)
-            rt.execute("damage.echo", {"x": 1})
-            rt.start(clew.load(ONE_STEP), {"x": 1}).result(timeout=30)
+            rt.register(stored_run.echo)
+            rt.execute("stored.echo", {"x": 1})
+            rt.start(clew.load(stored_run.ONE_STEP), {"x": 1}).result(timeout=30)
             for trace in rt.traces():
                 assert (trace.commit_us > 0) is (store != ":memory:")
                 assert trace.commit_us < 30_000_000

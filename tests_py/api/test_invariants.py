@@ -10,13 +10,8 @@ from pathlib import Path
 import clew
 import pytest
 from clew.stores import ProcessEventSemantics, ProcessEventType, ProcessWakeSpec
+from support import stored_run
 
-ONE_STEP = """\
-workflow: rules.one
-version: 1.0.0
-steps: {only: {call: rules.echo, with: {x: 1}}}
-output: "{{ steps.only.output }}"
-"""
 TOLD = ProcessEventType(
     "told", semantics=ProcessEventSemantics(wake=ProcessWakeSpec({"pointer": "/wake"}))
 )
@@ -40,7 +35,7 @@ BROKEN: dict[str, tuple[str, str]] = {
     "runs.lease": ("DELETE FROM leases", "the-run"),
     "runs.lease_open": ("UPDATE leases SET closed = 0", "the-run"),
     "leases.run": ("UPDATE leases SET number = 77", "run/77"),
-    "published.kept": ("UPDATE published SET digest = 'other'", "rules.one"),
+    "published.kept": ("UPDATE published SET digest = 'other'", "stored.one"),
     "processes.dense": ("UPDATE processes SET last_seq = 9 WHERE id = 'live'", "live"),
     "processes.events": (f"UPDATE events SET stream = stream + 90 WHERE {STREAM}", "/1"),
     "processes.output": ("UPDATE processes SET output = NULL WHERE id = 'ended'", "ended"),
@@ -55,20 +50,12 @@ BROKEN: dict[str, tuple[str, str]] = {
 }
 
 
-@clew.capability("rules.echo", version="1.0.0")
-def echo(x: int) -> int:
-    return x
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Return a file with a run, and processes that live and have ended."""
     file = tmp_path_factory.mktemp("rules") / "whole.db"
     with clew.Runtime(file, workers=2) as rt:
-        rt.register(echo)
-        wf = clew.load(ONE_STEP)
-        rt.publish_workflow(wf)
-        assert rt.start(wf, {}, id="the-run").result(timeout=30) == 1
+        stored_run.complete(rt)
         for name in ("live", "ended"):
             rt.processes.register_process(name, event_types=[TOLD])
         rt.processes.append_event("live", "told", {"wake": "up"}, wake_target_scope="s")

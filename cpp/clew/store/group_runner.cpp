@@ -74,7 +74,8 @@ GroupRunner::Attempt GroupRunner::attempt(std::span<Pending> group, Attempt how,
   if (begun) begun = fault_before.hit();
   if (begun) begun = session_.begin(Access::write, durability);
   if (!begun) {
-    fail_all(group, begun.error());
+    if (session_.is_broken()) broken_ = begun.error();
+    for (auto& pending : group) pending.error = begun.error();  // not that of an earlier attempt
     return Attempt::over;
   }
   int kept = 0;

@@ -8,6 +8,11 @@
 //   migrate.hpp       schema version and migrations
 //   owner.hpp         who is alive; lease.hpp: who may change a thing, with fencing tokens
 //   stream.hpp        events of one thing: a dense sequence from 1
+//   timed_lease.hpp   leases that end at a time; work_queue.hpp: lanes of work and its claims
+//   idempotency.hpp   a request made twice happens once; outbox.hpp: what follows from a commit
+//   blob.hpp          bytes named by their digest; due.hpp: when a thing is next to be looked at
+//   changes.hpp       waiting for commits; invariant.hpp: rules that verify() checks
+//   transfer.hpp      moving a whole store to another database
 #pragma once
 
 #include <cstdint>
@@ -88,8 +93,10 @@ struct DatabaseStats {
 // One database: a SQLite file, memory, or PostgreSQL (the first schema of its search path).
 // Thread-safe. Owned by the composition root. After a failed sync nothing written since is known to
 // be safe: every later write answers `unavailable` naming the failure until the database is opened
-// again. A lost connection is made again instead, and what was under way is run again; only when
-// nobody can tell any more whether a group was committed its writers get `unknown_outcome`.
+// again. The writers whose own sync failed get `unknown_outcome`: their commit may be found when
+// the database is opened again. A lost connection is made again instead, and what was under way is
+// run again; only when nobody can tell any more whether a group was committed its writers get
+// `unknown_outcome` too.
 class Database {
  public:
   virtual ~Database() = default;

@@ -205,7 +205,6 @@ bool PostgresConnection::flush_some(bool& is_all_sent) {
 
 void PostgresConnection::note_loss(std::string_view doing) {
   is_dead_ = true;
-  if (failure_ && failure_->reach == Reach::chance) return;
   failure_ =
       PostgresFailure{connection_lost(doing, pq_.PQerrorMessage(conn_.get())), Reach::chance};
 }

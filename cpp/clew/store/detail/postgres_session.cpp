@@ -137,7 +137,7 @@ Result<void> PostgresSession::reconnect(Duration patience) {
     if (done && writer_ != 0) done = take_over_mark();
     if (done) return {};
     conn_.reset();
-    if (is_broken_ || !done.error().retryable() || clock->now() >= until) return done;
+    if (!done.error().retryable() || clock->now() >= until) return done;
     if (abandoned_.wait(-1, false, pause) == WaitHandle::Ready::raised) return done;
     if (heed_.go_on != nullptr) CLEW_TRY((*heed_.go_on)());
     pause = std::min(pause * 2, pause_max);
@@ -223,9 +223,7 @@ Result<void> PostgresSession::begin_once(Access access, Durability durability) {
 Result<void> PostgresSession::commit() {
   CLEW_CHECK(is_open_);
   if (auto settled = settle(); !settled) {
-    const bool by_chance = by_chance_;
     rollback();
-    by_chance_ = by_chance;
     return settled;
   }
   const bool is_marked = writer_ != 0 && !is_reading_;
@@ -245,9 +243,7 @@ Result<void> PostgresSession::commit() {
   const auto why = done ? Error(Code::internal, "the server rolled back what was to be committed")
                         : done.error();
   if (!is_marked || !conn_->is_dead()) {
-    const bool by_chance = by_chance_;
     rollback();
-    by_chance_ = by_chance;
     return why;
   }
   doubtful_ = number;
@@ -268,22 +264,16 @@ Result<void> PostgresSession::post_notification() {
 
 // The answer to a commit did not come. Finds out whether it was made.
 Result<void> PostgresSession::settle_doubt(Error why) {
-  is_open_ = false;
   by_chance_ = false;
-  lost_.reset();
-  failed_.reset();
-  const auto doubtful = doubtful_;
   if (auto back = reconnect(patience_in_doubt); !back) {
-    if (is_broken_) return back;
     return error(Code::unknown_outcome,
-                 "the connection was lost while committing, and the database does not come back: "
-                 "whether it was committed is unknown ({})",
+                 "the connection was lost while committing, and whether it was committed cannot be "
+                 "found out: {}",
                  back.error().message())
-        .with("commit", doubtful);
+        .with("commit", doubtful_);
   }
   number_ = found_;
-  doubtful_ = 0;
-  if (found_ == doubtful) return {};
+  if (found_ == doubtful_) return {};
   by_chance_ = true;
   return why;
 }
@@ -613,7 +603,7 @@ bool PostgresSession::await_change(Duration at_most) {
     return true;
   }
   if (!conn_->await_input(at_most, abandoned_)) return false;
-  return conn_->take_notifications(fmt::format("{}", place_->writer)) > 0 || conn_->is_dead();
+  return conn_->take_notifications(fmt::format("{}", place_->writer)) > 0;
 }
 
 }  // namespace clew::store::detail

@@ -118,7 +118,7 @@ class PostgresSession final : public Session {
   std::int64_t writer_ = 0;
   std::int64_t epoch_ = 0;
   std::int64_t number_ = 0;    // the last commit that is known to have been made
-  std::int64_t doubtful_ = 0;  // above `number_`: a commit of which nobody knows
+  std::int64_t doubtful_ = 0;  // the last whose answer was lost; above `number_` nobody knows of it
   std::int64_t found_ = 0;     // the number that the row had when it was taken over
   bool listens_ = false;
 };
