@@ -1,13 +1,41 @@
-"""The conformance suites of the stores, one case at a time."""
+"""The conformance suites of the stores: the cases, one at a time, and as a pytest parameter.
+
+from clew.testing import conformance
+
+@conformance.each_case
+def test_our_backend_keeps_the_rule(case, tmp_path):
+    case.run(fresh_url(), folder=str(tmp_path))
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from datetime import timedelta
+from typing import Any, Literal
 
-from . import _core
+from .. import _core
+from .._errors import Internal
 
-__all__ = ["ConformanceCase", "conformance_cases"]
+__all__ = ["ConformanceCase", "Declared", "conformance_cases", "declared", "each_case", "suites"]
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a backend says of itself; the suites pin it."""
+
+    tier: Literal["inline", "durable"]
+    """``"durable"``: what was acknowledged outlives the process."""
+    time_precision: timedelta
+    """Instants that differ by as much are told apart."""
+
+
+def declared(url: str) -> Declared:
+    """Return what the store of that URL declares. Opens it, and makes it when it is not there."""
+    from .._runtime import Runtime
+
+    with Runtime(url, start=False) as rt:
+        return Declared(rt.processes.durability_tier, timedelta(microseconds=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +70,22 @@ class ConformanceCase:
             AssertionError: A rule does not hold; its text and what was found.
             Unsupported: The backend lacks what the case needs.
         """
-        from ._errors import Internal
-
         try:
             _core.run_conformance_case(self.suite, self.name, url, url != ":memory:", folder or "")
         except Internal as broken:
             raise AssertionError(broken.message) from None
+
+
+def suites() -> list[str]:
+    """Return the names of the suites, in the order in which the stores build on each other."""
+    return list(dict.fromkeys(case.suite for case in conformance_cases()))
+
+
+def each_case(test: Callable[..., Any]) -> Any:
+    """Decorate a pytest test that takes ``case``: it runs once with each."""
+    import pytest
+
+    return pytest.mark.parametrize("case", conformance_cases(), ids=str)(test)
 
 
 def conformance_cases() -> list[ConformanceCase]:

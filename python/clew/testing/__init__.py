@@ -1,4 +1,4 @@
-"""For tests of what runs on Clew: virtual time, faults at named points, leaks, conformance.
+"""For tests of what runs on Clew: virtual time, faults, wrappers, leaks, conformance.
 
 The pytest plugin (``clew.pytest_plugin``, which pytest finds by itself) has them as fixtures.
 """
@@ -10,15 +10,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from . import _core
-from ._conformance import ConformanceCase, conformance_cases
-from ._core import ManualClock
+from .. import _core
+from .._core import ManualClock
+from . import conformance
+from ._wrappers import Checked, Faulty, Recorded, Recording, Slow
+from .conformance import ConformanceCase, conformance_cases
 
 __all__ = [
+    "Checked",
     "ConformanceCase",
+    "Faulty",
     "ManualClock",
+    "Recorded",
+    "Recording",
+    "Slow",
     "arm_fault",
     "clew_threads",
+    "conformance",
     "conformance_cases",
     "disarm_faults",
     "fault",
