@@ -28,7 +28,7 @@ const Statement last_sql(R"sql(
     SELECT COALESCE(MAX(seq), 0) AS seq FROM events WHERE stream = :stream)sql");
 
 Error not_next(Code code, std::int64_t stream, std::int64_t seq, std::int64_t last) {
-  const auto why =
+  auto why =
       error(code, "event {} of stream {} is not the next: the last is {}", seq, stream, last)
           .with("stream", stream)
           .with("seq", seq)
