@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from . import _check, _core
 from ._records import _Shown
+from ._stores import tier_of
 
 __all__ = ["EffectController", "EffectScope", "Effects", "RuntimeEffectEnvelope"]
 
@@ -82,15 +83,15 @@ class EffectController:
 
     __slots__ = ("_core", "_runtime", "_scope")
 
-    durability_tier = property(
-        lambda self: "inline" if self._runtime.store == ":memory:" else "durable",
-        doc="That of `Effects`.",
-    )
-
     def __init__(self, core: _core.Runtime, scope: EffectScope) -> None:
         self._runtime = core
         self._core = core.effects_of(_said(scope))
         self._scope = scope
+
+    @property
+    def durability_tier(self) -> Literal["inline", "durable"]:
+        """That of `Effects`."""
+        return tier_of(self._runtime)
 
     @property
     def effect_scope(self) -> EffectScope:
@@ -168,7 +169,7 @@ class Effects:
     @property
     def durability_tier(self) -> Literal["inline", "durable"]:
         """Whether what it records outlives the process: ``"durable"``, or ``"inline"``."""
-        return "inline" if self._core.store == ":memory:" else "durable"
+        return tier_of(self._core)
 
     def scoped(self, scope: EffectScope | Mapping[str, Any]) -> EffectController:
         """Return what carries out the effects of a scope.

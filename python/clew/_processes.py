@@ -29,7 +29,7 @@ from ._process_records import (
     ProcessWakeDelivery,
     ProcessWakeSpec,
 )
-from ._stores import from_us
+from ._stores import from_us, tier_of
 
 __all__ = ["Processes"]
 
@@ -128,7 +128,7 @@ class Processes:
     @property
     def durability_tier(self) -> Literal["inline", "durable"]:
         """Whether what it keeps outlives the process: ``"durable"``, or ``"inline"`` in memory."""
-        return "inline" if self._runtime.store == ":memory:" else "durable"
+        return tier_of(self._runtime)
 
     def _open(self) -> _core.Processes:
         _check.require_open(self._runtime)

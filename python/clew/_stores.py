@@ -55,6 +55,11 @@ def duration_us(duration: Duration, path: str) -> int:
     return round(_core.parse_duration(duration, path) * 1_000_000)
 
 
+def tier_of(core: _core.Runtime) -> Literal["inline", "durable"]:
+    """Return whether what that runtime's store keeps outlives the process."""
+    return "inline" if core.store == ":memory:" else "durable"
+
+
 def plain(value: Any, path: str = "") -> Any:
     """Return a record, or the dict for one, as the core takes it.
 
@@ -147,7 +152,7 @@ class Front:
     @property
     def durability_tier(self) -> Literal["inline", "durable"]:
         """Whether what it keeps outlives the process: ``"durable"``, or ``"inline"`` in memory."""
-        return "inline" if self._core.store == ":memory:" else "durable"
+        return tier_of(self._core)
 
     def _before(self, age: Duration) -> int:
         """Return the instant that lies `age` back on the runtime's clock."""

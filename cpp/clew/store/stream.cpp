@@ -28,13 +28,12 @@ const Statement last_sql(R"sql(
     SELECT COALESCE(MAX(seq), 0) AS seq FROM events WHERE stream = :stream)sql");
 
 Error not_next(Code code, std::int64_t stream, std::int64_t seq, std::int64_t last) {
-  auto why =
-      error(code, "event {} of stream {} is not the next: the last is {}", seq, stream, last)
-          .with("stream", stream)
-          .with("seq", seq)
-          .with("last", last);
+  auto why = error(code, "event {} of stream {} is not the next: the last is {}", seq, stream, last)
+                 .with("stream", stream)
+                 .with("seq", seq)
+                 .with("last", last);
   if (code != Code::corrupt) return why;
-  return in_row(why, "events", fmt::format("{}/{}", stream, seq));
+  return in_event(why, stream, seq);
 }
 
 // Columns: those that judge_lease() wants, and the last number.

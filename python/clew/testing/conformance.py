@@ -1,10 +1,12 @@
 """The conformance suites of the stores: the cases, one at a time, and as a pytest parameter.
 
-from clew.testing import conformance
+A test module of a backend has:
 
-@conformance.each_case
-def test_our_backend_keeps_the_rule(case, tmp_path):
-    case.run(fresh_url(), folder=str(tmp_path))
+    from clew.testing import conformance
+
+    @conformance.each_case
+    def test_our_backend_keeps_the_rule(case, tmp_path):
+        case.run(fresh_url(), folder=str(tmp_path))
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ __all__ = ["ConformanceCase", "Declared", "conformance_cases", "declared", "each
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What a backend says of itself; the suites pin it."""
+    """What a backend says of itself; the suites pin the tier."""
 
     tier: Literal["inline", "durable"]
     """``"durable"``: what was acknowledged outlives the process."""
