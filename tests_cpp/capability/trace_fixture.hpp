@@ -4,10 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -135,6 +137,19 @@ class TraceTest : public testing::Test {
       return {};
     });
     ASSERT_TRUE(changed) << changed.error().to_string();
+  }
+  // Waits, in real time, until the flusher sleeps until then.
+  bool flusher_sleeps_until(Timestamp then) {
+    const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (clock_.next_deadline() != then) {
+      if (std::chrono::steady_clock::now() > patience) return false;
+      std::this_thread::yield();
+    }
+    return true;
+  }
+  // Of an empty store, just opened: waits until its flusher, if it has one, has swept once.
+  bool flusher_has_begun() {
+    return database_->is_memory() || flusher_sleeps_until(clock_.now() + TraceRetention().age_max);
   }
   // Runs `action` before each commit, whose error fails it; an empty one ends that.
   static void during_commits(Function<Result<void>()> action) {

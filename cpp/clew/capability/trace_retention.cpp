@@ -86,20 +86,24 @@ Result<void> TraceKeeper::try_sweep(store::Database& database, Timestamp now) {
   if (!needed) return {};
   distrust();
   while (needed) {
+    std::int64_t gone = 0;
     const auto some = [&](store::Transaction& tx) -> Result<void> {
-      CLEW_TRY(needed, sweep_some(tx, cutoff));
+      CLEW_TRY(gone, sweep_some(tx, cutoff));
       return {};
     };
     if (auto swept = database.write(some, store::Durability::relaxed); !swept) {
       distrust();
       return swept.error();
     }
+    rows_.fetch_sub(gone, relaxed);
+    deleted_.fetch_add(gone, relaxed);
+    needed = gone > 0;
   }
   return database.read(look);  // what is oldest now
 }
 
-// True when there is more to do.
-Result<bool> TraceKeeper::sweep_some(store::Transaction& tx, Timestamp cutoff) {
+// Deletes some, and says how many. Run again when its transaction is, so it counts nothing off.
+Result<std::int64_t> TraceKeeper::sweep_some(store::Transaction& tx, Timestamp cutoff) {
   if (!counted_.load(relaxed)) {
     CLEW_TRY(const auto rows, count_traces(tx));
     rows_.store(rows, relaxed);
@@ -107,15 +111,8 @@ Result<bool> TraceKeeper::sweep_some(store::Transaction& tx, Timestamp cutoff) {
     counted_.store(true, relaxed);
   }
   const auto excess = rows_.load(relaxed) - retention_.count_max;
-  std::int64_t gone = 0;
-  if (excess > 0) {
-    CLEW_TRY(gone, delete_oldest_traces(tx, std::min(excess, sweep_max)));
-  } else {
-    CLEW_TRY(gone, delete_expired_traces(tx, cutoff, sweep_max));
-  }
-  rows_.fetch_sub(gone, relaxed);
-  deleted_.fetch_add(gone, relaxed);
-  return gone > 0;
+  if (excess > 0) return delete_oldest_traces(tx, std::min(excess, sweep_max));
+  return delete_expired_traces(tx, cutoff, sweep_max);
 }
 
 }  // namespace clew::detail

@@ -38,7 +38,7 @@ class TraceKeeper {
 
  private:
   Result<void> try_sweep(store::Database& database, Timestamp now);
-  Result<bool> sweep_some(store::Transaction& tx, Timestamp cutoff);
+  Result<std::int64_t> sweep_some(store::Transaction& tx, Timestamp cutoff);
 
   const TraceRetention retention_;
   const std::int64_t slack_;  // how many may be too many before trim() acts
