@@ -1,4 +1,5 @@
 // The class EffectController: effects of one scope, carried out by Python code and recorded.
+#include "bindings/bell.hpp"
 #include "bindings/convert.hpp"
 #include "bindings/effects.hpp"
 #include "clew/runtime/stores.hpp"
@@ -14,14 +15,20 @@ class Run {
   explicit Run(const effect::EffectRun& run) : cancelled_(run.cancelled), fence_(run.fence) {}
   bool is_cancelled() const { return cancelled_.cancelled(); }
   std::int64_t fence() const { return fence_; }
+  void on_cancelled(py::handle callback) {
+    auto ring = ring_of(callback);
+    CLEW_CHECK(ring != nullptr);
+    subscription_ = CancelSubscription(cancelled_, [ring = std::move(ring)] { ring->ring(); });
+  }
 
  private:
   CancelToken cancelled_;
   std::int64_t fence_;
+  CancelSubscription subscription_;
 };
 
-// Carries effects out by a Python function, on the thread that asks for them. What must not become
-// the outcome, such as Ctrl-C, is kept for whoever asks.
+// Carries effects out by a Python function, on the thread that asks for them. What ends the caller
+// rather than the effect (Ctrl-C, an exit, a cancelled task) is kept for it and is no outcome.
 class Executor {
  public:
   explicit Executor(py::object function) : function_(std::move(function)) {}
@@ -33,9 +40,9 @@ class Executor {
       } catch (const Raised& refused) {
         return refused.error();
       } catch (py::error_already_set& raised) {
-        if (raised.matches(PyExc_KeyboardInterrupt)) {
+        if (!raised.matches(PyExc_Exception)) {
           interrupt_.emplace(raised);
-          return Error(Code::cancelled, "interrupted by a signal");
+          return Error(Code::cancelled, "interrupted");
         }
         raised.restore();
         return error_of_python(Code::execution_failed);
@@ -96,7 +103,8 @@ void EffectController::start_replay() const {
 void register_effects(py::module_& m) {
   py::classh<Run>(m, "EffectRun", py::is_final())
       .def_property_readonly("cancelled", &Run::is_cancelled)
-      .def_property_readonly("fence", &Run::fence);
+      .def_property_readonly("fence", &Run::fence)
+      .def("_on_cancelled", &Run::on_cancelled, "ring"_a);
   py::classh<EffectController>(m, "EffectController", py::is_final())
       .def("execute_effect", &EffectController::execute_effect, "envelope"_a, "execute"_a)
       .def("start_replay", &EffectController::start_replay);

@@ -1,13 +1,19 @@
 """The asynchronous twins of the stores: the same methods, each on a thread of asyncio's pool.
 
-Waiting for a process occupies no thread, so that those who are waited for find one.
+Waiting for a process occupies no thread of it, nor does an effect, so that those who are waited for
+find one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import functools
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+import inspect
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from concurrent.futures import CancelledError, Future
 from datetime import timedelta
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar
 
@@ -18,9 +24,9 @@ from ._attachments import AttachmentRef
 from ._attachments import Attachments as BlockingAttachments
 from ._effects import EffectController as BlockingController
 from ._effects import Effects as BlockingEffects
-from ._effects import EffectScope
-from ._errors import Timeout
-from ._loop import heard
+from ._effects import EffectScope, Executor, RuntimeEffectEnvelope
+from ._errors import Cancelled, Timeout
+from ._loop import ended, heard
 from ._processes import Processes as BlockingProcesses
 from ._sessions import Session as BlockingSession
 from ._sessions import Sessions as BlockingSessions
@@ -287,6 +293,77 @@ class Artifacts(_Twin[BlockingArtifacts]):
     remove = _on_thread(BlockingArtifacts.remove)
 
 
+async def _on_own_thread(method: Callable[P, T], /, *args: P.args, **options: P.kwargs) -> T:
+    """Return what ``method`` does on a new thread.
+
+    What runs long, and may itself wait for the pool, would otherwise keep the pool's few threads.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(future: Future[T]) -> None:
+        if done.done():  # nobody waits any more
+            return
+        error = future.exception()
+        if error is None:
+            done.set_result(future.result())
+        else:
+            done.set_exception(error)
+
+    def run() -> None:
+        future: Future[T] = Future()
+        try:
+            future.set_result(method(*args, **options))
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is awaited
+            future.set_exception(error)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+            loop.call_soon_threadsafe(settle, future)
+
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(run,), name="clew-effect").start()
+    return await done
+
+
+class _CarriedOut:
+    """Carries an effect out on its thread, and on the loop what is awaitable."""
+
+    def __init__(self, execute: Executor) -> None:
+        self._execute = execute
+        self._loop = asyncio.get_running_loop()
+        self._unwanted = threading.Event()
+        self._awaited: Future[Any] | None = None
+
+    def __call__(self, run: _core.EffectRun) -> Any:
+        if self._unwanted.is_set():
+            raise Cancelled("nobody waits for the effect any more")
+        made = self._execute(run)
+        if not inspect.isawaitable(made):
+            return made
+        self._awaited = asyncio.run_coroutine_threadsafe(self._await(run, made), self._loop)
+        if self._unwanted.is_set():  # cancel() may have come too early to see what is awaited
+            self._awaited.cancel()
+        try:
+            return self._awaited.result()
+        except CancelledError:
+            raise Cancelled("the effect was cancelled") from None
+
+    @staticmethod
+    async def _await(run: _core.EffectRun, made: Awaitable[Any]) -> Any:
+        task = asyncio.ensure_future(made)
+        lost = ended(run._on_cancelled)
+        lost.add_done_callback(lambda _: task.cancel())
+        try:
+            return await task
+        finally:
+            lost.cancel()
+
+    def cancel(self) -> None:
+        """Let nobody run it any more."""
+        self._unwanted.set()
+        if self._awaited is not None:
+            self._awaited.cancel()
+
+
 class EffectController(_Twin[BlockingController]):
     """The twin of what carries out the effects of a scope."""
 
@@ -307,7 +384,23 @@ class EffectController(_Twin[BlockingController]):
         """The id of its turn, if it is one's."""
         return self._blocking.turn_id
 
-    execute_effect = _on_thread(BlockingController.execute_effect)
+    async def execute_effect(
+        self,
+        envelope: RuntimeEffectEnvelope | Mapping[str, Any],
+        execute: Executor | None = None,
+    ) -> Any:
+        """Return the outcome: the recorded one, or that of a run which is recorded first.
+
+        As the blocking one, with ``execute`` on a thread of its own. It may be an async function:
+        that runs on this loop, and is cancelled when the lease is lost or this wait is cancelled,
+        in which case nothing is recorded.
+        """
+        carried = execute if not callable(execute) else _CarriedOut(execute)
+        try:
+            return await _on_own_thread(self._blocking.execute_effect, envelope, carried)
+        finally:
+            if isinstance(carried, _CarriedOut):
+                carried.cancel()
 
     def start_replay(self) -> None:
         """Run nothing from now on: what is not recorded is `NotFound`."""

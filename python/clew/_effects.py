@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -132,6 +133,8 @@ class EffectController:
         _check.require_open(self._runtime)
         if execute is not None and not callable(execute):
             raise _check.invalid("execute", execute, "a function, or None")
+        if inspect.iscoroutinefunction(execute):
+            raise _check.invalid("execute", execute, "a function that is not async (clew.aio is)")
         return self._core.execute_effect(envelope, execute)
 
     def start_replay(self) -> None:

@@ -153,9 +153,10 @@ def test_a_failure_is_recorded_and_an_interruption_is_not(
             scoped.execute_effect(envelope("b"), fail(clew.NotFound("no such page")))
     with pytest.raises(clew.Unavailable):
         scoped.execute_effect(envelope("c"), fail(clew.Unavailable("busy", retryable=True)))
-    with pytest.raises(KeyboardInterrupt):
-        scoped.execute_effect(envelope("c"), fail(KeyboardInterrupt()))
-    assert scoped.execute_effect(envelope("c"), lambda run: run.fence) == 3
+    for interruption in (KeyboardInterrupt, SystemExit, asyncio.CancelledError, GeneratorExit):
+        with pytest.raises(interruption):
+            scoped.execute_effect(envelope("c"), fail(interruption()))
+    assert scoped.execute_effect(envelope("c"), lambda run: run.fence) == 6
     with pytest.raises(clew.InvalidInput) as caught:
         scoped.execute_effect(envelope("d"), lambda _: {1, 2})
     assert caught.value.context["path"] == "outcome"
@@ -184,7 +185,11 @@ def test_bad_envelopes_say_what_is_wrong(rt: clew.Runtime, asked: Any, reason: s
     with pytest.raises(clew.InvalidInput) as caught:
         rt.effects.scoped(TURN).execute_effect(asked, never)
     assert caught.value.context["reason"] == reason
-    for executor in (3, "x"):
+
+    async def asynchronous(_: Any) -> None:
+        raise AssertionError("refused before it is called")
+
+    for executor in (3, "x", asynchronous):
         with pytest.raises(clew.InvalidInput) as refused:
             rt.effects.scoped(TURN).execute_effect(envelope("a"), executor)  # type: ignore[arg-type]  # on purpose
         assert refused.value.context["path"] == "execute"
@@ -252,3 +257,87 @@ async def test_the_asynchronous_twin_does_the_same(rt: clew.Runtime) -> None:
     assert made == list(range(20))
     scoped.start_replay()
     assert await scoped.execute_effect(asked[3], never) == 3
+
+
+async def test_async_functions_carry_effects_out_on_the_loop_that_asks(
+    clew_store: str, rt: clew.Runtime
+) -> None:
+    art = clew.aio.Runtime.of(rt)
+    scoped = art.effects.scoped(TURN)
+    loop = asyncio.get_running_loop()
+    count, entered, go = 60, 0, asyncio.Event()  # more than the threads that asyncio keeps
+
+    async def carry_out(run: Any) -> Any:
+        nonlocal entered
+        assert asyncio.get_running_loop() is loop
+        entered += 1
+        if entered == count:
+            go.set()
+        await go.wait()  # all of them are under way at once, and the pool is free for this:
+        await art.processes.list_processes()
+        return run.fence
+
+    asked = [envelope(str(n)) for n in range(count)]
+    all_of_them = asyncio.gather(*(scoped.execute_effect(one, carry_out) for one in asked))
+    made = await asyncio.wait_for(all_of_them, 60)
+    assert made == [1] * count
+    assert await scoped.execute_effect(asked[0], never) == 1
+
+    async def fail(_: Any) -> Any:
+        raise clew.NotFound("no such page")
+
+    for _ in range(2):
+        with pytest.raises(clew.NotFound, match="no such page"):
+            await scoped.execute_effect(envelope("failing"), fail)
+    with pytest.raises(clew.InvalidInput):
+        await scoped.execute_effect(envelope("a"), 3)  # type: ignore[arg-type]  # on purpose
+
+
+async def test_a_cancelled_wait_cancels_the_effect_and_records_nothing(
+    clew_store: str, rt: clew.Runtime
+) -> None:
+    scoped = clew.aio.Runtime.of(rt).effects.scoped(TURN)
+    entered, ended = asyncio.Event(), asyncio.Event()
+
+    async def carry_out(_: Any) -> Any:
+        entered.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    waiting = asyncio.ensure_future(scoped.execute_effect(envelope("a"), carry_out))
+    await entered.wait()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await asyncio.wait_for(ended.wait(), 30)
+    assert await scoped.execute_effect(envelope("a"), lambda run: run.fence) == 2
+
+
+async def test_an_async_effect_is_cancelled_when_its_lease_is_lost(
+    clew_clock: clew.ManualClock, clew_store: str, rt: clew.Runtime
+) -> None:
+    art = clew.aio.Runtime.of(rt)
+    scoped = art.effects.scoped(TURN)
+    entered = asyncio.Event()
+    cancelled = False
+
+    async def carry_out(run: Any) -> Any:
+        nonlocal cancelled
+        entered.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled = run.cancelled
+            raise
+
+    waiting = asyncio.ensure_future(scoped.execute_effect(envelope("a"), carry_out))
+    await entered.wait()
+    await art.sessions.open("session-1").delete()  # and with it what its effects have recorded
+    while not waiting.done():  # until the lease is to be renewed
+        clew_clock.advance("1s")
+        await asyncio.wait([waiting], timeout=0.001)
+    with pytest.raises(clew.StaleLease):
+        await waiting
+    assert cancelled
