@@ -140,7 +140,10 @@ Result<void> PostgresBackend::set_up(PostgresSession& session) {
   }
   CLEW_TRY(session.begin(Access::write, Durability::sync));
   const Arg lock[] = {Arg(set_up_lock)};
-  auto done = session.ask("SELECT pg_advisory_xact_lock($1)", lock);
+  auto done = session.ask(
+      "SELECT pg_advisory_xact_lock($1 + oid::bigint) FROM pg_namespace "
+      "WHERE nspname = current_schema()",
+      lock);
   auto made = done ? make_own_parts(session) : Result<void>(done.error());
   if (!made) {
     session.rollback();
