@@ -245,9 +245,8 @@ TEST_F(Postgres, deadlock_of_two_sessions_is_run_again) {
 }
 
 TEST_F(Postgres, write_waits_for_a_lock_no_longer_than_asked) {
-  const auto db =
-      open_or_fail({.url = schema_.url(), .busy_timeout = std::chrono::seconds(1)}, *env_,
-                   test_migrations());
+  const auto db = open_or_fail({.url = schema_.url(), .busy_timeout = std::chrono::seconds(1)},
+                               *env_, test_migrations());
   ASSERT_TRUE(db->write(adding(1)));
   auto client = schema_.client();
   client.ask("BEGIN");
