@@ -579,6 +579,34 @@ def test_every_store_keeps_keys_of_the_same_length(clew_store: str, rt: clew.Run
     assert rt.verify() == []
 
 
+def test_what_was_not_said_comes_back_unsaid(clew_store: str) -> None:
+    with clew.Runtime(clew_store) as rt:
+        rt.sessions.save_session_meta(SessionMeta("root", "n"))
+        assert rt.sessions.load_session_meta("root") == SessionMeta("root", "n")
+        frame, node = AgentFrame("f", "root"), SessionNode("a", payload={"x": 1})
+        rt.sessions.commit_runtime_state(
+            RuntimeCommit(
+                "root",
+                agent_frames=(frame,),
+                current_agent_frame_id="f",
+                graph=GraphDelta("append", (node,), "a"),
+            )
+        )
+        read = rt.sessions.load_session("root")
+        assert read is not None
+        assert (read.agent_frames, read.graph.nodes) == ((frame,), (node,))
+
+
+def test_only_the_current_frame_is_active(rt: clew.Runtime) -> None:
+    first, second = AgentFrame("first", "root"), AgentFrame("second", "root", "more", "first")
+    rt.sessions.commit_runtime_state(
+        RuntimeCommit("root", agent_frames=(first, second), current_agent_frame_id="second")
+    )
+    read = rt.sessions.load_session("root")
+    assert read is not None
+    assert [frame.status for frame in read.agent_frames] == ["superseded", "active"]
+
+
 def test_a_sweep_fails_no_put_of_bytes(clew_store: str) -> None:
     data = random.Random(1).randbytes(1_500_000)  # some parts, so that they are staged
     swept = []
