@@ -607,6 +607,37 @@ def test_only_the_current_frame_is_active(rt: clew.Runtime) -> None:
     assert [frame.status for frame in read.agent_frames] == ["superseded", "active"]
 
 
+def test_a_claim_says_what_it_completes(rt: clew.Runtime) -> None:
+    session = rt.sessions.open("root")
+    session.enqueue_queued_work(draft("one"))
+    claim = session.claim_ready_queued_work("me")
+    assert claim is not None
+    rt.sessions.complete_queued_work_claim(claim)
+    session.enqueue_queued_work(draft("two"))
+    claim = session.claim_ready_queued_work("me")
+    assert claim is not None
+    session.commit_runtime_state({"session_id": "root", "completed_queue_claims": [claim]})
+    session.enqueue_queued_work(draft("three"))
+    claim = session.claim_ready_queued_work("me")
+    assert claim is not None
+    session.commit_runtime_state(
+        RuntimeCommit("root", expected_head_revision=1, completed_queue_claims=(claim,))
+    )
+    assert session.list_queued_work() == []
+
+
+@pytest.mark.parametrize("made", [bytearray, memoryview])
+def test_bytes_of_any_kind_are_a_state(rt: clew.Runtime, made: Callable[[bytes], Any]) -> None:
+    state = BytesPart(body=made(b"\x00\xff"))
+    rt.sessions.commit_runtime_state(
+        RuntimeCommit("root", checkpoint=Checkpoint(execution_state=state))
+    )
+    read = rt.sessions.load_session("root")
+    assert read is not None
+    assert read.checkpoint.execution_state is not None
+    assert read.checkpoint.execution_state.body == b"\x00\xff"
+
+
 def test_a_sweep_fails_no_put_of_bytes(clew_store: str) -> None:
     data = random.Random(1).randbytes(1_500_000)  # some parts, so that they are staged
     swept = []
