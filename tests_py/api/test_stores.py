@@ -363,6 +363,9 @@ def test_modules_are_what_their_refs_say(rt: clew.Runtime) -> None:
     assert wrong.value.context["path"] == "module_ref"
     assert rt.artifacts.remove(module.module_ref)
     assert rt.artifacts.get_module_artifact(module.module_ref) is None
+    assert rt.artifacts.seal({"canonical_ir": 1}) == rt.artifacts.seal(
+        {"exports": {}, "canonical_ir": 1, "dependencies": []}
+    )
 
 
 def test_damage_is_named_and_found_by_verify(rt: clew.Runtime, tmp_path: Path) -> None:
@@ -662,3 +665,15 @@ def test_a_sweep_fails_no_put_of_bytes(clew_store: str) -> None:
         with testing.fault("attachment.intent.after", sweep), pytest.raises(clew.Conflict):
             rt.attachments.put("root", parts(), "image/png")
         assert len(rt.attachments.list("root")) == 1
+
+
+def test_what_is_said_twice_must_be_the_same(rt: clew.Runtime) -> None:
+    record = rt.triggers.record_occurrence
+    first = record("t", "s", 1, key="a", idempotency_key="a")
+    with pytest.raises(clew.InvalidInput, match="idempotency_key"):
+        record("t", "s", 1, key="a", idempotency_key="b")
+    request = HostEventOccurrenceRequest("t", "s", 1, "a")
+    assert record(request).occurrence_id == first.occurrence_id
+    for name, rest in {"payload": 2, "source_key": "s", "key": "b", "source": {}}.items():
+        with pytest.raises(clew.InvalidInput, match=name):
+            record(request, **{name: rest})
