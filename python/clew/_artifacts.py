@@ -73,7 +73,7 @@ class Artifacts(Front):
         return [*found]
 
     def remove(self, module_ref: str) -> bool:
-        """Say that a module is needed no more; `Sessions.gc` removes its bytes."""
+        """Say that a module is needed no more; `Sessions.gc_unreachable` removes its bytes."""
         return bool(self._do("artifact.remove", module_ref=module_ref))
 
     def __repr__(self) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
 from . import _check, _core
+from ._errors import Conflict
 from ._stores import Duration, Front, Stored, from_us, reads, record, to_us
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
 ]
 
 
+_PUTS = 8  # tries to store bytes beside sweeps that wait for nothing
 Bytes = bytes  # within a class whose property has that name
 
 
@@ -143,7 +145,8 @@ class Attachments(Front):
             label: For people.
 
         Raises:
-            Conflict: The session was deleted, or the attachment forgotten meanwhile.
+            Conflict: The session was deleted, or the attachment forgotten meanwhile; or a sweep
+                that waits for nothing took the parts that had come so far.
             ResourceExhausted: It is larger than 4 GiB, or the disk is full.
 
         Example:
@@ -156,12 +159,21 @@ class Attachments(Front):
         given: dict[str, Any] = {"media_type": media_type}
         extra = {"width": width, "height": height, "label": label}
         given.update((key, one) for key, one in extra.items() if one is not None)
-        sink = self._core.write_attachment(session_id, given)
         whole = isinstance(data, (bytes, bytearray, memoryview))
         given_data: Any = data
         if isinstance(given_data, str) or not isinstance(given_data, Iterable):
             raise _check.invalid("data", data, "bytes, or an iterable of them")
-        for number, part in enumerate([data] if whole else data):
+        for _ in range(_PUTS if whole else 0):
+            try:
+                return self._put(session_id, given, [data])
+            except Conflict as error:
+                if not error.context.get("swept"):
+                    raise
+        return self._put(session_id, given, [data] if whole else given_data)
+
+    def _put(self, session_id: str, meta: Mapping[str, Any], parts: Iterable[Any]) -> AttachmentRef:
+        sink = self._core.write_attachment(session_id, meta)
+        for number, part in enumerate(parts):
             if not isinstance(part, (bytes, bytearray, memoryview)):
                 raise _check.invalid(f"data[{number}]", part, "bytes")
             sink.append(bytes(part))
@@ -222,7 +234,10 @@ class Attachments(Front):
         return bool(self._do("attachment.forget", session_id=session_id, attachment_id=id))
 
     def sweep(self, older_than: Duration = "1h") -> AttachmentSweep:
-        """Remove the files that nobody has needed for that long; small ones are `Sessions.gc`'s."""
+        """Remove the files that nobody has needed for that long.
+
+        Small attachments lie in the database: `Sessions.gc_unreachable` removes those.
+        """
         _check.require_open(self._core)
         return AttachmentSweep._from(self._do("attachment.sweep", before=self._before(older_than)))
 

@@ -11,6 +11,7 @@ from . import _check, _connectors, _core, _options, _wasm
 from ._call import Call
 from ._check import invalid
 from ._events import Publishing
+from ._named import by_position
 from ._records import (
     Page,
     Problem,
@@ -447,7 +448,11 @@ class Runtime(Registering, Publishing, Tracing, Storing):
     # --- looking ---
 
     def sql(
-        self, query: str, params: Sequence[Any] = (), *, timeout: Duration | None = None
+        self,
+        query: str,
+        params: Sequence[Any] | Mapping[str, Any] = (),
+        *,
+        timeout: Duration | None = None,
     ) -> list[dict[str, Any]]:
         """Run one statement that reads; return rows as dicts, at most 100_000.
 
@@ -455,7 +460,8 @@ class Runtime(Registering, Publishing, Tracing, Storing):
 
         Args:
             query: SQL over the documented views, such as ``v_runs`` and ``v_traces``.
-            params: What its ``?`` stand for, by position: None, bool, int, float or str.
+            params: What its ``?`` stand for, by position, or its ``:name`` by name: None, bool,
+                int, float or str.
             timeout: How long it may take, waiting for its turn included. Default: as long as it
                 takes.
 
@@ -484,8 +490,10 @@ class Runtime(Registering, Publishing, Tracing, Storing):
     ) -> list[dict[str, Any]]:
         self._require_open()
         _check.text("query", query)
+        if isinstance(params, Mapping):
+            query, params = by_position(query, params)
         if not isinstance(params, (list, tuple)):
-            raise invalid("params", params, "a list: parameters go by position")
+            raise invalid("params", params, "a list, or a dict for :names")
         return self._core.sql(query, params, timeout, stop)
 
     def stats(self) -> dict[str, Any]:

@@ -111,7 +111,7 @@ class Checkpoint(Stored):
 
 @dataclass(frozen=True, repr=False, slots=True)
 class AgentFrame(Stored):
-    """One frame of an agent. The last one that was appended is active."""
+    """One frame of an agent. A commit has its current one active, and all others superseded."""
 
     _facts = ("frame_id", "session_id", "status", "reason")
     _reads = reads(created_at=from_us, execution_state=record(BytesPart))
@@ -204,7 +204,8 @@ class QueuedWorkCompletion(Stored):
 class RuntimeCommit(Stored):
     """The new state of a session, applied whole or not at all.
 
-    ``expected_head_revision`` None means that there must be no head yet.
+    ``expected_head_revision`` None means that there must be no head yet. A claim completes what its
+    `QueuedWorkClaim.completion` names.
     """
 
     _facts = ("session_id", "expected_head_revision", "current_agent_frame_id")
@@ -228,7 +229,7 @@ class RuntimeCommit(Stored):
     checkpoint: Checkpoint = Checkpoint()
     usage_deltas: tuple[TokenLedgerEntry, ...] = ()
     turn_commit: TurnStamp | None = None
-    completed_queue_claims: tuple[QueuedWorkCompletion, ...] = ()
+    completed_queue_claims: tuple[QueuedWorkCompletion | QueuedWorkClaim, ...] = ()
     committed_attachment_ids: tuple[str, ...] = ()
 
 

@@ -218,7 +218,7 @@ class Session(Front):
         self._do("session.abandon", session_id=self._id, claim=claim)
 
     def complete_queued_work_claim(
-        self, completion: QueuedWorkCompletion | Mapping[str, Any]
+        self, completion: QueuedWorkCompletion | QueuedWorkClaim | Mapping[str, Any]
     ) -> None:
         """Say that a claim's batches are done, outside of a commit. `StaleLease` likewise."""
         self._do("session.complete", session_id=self._id, completion=completion)

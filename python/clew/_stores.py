@@ -76,6 +76,10 @@ def plain(value: Any, path: str = "") -> Any:
 
 
 def _member(key: Any, value: Any, path: str) -> Any:
+    if key == "completion":
+        value = _completion(value)
+    elif key == "completed_queue_claims" and isinstance(value, (list, tuple)):
+        value = [_completion(one) for one in value]
     if isinstance(value, Stored):
         return value._plain(path)
     if key in _OPAQUE or value is None:
@@ -87,11 +91,18 @@ def _member(key: Any, value: Any, path: str) -> Any:
     return plain(value, path)
 
 
+def _completion(shown: Any) -> Any:
+    """Return the completion of a claim; anything else as it is."""
+    of_claim = getattr(shown, "completion", None)
+    return of_claim() if callable(of_claim) else shown
+
+
 def with_base64(part: Mapping[str, Any]) -> dict[str, Any]:
     """Return a part whose body is bytes as JSON has it."""
     body = part.get("body")
-    encoded = {"body": base64.b64encode(body).decode()} if isinstance(body, bytes) else {}
-    return {**part, **encoded}
+    if not isinstance(body, (bytes, bytearray, memoryview)):
+        return dict(part)
+    return {**part, "body": base64.b64encode(body).decode()}
 
 
 def through(part: str, name: str) -> property:

@@ -214,7 +214,14 @@ class Triggers(Front):
             Conflict: The key stands for another payload; the first difference is named.
         """
         event: Any = source_type
-        if not isinstance(source_type, (HostEventOccurrenceRequest, Mapping)):
+        if key is not None and idempotency_key not in (None, key):
+            raise _check.invalid("idempotency_key", idempotency_key, "the same as key, or nothing")
+        if isinstance(source_type, (HostEventOccurrenceRequest, Mapping)):
+            rest = {"source_key": source_key, "payload": payload, "key": key or idempotency_key}
+            for name, given in {**rest, "source": source}.items():
+                if given is not None:
+                    raise _check.invalid(name, given, "nothing beside a whole request")
+        else:
             event = {
                 "source_type": source_type,
                 "source_key": source_key,

@@ -622,7 +622,11 @@ class Runtime(Registering):
         return await _on_thread(self._runtime.trace_frame, kind, tier=tier, **which)
 
     async def sql(
-        self, query: str, params: Sequence[Any] = (), *, timeout: Duration | None = None
+        self,
+        query: str,
+        params: Sequence[Any] | Mapping[str, Any] = (),
+        *,
+        timeout: Duration | None = None,
     ) -> list[dict[str, Any]]:
         """Run one statement that reads; return rows as dicts. Cancelling the wait stops it."""
         stop = _core._QueryStop()

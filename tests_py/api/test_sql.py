@@ -182,3 +182,22 @@ def test_text_of_others_that_is_no_text_is_corrupt(tmp_path: Path) -> None:
 def test_too_many_rows_are_refused(rt: clew.Runtime) -> None:
     with pytest.raises(clew.ResourceExhausted, match="LIMIT"):
         rt.sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n")
+
+
+def test_parameters_go_by_name_too(clew_store: str) -> None:
+    asked = """SELECT :a AS "x:a", ':a' AS y, :b AS z, :a AS w -- :c
+               /* ? :d */ WHERE 'it''s :e' <> :b"""
+    with clew.Runtime(clew_store) as rt:
+        assert rt.sql(asked, {"a": "1", "b": "ü"}) == [{"x:a": "1", "y": ":a", "z": "ü", "w": "1"}]
+        assert rt.sql("SELECT 1 AS one", {}) == [{"one": 1}]
+        bad: list[tuple[str, Any]] = [
+            ("SELECT :a", {}),
+            ("SELECT :a", {"a": 1, "b": 2}),
+            ("SELECT ?", {"a": 1}),
+            ("SELECT :a, ?", {"a": 1}),
+            ("SELECT :a", {1: 1}),
+        ]
+        for query, params in bad:
+            with pytest.raises(clew.InvalidInput) as wrong:
+                rt.sql(query, params)
+            assert wrong.value.context["path"] == "params"

@@ -7,7 +7,7 @@ import pickle
 import random
 import string
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import clew
 import clew.stores
 import pytest
+from clew import testing
 from clew.stores import (
     AgentFrame,
     BytesPart,
@@ -180,9 +181,7 @@ def test_meta_nodes_and_the_end_of_a_session(rt: clew.Runtime) -> None:
     session.save_session_meta(meta)
     assert session.load_session_meta() == meta
     session.commit_runtime_state(full_commit())
-    assert session.load_node("b") == SessionNode(
-        "b", "a", {"text": "hi", "at": [1]}, timestamp=datetime(1970, 1, 1, tzinfo=timezone.utc)
-    )
+    assert session.load_node("b") == SessionNode("b", "a", {"text": "hi", "at": [1]})
     with pytest.raises(clew.Conflict):
         session.tombstone_node("a")
     assert session.tombstone_node("b") is True
@@ -364,6 +363,9 @@ def test_modules_are_what_their_refs_say(rt: clew.Runtime) -> None:
     assert wrong.value.context["path"] == "module_ref"
     assert rt.artifacts.remove(module.module_ref)
     assert rt.artifacts.get_module_artifact(module.module_ref) is None
+    assert rt.artifacts.seal({"canonical_ir": 1}) == rt.artifacts.seal(
+        {"exports": {}, "canonical_ir": 1, "dependencies": []}
+    )
 
 
 def test_damage_is_named_and_found_by_verify(rt: clew.Runtime, tmp_path: Path) -> None:
@@ -578,3 +580,100 @@ def test_every_store_keeps_keys_of_the_same_length(clew_store: str, rt: clew.Run
         with pytest.raises(clew.InvalidInput):
             call()
     assert rt.verify() == []
+
+
+def test_what_was_not_said_comes_back_unsaid(clew_store: str) -> None:
+    with clew.Runtime(clew_store) as rt:
+        rt.sessions.save_session_meta(SessionMeta("root", "n"))
+        assert rt.sessions.load_session_meta("root") == SessionMeta("root", "n")
+        frame, node = AgentFrame("f", "root"), SessionNode("a", payload={"x": 1})
+        rt.sessions.commit_runtime_state(
+            RuntimeCommit(
+                "root",
+                agent_frames=(frame,),
+                current_agent_frame_id="f",
+                graph=GraphDelta("append", (node,), "a"),
+            )
+        )
+        read = rt.sessions.load_session("root")
+        assert read is not None
+        assert (read.agent_frames, read.graph.nodes) == ((frame,), (node,))
+
+
+def test_only_the_current_frame_is_active(rt: clew.Runtime) -> None:
+    first, second = AgentFrame("first", "root"), AgentFrame("second", "root", "more", "first")
+    rt.sessions.commit_runtime_state(
+        RuntimeCommit("root", agent_frames=(first, second), current_agent_frame_id="second")
+    )
+    read = rt.sessions.load_session("root")
+    assert read is not None
+    assert [frame.status for frame in read.agent_frames] == ["superseded", "active"]
+
+
+def test_a_claim_says_what_it_completes(rt: clew.Runtime) -> None:
+    session = rt.sessions.open("root")
+    session.enqueue_queued_work(draft("one"))
+    claim = session.claim_ready_queued_work("me")
+    assert claim is not None
+    rt.sessions.complete_queued_work_claim(claim)
+    session.enqueue_queued_work(draft("two"))
+    claim = session.claim_ready_queued_work("me")
+    assert claim is not None
+    session.commit_runtime_state({"session_id": "root", "completed_queue_claims": [claim]})
+    session.enqueue_queued_work(draft("three"))
+    claim = session.claim_ready_queued_work("me")
+    assert claim is not None
+    session.commit_runtime_state(
+        RuntimeCommit("root", expected_head_revision=1, completed_queue_claims=(claim,))
+    )
+    assert session.list_queued_work() == []
+
+
+@pytest.mark.parametrize("made", [bytearray, memoryview])
+def test_bytes_of_any_kind_are_a_state(rt: clew.Runtime, made: Callable[[bytes], Any]) -> None:
+    state = BytesPart(body=made(b"\x00\xff"))
+    rt.sessions.commit_runtime_state(
+        RuntimeCommit("root", checkpoint=Checkpoint(execution_state=state))
+    )
+    read = rt.sessions.load_session("root")
+    assert read is not None
+    assert read.checkpoint.execution_state is not None
+    assert read.checkpoint.execution_state.body == b"\x00\xff"
+
+
+def test_a_sweep_fails_no_put_of_bytes(clew_store: str) -> None:
+    data = random.Random(1).randbytes(1_500_000)  # some parts, so that they are staged
+    swept = []
+    with clew.Runtime(clew_store) as rt:
+
+        def sweep() -> None:
+            if len(swept) < 3:
+                swept.append(rt.attachments.sweep(0))
+                rt.sessions.gc_unreachable(0)
+
+        with testing.fault("attachment.intent.after", sweep):
+            ref = rt.attachments.put("root", data, "image/png")
+        assert len(swept) == 3
+        assert rt.attachments.get("root", ref.id).data == data
+        assert rt.verify() == []
+
+        def parts() -> Iterator[bytes]:
+            yield data[:1_200_000]
+            swept.clear()
+            yield b"more"
+
+        with testing.fault("attachment.intent.after", sweep), pytest.raises(clew.Conflict):
+            rt.attachments.put("root", parts(), "image/png")
+        assert len(rt.attachments.list("root")) == 1
+
+
+def test_what_is_said_twice_must_be_the_same(rt: clew.Runtime) -> None:
+    record = rt.triggers.record_occurrence
+    first = record("t", "s", 1, key="a", idempotency_key="a")
+    with pytest.raises(clew.InvalidInput, match="idempotency_key"):
+        record("t", "s", 1, key="a", idempotency_key="b")
+    request = HostEventOccurrenceRequest("t", "s", 1, "a")
+    assert record(request).occurrence_id == first.occurrence_id
+    for name, rest in {"payload": 2, "source_key": "s", "key": "b", "source": {}}.items():
+        with pytest.raises(clew.InvalidInput, match=name):
+            record(request, **{name: rest})

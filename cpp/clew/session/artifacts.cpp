@@ -218,7 +218,8 @@ Result<ModuleArtifact> artifact_from_value(const Value& value, const std::string
   CLEW_TRY(artifact.required_surface_ref, in.id("required_surface_ref"));
   artifact.required_surface = in.value("required_surface");
   artifact.canonical_ir = in.value("canonical_ir");
-  const auto& exports = in.value("exports");
+  auto exports = in.value("exports");
+  if (exports.is_null()) exports = Value::object({});
   if (!exports.is_object()) return invalid_input(in.path_of("exports"), exports, "an object");
   for (const auto& [name, each] : exports.members()) {
     auto at = in.path_of("exports");

@@ -120,7 +120,7 @@ Result<SessionNode> node_from_value(const Value& value, const std::string& path)
   CLEW_TRY(node.parent_node_id, in.id_if_given("parent_node_id"));
   node.caused_by = in.value("caused_by");
   CLEW_TRY(node.agent_frame_id, in.id_if_given("agent_frame_id"));
-  CLEW_TRY(node.timestamp, in.instant("timestamp", Timestamp{}));
+  CLEW_TRY(node.timestamp, in.instant_if_given("timestamp"));
   node.payload = in.value("payload");
   CLEW_TRY(in.end());
   return node;
@@ -135,7 +135,7 @@ Result<AgentFrame> frame_from_value(const Value& value, const std::string& path)
   CLEW_TRY(frame.status, in.word("status", detail::frame_statuses, FrameStatus::active));
   CLEW_TRY(frame.reason, in.text("reason"));
   frame.caused_by = in.value("caused_by");
-  CLEW_TRY(frame.created_at, in.instant("created_at", Timestamp{}));
+  CLEW_TRY(frame.created_at, in.instant_if_given("created_at"));
   frame.assignment = in.value("assignment");
   frame.protocol_turn_options = in.value("protocol_turn_options");
   CLEW_TRY(frame.execution_state, bytes_part(in, "execution_state"));
@@ -159,7 +159,7 @@ Result<SessionMeta> meta_from_value(const Value& value, const std::string& path)
   CLEW_TRY(auto in, Fields::of(value, path));
   CLEW_TRY(meta.session_id, in.id("session_id"));
   CLEW_TRY(meta.session_name, in.text("session_name"));
-  CLEW_TRY(meta.created_at, in.instant("created_at", Timestamp{}));
+  CLEW_TRY(meta.created_at, in.instant_if_given("created_at"));
   CLEW_TRY(meta.model, in.text("model"));
   CLEW_TRY(meta.cwd, in.text("cwd"));
   CLEW_TRY(meta.relation, in.word("relation", detail::relations, Relation::root));
@@ -195,6 +195,10 @@ Result<RuntimeCommit> commit_from_value(const Value& value, const std::string& p
   CLEW_TRY(made.config, config_from(in.value("config"), in.path_of("config")));
   CLEW_TRY(made.agent_frames, in.list<AgentFrame>("agent_frames", frame_from_value));
   CLEW_TRY(made.current_agent_frame_id, in.id_if_given("current_agent_frame_id"));
+  for (auto& frame : made.agent_frames) {  // which one is current is said once
+    frame.status = frame.frame_id == made.current_agent_frame_id ? FrameStatus::active
+                                                                 : FrameStatus::superseded;
+  }
   CLEW_TRY(made.graph, delta_from(in.value("graph"), in.path_of("graph")));
   CLEW_TRY(made.checkpoint, checkpoint_from(in.value("checkpoint"), in.path_of("checkpoint")));
   CLEW_TRY(made.usage_deltas, in.list<TokenLedgerEntry>("usage_deltas", entry_from));

@@ -13,6 +13,8 @@ namespace {
 using detail::object_of;
 using detail::text_or_null;
 
+Value instant_or_null(const std::optional<Timestamp>& at) { return at ? Value(at->us) : Value(); }
+
 template <typename T>
 Value values_of(const std::vector<T>& all) {
   std::vector<Value> values;
@@ -110,7 +112,7 @@ Value to_value(const AgentFrame& frame) {
                     {"status", Value(detail::word_of(frame.status, detail::frame_statuses))},
                     {"reason", frame.reason},
                     {"caused_by", frame.caused_by},
-                    {"created_at", frame.created_at.us},
+                    {"created_at", instant_or_null(frame.created_at)},
                     {"assignment", frame.assignment},
                     {"protocol_turn_options", frame.protocol_turn_options},
                     {"execution_state", part_value(frame.execution_state)}});
@@ -121,7 +123,7 @@ Value to_value(const SessionNode& node) {
                     {"parent_node_id", text_or_null(node.parent_node_id)},
                     {"caused_by", node.caused_by},
                     {"agent_frame_id", text_or_null(node.agent_frame_id)},
-                    {"timestamp", node.timestamp.us},
+                    {"timestamp", instant_or_null(node.timestamp)},
                     {"payload", node.payload}});
 }
 
@@ -133,7 +135,7 @@ Value to_value(const SessionGraph& graph) {
 Value to_value(const SessionMeta& meta) {
   return object_of({{"session_id", meta.session_id},
                     {"session_name", meta.session_name},
-                    {"created_at", meta.created_at.us},
+                    {"created_at", instant_or_null(meta.created_at)},
                     {"model", meta.model},
                     {"cwd", text_or_null(meta.cwd)},
                     {"relation", Value(detail::word_of(meta.relation, detail::relations))},
@@ -203,7 +205,7 @@ std::string turn_commit_hash(const RuntimeCommit& commit) {
   by_ref(covered.checkpoint.plugin_snapshot);
   by_ref(covered.checkpoint.execution_state);
   for (auto& frame : covered.agent_frames) {
-    frame.created_at = {};
+    frame.created_at = Timestamp{};
     by_ref(frame.execution_state);
   }
   return to_hex(digest_of(without_transients(to_value(covered))));

@@ -59,7 +59,7 @@ struct AgentFrame {
   FrameStatus status = FrameStatus::active;
   std::string reason;  // open: initial, continue_as, compaction, …
   Value caused_by;
-  Timestamp created_at;
+  std::optional<Timestamp> created_at;
   Value assignment;
   Value protocol_turn_options;
   Part<std::string> execution_state;
@@ -71,7 +71,7 @@ struct SessionNode {
   std::string parent_node_id;  // empty: a root
   Value caused_by;
   std::string agent_frame_id;
-  Timestamp timestamp;
+  std::optional<Timestamp> timestamp;
   Value payload;
   friend bool operator==(const SessionNode&, const SessionNode&) = default;
 };
@@ -137,7 +137,7 @@ enum class Relation : std::uint8_t { root, child };
 struct SessionMeta {
   std::string session_id;
   std::string session_name;
-  Timestamp created_at;
+  std::optional<Timestamp> created_at;
   std::string model;
   std::string cwd;  // empty: none
   Relation relation = Relation::root;
@@ -198,6 +198,7 @@ Value to_value(const PersistedSession& session);
 Value to_value(const QueuedWorkCompletion& completion);
 Value to_value(const RuntimeCommit& commit);
 
+// The frame that is said to be the current one is active, all others are superseded.
 Result<RuntimeCommit> commit_from_value(const Value& value, const std::string& path);
 Result<SessionMeta> meta_from_value(const Value& value, const std::string& path);
 Result<AgentFrame> frame_from_value(const Value& value, const std::string& path);

@@ -371,7 +371,8 @@ Result<void> put_staged(Transaction& tx, const StagedBlob& staged, Timestamp now
     CLEW_TRY(tx.post(delete_chunks_sql, staged.content));  // the bytes are there already
   } else if (ended == 0) {
     return error(Code::conflict, "what was staged as {} has been swept away", staged.content)
-        .with("hash", staged.hash);
+        .with("hash", staged.hash)
+        .with("swept", true);
   }
   return {};
 }

@@ -126,6 +126,12 @@ Result<Timestamp> Fields::instant(std::string_view key, std::optional<Timestamp>
   return invalid_input(path_of(key), found, "a time from 1970 to 9999 in microseconds");
 }
 
+Result<std::optional<Timestamp>> Fields::instant_if_given(std::string_view key) {
+  if (value(key).is_null()) return std::optional<Timestamp>();
+  CLEW_TRY(const auto given, instant(key));
+  return std::optional(given);
+}
+
 Result<bool> Fields::boolean(std::string_view key, bool absent) {
   const auto& found = value(key);
   if (found.is_null()) return absent;

@@ -52,6 +52,7 @@ class Fields {
   Result<std::int64_t> integer(std::string_view key, std::int64_t low,
                                std::optional<std::int64_t> absent = {});
   Result<Timestamp> instant(std::string_view key, std::optional<Timestamp> absent = {});
+  Result<std::optional<Timestamp>> instant_if_given(std::string_view key);
   Result<bool> boolean(std::string_view key, bool absent);
   // An array, empty when absent.
   Result<std::span<const Value>> items(std::string_view key);

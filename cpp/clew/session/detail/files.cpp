@@ -68,7 +68,11 @@ Result<void> StagedFile::sync() {
 Result<void> StagedFile::publish(const std::string& path) {
   const auto folder = std::filesystem::path(path).parent_path();
   CLEW_TRY(make_folders(folder));
-  if (::rename(path_.c_str(), path.c_str()) != 0) return failed("publish", path, errno);
+  if (::rename(path_.c_str(), path.c_str()) != 0) {
+    if (errno != ENOENT) return failed("publish", path, errno);
+    return error(Code::conflict, "what was staged as {} has been swept away", path_)
+        .with("swept", true);
+  }
   path_.clear();
   CLEW_TRY(sync_folder(folder));
   return sync_folder(folder.parent_path());  // which may have got the folder just now

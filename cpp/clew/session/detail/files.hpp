@@ -29,7 +29,8 @@ class Descriptor {
 };
 
 // A file that is being written under a name of its own; gone unless it is published. External;
-// blocks. Errors: `resource_exhausted` for a full disk, else `unavailable`, naming the path.
+// blocks. Errors: `resource_exhausted` for a full disk, else `unavailable`, naming the path;
+// publishing what somebody removed is a `conflict` with `swept`.
 class StagedFile {
  public:
   // Makes the folder too.

@@ -134,7 +134,7 @@ void session_metadata_round_trips(const Factory& fresh) {
   World world(fresh);
   auto store = world.session("root");
   expect(!must(store.load_meta(), "load").has_value(), "none at first");
-  SessionMeta meta{"root", "A session", {1'234}, "model", "/tmp", Relation::root, {}, {}};
+  SessionMeta meta{"root", "A session", Timestamp{1'234}, "model", "/tmp", Relation::root, {}, {}};
   must(store.save_meta(meta), "save");
   expect(must(store.load_meta(), "load") == std::optional(meta), "all fields are equal");
   expect(!must(store.load(), "load the state").has_value(), "meta makes no head");
@@ -206,7 +206,8 @@ void final_commit_stamp_is_idempotent_and_conflicts_on_changed_hash(const Factor
 void runtime_persistence_survives_reopen(const Factory& fresh) {
   World world(fresh);
   auto store = world.session("root");
-  must(store.save_meta({"root", "kept", {5}, "model", "", Relation::root, {}, {}}), "save meta");
+  must(store.save_meta({"root", "kept", Timestamp{5}, "model", "", Relation::root, {}, {}}),
+       "save meta");
   auto commit = first_commit("root");
   commit.checkpoint.tool_state.body = Value::object({{"generation", 77}});
   must(store.commit(commit), "commit");

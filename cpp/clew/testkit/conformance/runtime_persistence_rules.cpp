@@ -51,10 +51,10 @@ void stamp_hash_excludes_transport_facts(const Factory&) {
   auto same = commit;
   same.expected_head_revision = 9;
   same.completed_queue_claims.push_back({"root", "claim", "token", {"batch"}});
-  same.agent_frames[0].created_at = {77};
+  same.agent_frames[0].created_at = Timestamp{77};
   same.graph.nodes[0].node_id = "other";
   same.graph.leaf_node_id = "other";
-  same.graph.nodes[0].timestamp = {99};
+  same.graph.nodes[0].timestamp = Timestamp{99};
   same.graph.nodes[0].payload = Value::object(
       {{"id", "m2"}, {"role", "user"}, {"parts", Value::array({})}, {"timestamp", 6}});
   expect_equal(turn_commit_hash(same), hash, "revision, claims, clocks and ids do not count");
@@ -285,7 +285,7 @@ void deleted_session_never_comes_back(const Factory& fresh) {
   set_execution_state(commit, "bytes");
   stamp(commit, "turn");
   must(store.commit(commit), "commit");
-  must(store.save_meta({"root", "name", {5}, "m", "", Relation::root, {}, {}}), "meta");
+  must(store.save_meta({"root", "name", Timestamp{5}, "m", "", Relation::root, {}, {}}), "meta");
   must(store.enqueue(draft("root", "text", "key")), "enqueue");
   must(world.attachments().record_intent({"x", "root", "uri", {5}}), "intent");
   must(world.session("other").commit(first_commit("other")), "another session");
@@ -305,8 +305,9 @@ void deleted_session_never_comes_back(const Factory& fresh) {
   refuse([&] { return plain(store.commit(first_commit("root"))); }, "a commit");
   refuse([&] { return plain(store.commit(commit)); }, "a turn that was known");
   refuse([&] { return plain(store.enqueue(draft("root", "text"))); }, "a batch");
-  refuse([&] { return store.save_meta({"root", "n", {5}, "m", "", Relation::root, {}, {}}); },
-         "meta");
+  refuse(
+      [&] { return store.save_meta({"root", "n", Timestamp{5}, "m", "", Relation::root, {}, {}}); },
+      "meta");
   refuse([&] { return world.attachments().record_intent({"x", "root", "uri", {5}}); }, "an intent");
   world.advance(std::chrono::hours(1));
   const auto report = must(collect_garbage(*world.database, world.now()), "collect");
