@@ -280,11 +280,10 @@ def test_what_a_run_has_passed_over_it_may_lose(tmp_path: Path) -> None:
         run = prepare(rt).start(
             flow({**ANY, "where": "{{ event.data.amount > 99 }}"}), {"emits": []}
         )
-        await_wait(run)
-        for amount in range(40):
-            rt.publish("shop.settled@1.0.0", {"amount": amount})
         notes = (e for e in run.events(follow=True) if e.type == "step.waiting")
-        assert next(note for note in notes if note.data["after"] > 32)
+        for amount in range(40):  # noted at least at every second: a quarter of what is kept
+            assert next(note for note in notes if note.data["after"] >= amount)
+            rt.publish("shop.settled@1.0.0", {"amount": amount})
     with clew.Runtime(store, limits=limits) as rt:
         prepare(rt)
         again = rt.run(run.id)
