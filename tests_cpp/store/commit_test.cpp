@@ -316,6 +316,7 @@ TEST_P(Commit, close_commits_what_was_accepted_and_refuses_the_rest) {
   EXPECT_EQ(code_of(db->write(adding(7))), Code::closed);
   EXPECT_EQ(code_of(db->read([](Transaction&) { return Result<void>(); })), Code::closed);
   EXPECT_EQ(code_of(db->check_integrity()), Code::closed);
+  EXPECT_EQ(code_of(db->data_version()), Code::closed) << "whoever waits for a change learns of it";
   EXPECT_TRUE(db->close(Timestamp::never())) << "again";
   if (is_file()) {
     EXPECT_THAT(notes_of(*open()), ElementsAre(1, 2, 3, 4, 5));

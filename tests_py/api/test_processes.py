@@ -269,6 +269,27 @@ def test_recovery_and_pruning(rt: clew.Runtime) -> None:
         processes.register_process("bound", disposition="owner_bound")
 
 
+@pytest.mark.parametrize("wait", ["await_process", "wait_event_after"])
+def test_who_waits_learns_that_the_runtime_was_closed(clew_store: str, wait: str) -> None:
+    rt = clew.Runtime(clew_store)
+    rt.processes.register_process("p", event_types=[LINE])
+    arguments = ("p",) if wait == "await_process" else ("p", "producer.line")
+    met: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            getattr(rt.processes, wait)(*arguments)
+        except clew.ClewError as error:
+            met.append(error)
+
+    waiter = threading.Thread(target=ask, daemon=True)
+    waiter.start()
+    waiter.join(0.05)
+    rt.close()
+    waiter.join(30)
+    assert [type(each) for each in met] == [clew.Closed]
+
+
 def test_everything_is_there_after_reopening(tmp_path: Path) -> None:
     store = str(tmp_path / "work.db")
     with clew.Runtime(store) as first:

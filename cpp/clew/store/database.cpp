@@ -118,9 +118,9 @@ Result<std::vector<std::string>> OpenDatabase::check_integrity() {
 }
 
 Result<std::int64_t> OpenDatabase::data_version() {
-  if (backend_->has_one_session()) return static_cast<std::int64_t>(queue_.written_up_to());
   const Lock lock(watch_mutex_);
   if (is_watch_over_) return Error(Code::closed, "the database was closed");
+  if (backend_->has_one_session()) return static_cast<std::int64_t>(queue_.written_up_to());
   if (!watch_) {
     CLEW_TRY(watch_, backend_->connect_reader());
   }
