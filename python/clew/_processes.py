@@ -424,7 +424,11 @@ class Processes:
         core.complete_process_lease(process_id, token)
 
     def recover_processes(self, *, limit: int = _LIMIT) -> ProcessRecovery:
-        """Look for live processes whose runner is gone; owner-bound ones end as abandoned."""
+        """Look for live processes whose runner is gone; owner-bound ones end as abandoned.
+
+        Args:
+            limit: How many of each kind at most.
+        """
         raw = self._open().recover_processes(limit)
         return ProcessRecovery(tuple(raw["rerunnable"]), tuple(raw["abandoned"]))
 

@@ -269,6 +269,22 @@ def test_recovery_and_pruning(rt: clew.Runtime) -> None:
         processes.register_process("bound", disposition="owner_bound")
 
 
+def test_those_that_nobody_takes_up_hide_none_behind_them(rt: clew.Runtime) -> None:
+    processes = rt.processes
+    dispositions: dict[str, Any] = {
+        "elsewhere": "externally_owned",
+        "free": "rerunnable",
+        "bound": "owner_bound",
+    }
+    for each in ("a-elsewhere", "b-free", "c-free", "d-bound", "e-bound"):
+        processes.register_process(each, disposition=dispositions[each[2:]])
+        processes.claim_process_lease(each, "gone", 0)
+    first, second, third = (processes.recover_processes(limit=1) for _ in range(3))
+    assert (first.rerunnable, first.abandoned) == (("b-free",), ("d-bound",))
+    assert (second.rerunnable, second.abandoned) == (("b-free",), ("e-bound",))
+    assert (third.rerunnable, third.abandoned) == (("b-free",), ())
+
+
 @pytest.mark.parametrize("wait", ["await_process", "wait_event_after"])
 def test_who_waits_learns_that_the_runtime_was_closed(clew_store: str, wait: str) -> None:
     rt = clew.Runtime(clew_store)

@@ -34,7 +34,7 @@ const Statement drop_wakes_sql("DELETE FROM process_wakes WHERE process = :numbe
 const Statement leased_sql(R"sql(
     SELECT p.id FROM processes p JOIN timed_leases l ON l.kind = 'process' AND l.id = p.id
      WHERE p.status = 'running' AND (l.token = '' OR l.expires_us <= :now)
-     ORDER BY p.id LIMIT :limit)sql");
+     ORDER BY p.id)sql");
 
 Error another_registration(Transaction& tx, const ProcessRow& row, const Registration& given) {
   if (row.is_pruned) {
@@ -53,15 +53,16 @@ Error another_registration(Transaction& tx, const ProcessRow& row, const Registr
       .with("given", difference.right);
 }
 
-Result<std::vector<std::string>> ids_of(Transaction& tx, const Statement& query, Timestamp at,
-                                        int limit) {
+template <typename... Given>
+Result<std::vector<std::string>> ids_of(Transaction& tx, const Statement& query,
+                                        const Given&... given) {
   std::vector<std::string> ids;
   const auto take = [&](const Row& row) -> Result<void> {
     CLEW_TRY(auto id, store::word_at(row, 0));
     ids.push_back(std::move(id));
     return {};
   };
-  CLEW_TRY(tx.each(query, take, at, limit));
+  CLEW_TRY(tx.each(query, take, given...));
   return ids;
 }
 
@@ -130,35 +131,42 @@ Result<void> complete_process_lease(Transaction& tx, std::string_view id, std::s
   return {};
 }
 
+namespace {
+
+// What becomes of one whose runner's lease is over. Each list takes `limit`.
+Result<void> recover(Transaction& tx, DeclaredCache& cache, const std::string& id, Timestamp now,
+                     std::size_t limit, Recovered& recovered) {
+  CLEW_TRY(const auto row, load_row(tx, id));
+  CLEW_TRY(const auto declared, declared_by(tx, cache, row));
+  const auto disposition = declared->registration.disposition;
+  if (disposition == Disposition::externally_owned) return {};
+  CLEW_TRY(const auto lease, store::find_timed_lease(tx, {"process", id}));
+  if (is_terminal(row.status) || !lease || lease->is_live(now)) return {};  // meanwhile
+  // One whose runner gave the lease back in order may be taken up by another.
+  if (disposition == Disposition::rerunnable || lease->token.empty()) {
+    if (recovered.rerunnable.size() < limit) recovered.rerunnable.push_back(id);
+    return {};
+  }
+  if (recovered.abandoned.size() == limit) return {};
+  const auto output =
+      Value::object({{"type", "abandoned"},
+                     {"message", Value(fmt::format("its owner \"{}\" is gone", lease->owner))}});
+  CLEW_TRY(complete_process(tx, cache, id, output, {"", "recovery"}, now));
+  recovered.abandoned.push_back(id);
+  return {};
+}
+
+}  // namespace
+
 Result<Recovered> recover_processes(Transaction& tx, DeclaredCache& cache, Timestamp now,
                                     int limit) {
+  const auto most = static_cast<std::size_t>(limit);
   Recovered recovered;
-  CLEW_TRY(const auto ids, ids_of(tx, leased_sql, now, limit));
+  // All of them: those that nobody takes up must not hide the ones behind them.
+  CLEW_TRY(const auto ids, ids_of(tx, leased_sql, now));
   for (const auto& id : ids) {
-    CLEW_TRY(const auto row, load_row(tx, id));
-    CLEW_TRY(const auto lease, store::find_timed_lease(tx, {"process", id}));
-    if (is_terminal(row.status) || !lease || lease->is_live(now)) continue;  // meanwhile
-    CLEW_TRY(const auto declared, declared_by(tx, cache, row));
-    switch (declared->registration.disposition) {
-      case Disposition::rerunnable:
-        recovered.rerunnable.push_back(id);
-        break;
-      case Disposition::owner_bound: {
-        // One whose runner gave the lease back in order may be taken up by another.
-        if (lease->token.empty()) {
-          recovered.rerunnable.push_back(id);
-          break;
-        }
-        const auto output = Value::object(
-            {{"type", "abandoned"},
-             {"message", Value(fmt::format("its owner \"{}\" is gone", lease->owner))}});
-        CLEW_TRY(complete_process(tx, cache, id, output, {"", "recovery"}, now));
-        recovered.abandoned.push_back(id);
-        break;
-      }
-      case Disposition::externally_owned:
-        break;
-    }
+    if (recovered.rerunnable.size() == most && recovered.abandoned.size() == most) break;
+    CLEW_TRY(recover(tx, cache, id, now, most, recovered));
   }
   return recovered;
 }

@@ -125,7 +125,7 @@ struct Recovered {
   std::vector<std::string> rerunnable;  // to be claimed and run again
   std::vector<std::string> abandoned;   // owner-bound: ended by this call
 };
-// Looks through live processes that were leased. At most `limit` of them.
+// Looks through live processes that were leased. At most `limit` of each kind.
 Result<Recovered> recover_processes(Transaction& tx, DeclaredCache& cache, Timestamp now,
                                     int limit);
 
