@@ -175,8 +175,8 @@ void define_registry(Class& registry) {
           [](const Self& self, py::handle before, py::handle limit) {
             const auto at = to_timestamp(before, "before");
             const int most = limit_of(limit);
-            return texts(
-                unwrap(without_gil([&] { return self.processes().prune_processes(at, most); })));
+            auto& stores = self.core()->runtime().stores();
+            return texts(unwrap(without_gil([&] { return stores.prune_processes(at, most); })));
           },
           "before"_a, "limit"_a);
 }

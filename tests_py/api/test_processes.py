@@ -16,6 +16,7 @@ import clew.aio
 import clew.stores
 import pytest
 from clew.stores import (
+    EffectScope,
     ProcessEventAppendRequest,
     ProcessEventSemantics,
     ProcessEventType,
@@ -283,6 +284,24 @@ def test_those_that_nobody_takes_up_hide_none_behind_them(rt: clew.Runtime) -> N
     assert (first.rerunnable, first.abandoned) == (("b-free",), ("d-bound",))
     assert (second.rerunnable, second.abandoned) == (("b-free",), ("e-bound",))
     assert (third.rerunnable, third.abandoned) == (("b-free",), ())
+
+
+def test_what_its_effects_recorded_goes_with_a_process(rt: clew.Runtime) -> None:
+    rt.processes.register_process("p")
+    subject = {"type": "effect", "effect_id": "ask", "kind": "exec_code"}
+    asked = {
+        "invocation": {"subject": subject, "replay": {"key": "ask"}},
+        "command": {"type": "exec_code"},
+    }
+    scope = EffectScope.process("p")
+    assert rt.effects.scoped(scope).execute_effect(asked, lambda _: 7) == 7
+    rt.processes.complete_process("p", SUCCESS)
+    later = datetime.now(timezone.utc) + timedelta(hours=1)
+    assert rt.processes.prune_processes(later) == ["p"]
+    later_on = rt.effects.scoped(scope)
+    later_on.start_replay()
+    with pytest.raises(clew.NotFound):
+        later_on.execute_effect(asked)
 
 
 @pytest.mark.parametrize("wait", ["await_process", "wait_event_after"])

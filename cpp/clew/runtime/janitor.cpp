@@ -20,13 +20,8 @@ FaultPoint fault_round("janitor.round");  // a round is over
 constexpr Duration look_every = std::chrono::seconds(15);
 constexpr Duration tidy_every = std::chrono::minutes(10);
 
-// With a process goes what its effects have recorded.
-Result<std::int64_t> prune_processes(store::Transaction& tx, Timestamp before, int limit) {
-  CLEW_TRY(const auto pruned, process::prune_processes(tx, before, limit));
-  for (const auto& id : pruned) {
-    CLEW_TRY(const auto scope, effect::Scope::process(id));
-    CLEW_TRY(effect::retire_scope(tx, scope));
-  }
+Result<std::int64_t> count_pruned(store::Transaction& tx, Timestamp before, int limit) {
+  CLEW_TRY(const auto pruned, prune_processes(tx, before, limit));
   return static_cast<std::int64_t>(pruned.size());
 }
 
@@ -65,7 +60,7 @@ class JanitorImpl final : public Janitor {
     CLEW_TRY(gone.source_keys, in_batches(session::forget_batch_sources, keys));
     CLEW_TRY(gone.host_events, in_batches(session::prune_host_events, keys));
     if (retention_.processes_age) {
-      CLEW_TRY(gone.processes, in_batches(prune_processes, now + -*retention_.processes_age));
+      CLEW_TRY(gone.processes, in_batches(count_pruned, now + -*retention_.processes_age));
     }
     return gone;
   }
@@ -122,6 +117,16 @@ class JanitorImpl final : public Janitor {
 };
 
 }  // namespace
+
+Result<std::vector<std::string>> prune_processes(store::Transaction& tx, Timestamp before,
+                                                 int limit) {
+  CLEW_TRY(auto pruned, process::prune_processes(tx, before, limit));
+  for (const auto& id : pruned) {
+    CLEW_TRY(const auto scope, effect::Scope::process(id));
+    CLEW_TRY(effect::retire_scope(tx, scope));
+  }
+  return pruned;
+}
 
 std::unique_ptr<Janitor> make_janitor(store::Database& database, Env& env,
                                       store::OutboxDriver& outbox, StoreRetention retention) {

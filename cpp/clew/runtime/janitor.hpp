@@ -3,6 +3,8 @@
 
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "clew/base/env.hpp"
 #include "clew/store/outbox.hpp"
@@ -32,6 +34,11 @@ struct Tidied {
   std::int64_t processes = 0;
   friend bool operator==(const Tidied&, const Tidied&) = default;
 };
+
+// Removes processes that ended before `before`, at most `limit`, with all that is theirs: their
+// events, grants and leases, and what their effects have recorded. Their ids, never used again.
+Result<std::vector<std::string>> prune_processes(store::Transaction& tx, Timestamp before,
+                                                 int limit);
 
 // Looks every 15 seconds whether another process has left messages in the outbox, and tidies every
 // ten minutes, on a thread of its own. Thread-safe. Owned by Stores.

@@ -63,6 +63,15 @@ Result<bool> Stores::delete_session(const std::string& session_id) {
   return is_deleted;
 }
 
+Result<std::vector<std::string>> Stores::prune_processes(Timestamp before, int limit) {
+  std::vector<std::string> pruned;
+  CLEW_TRY(database_.write([&](store::Transaction& tx) -> Result<void> {
+    CLEW_TRY(pruned, clew::prune_processes(tx, before, limit));
+    return {};
+  }));
+  return pruned;
+}
+
 Result<void> Stores::verify(store::Transaction& tx, store::ReportViolation& report) {
   for (const auto check :
        {store::check_timed_leases, store::check_requests, store::check_due, store::check_outbox}) {

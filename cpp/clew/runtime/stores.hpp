@@ -25,6 +25,9 @@ class Stores {
   // transaction. False when it was deleted before. Blocks.
   Result<bool> delete_session(const std::string& session_id);
 
+  // See janitor.hpp. One transaction. Blocks.
+  Result<std::vector<std::string>> prune_processes(Timestamp before, int limit);
+
   // Everything that must hold in their tables.
   static Result<void> verify(store::Transaction& tx, store::ReportViolation& report);
   Janitor& janitor() { return *janitor_; }
