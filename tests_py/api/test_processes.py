@@ -304,6 +304,14 @@ def test_what_its_effects_recorded_goes_with_a_process(rt: clew.Runtime) -> None
         later_on.execute_effect(asked)
 
 
+def test_an_authority_is_somebody(rt: clew.Runtime) -> None:
+    rt.processes.register_process("p")
+    rt.processes.claim_process_lease("p", "me", 60)
+    with pytest.raises(clew.InvalidInput, match="authority"):
+        rt.processes.complete_process("p", SUCCESS, authority=" ")
+    assert rt.processes.events_after("p") == []
+
+
 @pytest.mark.parametrize("wait", ["await_process", "wait_event_after"])
 def test_who_waits_learns_that_the_runtime_was_closed(clew_store: str, wait: str) -> None:
     rt = clew.Runtime(clew_store)

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "clew/base/fields.hpp"
 #include "clew/base/json.hpp"
 #include "clew/process/detail/rows.hpp"
 #include "clew/store/idempotency.hpp"
@@ -192,6 +193,9 @@ Result<AppendResult> complete_process(Transaction& tx, DeclaredCache& cache, std
                                       const Value& output, const CompleteOptions& options,
                                       Timestamp now) {
   CLEW_TRY(const auto status, status_of_output(output, "output"));
+  if (!options.authority.empty() && is_blank(options.authority)) {
+    return invalid_input("authority", Value(options.authority), "text that is not blank");
+  }
   AppendRequest request;
   request.event_type = fmt::format("process.{}", name(status));
   request.payload = Value::object({{"await_output", output}});
