@@ -10,7 +10,7 @@ from pathlib import Path
 import clew
 import pytest
 from clew import aio
-from clew.stores import ProcessEventType
+from clew.stores import EffectScope, ProcessEventType
 from clew.testing import Checked, Faulty, Recording, Slow, conformance
 
 BEAT = [ProcessEventType("beat")]
@@ -119,3 +119,39 @@ def test_the_adapter_runs_a_test_with_each_case() -> None:
     (mark,) = test.pytestmark
     assert list(mark.args[1]) == conformance.conformance_cases()
     assert conformance.suites()[0] == "effects"
+
+
+def test_handles_that_stores_give_out_are_wrapped_too(rt: clew.Runtime) -> None:
+    recording = Recording(rt)
+    faulty = Faulty(recording, at=2)
+    session = faulty.sessions.open("session-1")
+    with pytest.raises(clew.Unavailable):
+        session.load_session()
+    assert session.load_session() is None
+    effects = faulty.effects.scoped(EffectScope.turn("session-1", "turn-1"))
+    assert effects.scope_id == "turn-1"
+    subject = {"type": "effect", "effect_id": "ask", "kind": "exec_code"}
+    asked = {
+        "invocation": {"subject": subject, "replay": {"key": "ask"}},
+        "command": {"type": "exec_code"},
+    }
+    assert effects.execute_effect(asked, lambda _: 7) == 7
+    assert [each.name for each in recording.calls] == [
+        "sessions.open",
+        "sessions.load_session",
+        "effects.scoped",
+        "effects.execute_effect",
+    ]
+    assert faulty.calls == 5
+
+
+def test_wrappers_refuse_what_they_cannot_do(rt: clew.Runtime) -> None:
+    for at in (-1, 1.5, "2", True):
+        with pytest.raises(clew.InvalidInput, match="at: "):
+            Faulty(rt, at=at)  # type: ignore[arg-type]  # the mistake that is tried
+    with pytest.raises(clew.InvalidInput, match="error: "):
+        Faulty(rt, error="text")  # type: ignore[arg-type]  # the mistake that is tried
+    for delay in (-1, "soon", None, float("nan")):
+        with pytest.raises(clew.InvalidInput, match="delay: "):
+            Slow(rt, delay)  # type: ignore[arg-type]  # the mistake that is tried
+    assert Slow(rt, "1ms").processes.list_processes() == []

@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import inspect
 import itertools
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .. import _check, _core, aio
+from .._effects import EffectController
 from .._errors import InvalidInput, Unavailable
+from .._processes import Duration
+from .._sessions import Session
 
 __all__ = ["Checked", "Faulty", "Recorded", "Recording", "Slow"]
 
@@ -23,7 +28,7 @@ class Recorded:
     """One call that has come to its end."""
 
     name: str
-    """Such as ``"processes.append_event"``."""
+    """Such as ``"processes.append_event"``; of handles too: ``"sessions.load_session"``."""
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     error: BaseException | None
@@ -33,10 +38,14 @@ class Recorded:
 _Around = Callable[[str, tuple[Any, ...], dict[str, Any]], AbstractContextManager[None]]
 
 
+_HANDLES = (Session, EffectController, aio.Session, aio.EffectController)
+
+
 class _Wrapper:
     """Passes every call on to a runtime or one of its stores, and does something around it.
 
-    What is no call, and is no store of a runtime, comes through as it is. Thread-safe, as that is.
+    So it does with the handles that a store gives out: on a session, and on the effects of a scope.
+    What else is no call comes through as it is. Thread-safe, as that is.
     """
 
     def __init__(self, target: Any, around: _Around, prefix: str = "") -> None:
@@ -52,9 +61,13 @@ class _Wrapper:
             return value
         full = self._prefix + name
 
+        def wrapped(result: Any) -> Any:
+            is_handle = isinstance(result, (_Wrapper, *_HANDLES))
+            return _Wrapper(result, self._around, self._prefix) if is_handle else result
+
         def call(*args: Any, **kwargs: Any) -> Any:
             with self._around(full, args, kwargs):
-                return value(*args, **kwargs)
+                return wrapped(value(*args, **kwargs))
 
         # What waits or looks at the store must not hold up the loop.
         async def call_async(*args: Any, **kwargs: Any) -> Any:
@@ -66,7 +79,7 @@ class _Wrapper:
                 await asyncio.to_thread(around.__exit__, type(error), error, error.__traceback__)
                 raise
             await asyncio.to_thread(around.__exit__, None, None, None)
-            return result
+            return wrapped(result)
 
         return call_async if inspect.iscoroutinefunction(value) else call
 
@@ -102,6 +115,9 @@ class Faulty(_Wrapper):
         if when not in ("before", "after"):
             message = f'when: expected "before" or "after", got {when!r}'
             raise InvalidInput(message, {"path": "when"})
+        _check.integer("at", at, 0, sys.maxsize)
+        if error is not None and not isinstance(error, BaseException):
+            raise _check.invalid("error", error, "an exception")
         numbers = itertools.count(1)
         self.calls = 0
         """How many calls there were."""
@@ -120,12 +136,14 @@ class Faulty(_Wrapper):
 
 
 class Slow(_Wrapper):
-    """Lets every call wait first, that many seconds of real time: races have more room."""
+    """Lets every call wait first, for a duration of real time: races have more room."""
 
-    def __init__(self, target: Any, delay: float) -> None:
+    def __init__(self, target: Any, delay: Duration) -> None:
+        seconds = _core.parse_duration(delay, "delay")
+
         @contextmanager
         def around(_name: str, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Iterator[None]:
-            time.sleep(delay)
+            time.sleep(seconds)
             yield
 
         super().__init__(target, around)
