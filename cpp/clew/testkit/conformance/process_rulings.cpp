@@ -59,12 +59,13 @@ void the_end_of_a_leased_process_needs_its_lease_or_an_authority(const Factory& 
 }
 
 void leases_are_over_at_the_very_instant_of_their_expiry(const Factory& fresh) {
+  Registry registry(fresh);
   for (const int us : {-1, 0, 1}) {
-    Registry registry(fresh);
-    must(registry->register_process(registration("p")), "register");
-    must(registry->claim_process_lease("p", "A", minute), "A claims");
+    const auto id = fmt::format("p{}", us);
+    must(registry->register_process(registration(id)), "register");
+    must(registry->claim_process_lease(id, "A", minute), "A claims");
     registry.clock.advance(minute + Duration(us));
-    const auto claimed = registry->claim_process_lease("p", "B", minute);
+    const auto claimed = registry->claim_process_lease(id, "B", minute);
     if (us < 0) {
       expect_refused(claimed, Code::conflict, "live until its last microsecond");
     } else {

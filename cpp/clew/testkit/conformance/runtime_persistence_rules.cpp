@@ -132,12 +132,14 @@ void damaged_rows_are_corrupt_and_never_skipped(const Factory& fresh) {
       {"DELETE FROM blobs", "blobs"},
       {"UPDATE blobs SET size = size + 1", "blobs"},
   };
+  World world(fresh);
+  int sessions = 0;  // one for each damage, which may hit those before it too
   for (const auto& [damage, table] : damages) {
-    World world(fresh);
-    auto store = world.session("root");
-    auto commit = with_nodes(first_commit("root"), {node("a")}, "a");
+    const auto id = fmt::format("root-{}", ++sessions);
+    auto store = world.session(id);
+    auto commit = with_nodes(first_commit(id), {node("a")}, "a");
     commit.usage_deltas.push_back({"turn", "model", {1, 1, 1, 1}});
-    set_execution_state(commit, "bytes");
+    set_execution_state(commit, "bytes of " + id);
     must(store.commit(commit), "commit");
     must(in_write(*world.database,
                   [&](store::Transaction& tx) -> Result<void> {
