@@ -56,6 +56,7 @@ def run_worker(given: argparse.Namespace, kill_after: int | None) -> Lap:
     command += ["--folder", str(given.folder.resolve()), "--work", str(given.work.resolve())]
     command += ["--workers", str(given.workers)]
     command += ["--store", given.store or str(given.work.resolve() / "index.db")]
+    command += ["--doomed"] * (kill_after is not None)
     began = time.perf_counter()
     done, summary = 0, None
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,11 @@ RUN = "library-index"  # the same id with the same input is the same run, in eve
 LIMITS = {"lease_ttl": "2s"}
 
 
-def register(rt: clew.Runtime, journal: Journal) -> None:
-    """Register what the workflow calls. Each handler begins by saying that it ran."""
+def register(rt: clew.Runtime, journal: Journal, *, is_doomed: bool) -> None:
+    """Register what the workflow calls. Each handler begins by saying that it ran.
+
+    Who is doomed does not get past the files, however late the signal comes that kills it.
+    """
 
     @clew.capability("fs.list", version="1.0.0")
     def list_files(folder: str, ctx: clew.Context) -> list[str]:
@@ -37,6 +41,8 @@ def register(rt: clew.Runtime, journal: Journal) -> None:
     @clew.capability("code.merge", version="1.0.0", effect="pure")
     def merge(files: list[measure.Measures], ctx: clew.Context) -> dict[str, Any]:
         journal.write("ran", str(ctx.step), ctx.item)
+        if is_doomed:
+            threading.Event().wait()
         return measure.merge(files)
 
     @clew.capability("code.rank", version="1.0.0", effect="pure")
@@ -91,13 +97,14 @@ def main() -> None:
     parser.add_argument("--work", required=True, type=Path)
     parser.add_argument("--store", required=True)
     parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--doomed", action="store_true", help="it is going to be killed")
     given = parser.parse_args()
     log = given.work / "journal.log"
     seen = max((line.seq for line in read(log)), default=0)
     journal = Journal(log)
     inputs = {"folder": given.folder, "report": str(given.work / "report.html")}
     with clew.Runtime(given.store, workers=given.workers, limits=LIMITS) as rt:
-        register(rt, journal)
+        register(rt, journal, is_doomed=given.doomed)
         run = rt.start(HERE / "index.yaml", inputs, id=RUN)
         seen = acknowledge(run, journal, seen, follow=True)
         output = run.result()  # the end is on the disk: nothing comes after what is read now

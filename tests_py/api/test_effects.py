@@ -57,6 +57,7 @@ def test_a_scope_keeps_what_it_is(
         (EffectScope.turn("", "turn"), "scope.session_id"),
         (EffectScope.turn("session", " "), "scope.turn_id"),
         (EffectScope.process(""), "scope.process_id"),
+        (EffectScope.process("\u00a0"), "scope.process_id"),
         (EffectScope.queue_drain("session", ""), "scope.drain_id"),
         (EffectScope.session_delete(""), "scope.session_id"),
         (EffectScope.runtime_operation(""), "scope.operation_id"),

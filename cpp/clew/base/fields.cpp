@@ -12,6 +12,12 @@
 namespace clew {
 namespace {
 
+// Unicode's property White_Space.
+constexpr std::string_view spaces[] = {
+    " ",      "\t",     "\n",     "\v",     "\f",     "\r",     "\u0085", "\u00A0", "\u1680",
+    "\u2000", "\u2001", "\u2002", "\u2003", "\u2004", "\u2005", "\u2006", "\u2007", "\u2008",
+    "\u2009", "\u200A", "\u2028", "\u2029", "\u202F", "\u205F", "\u3000"};
+
 std::string joined(std::string_view path, std::string_view key) {
   std::string whole(path);
   append_path_key(whole, key);
@@ -21,7 +27,13 @@ std::string joined(std::string_view path, std::string_view key) {
 }  // namespace
 
 bool is_blank(std::string_view text) {
-  return text.find_first_not_of(" \t\r\n\v\f") == std::string_view::npos;
+  while (!text.empty()) {
+    const auto* space =
+        std::ranges::find_if(spaces, [text](auto each) { return text.starts_with(each); });
+    if (space == std::end(spaces)) return false;
+    text.remove_prefix(space->size());
+  }
+  return true;
 }
 
 Result<void> check_key(std::string_view path, std::string_view key) {

@@ -50,7 +50,7 @@ class Fields {
   std::string path_;
 };
 
-// Whether there is anything in the text but blanks.
+// Whether the text has nothing but white space, as Unicode says what that is.
 bool is_blank(std::string_view text);
 
 // What names a thing in a store: text that is not blank, of at most `key_bytes_max` bytes and

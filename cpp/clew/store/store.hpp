@@ -146,7 +146,7 @@ class Database {
   // What the database's own integrity check finds; empty when sound. Blocks, reads everything.
   virtual Result<std::vector<std::string>> check_integrity() = 0;
 
-  // Changes whenever any process has committed. Cheap; for noticing other processes' work.
+  // Changes whenever any process has committed. Cheap; to notice others' work. Error: `closed`.
   virtual Result<std::int64_t> data_version() = 0;
 
   // Calls `changed` soon after each commit of another process (and perhaps more often), as long as

@@ -17,10 +17,6 @@ const Value& no_value() {
 
 }  // namespace
 
-bool is_blank(std::string_view text) {
-  return text.find_first_not_of(" \t\r\n\f\v") == std::string_view::npos;
-}
-
 Result<void> check_id(std::string_view path, std::string_view id) { return check_key(path, id); }
 
 std::string to_base64(std::string_view bytes) {

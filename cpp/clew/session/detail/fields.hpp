@@ -9,14 +9,13 @@
 #include <utility>
 #include <vector>
 
+#include "clew/base/fields.hpp"
 #include "clew/base/json.hpp"
 #include "clew/base/result.hpp"
 #include "clew/base/time.hpp"
 
 namespace clew::session::detail {
 
-// Whether there is nothing but white space.
-bool is_blank(std::string_view text);
 // An id: what check_key() accepts.
 Result<void> check_id(std::string_view path, std::string_view id);
 
