@@ -13,7 +13,7 @@ import functools
 import inspect
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar
 
@@ -331,37 +331,50 @@ class _CarriedOut:
         self._execute = execute
         self._loop = asyncio.get_running_loop()
         self._unwanted = threading.Event()
-        self._awaited: Future[Any] | None = None
+        self._task: asyncio.Future[Any] | None = None
 
     def __call__(self, run: _core.EffectRun) -> Any:
         if self._unwanted.is_set():
-            raise Cancelled("nobody waits for the effect any more")
+            raise _cancelled()
         made = self._execute(run)
         if not inspect.isawaitable(made):
             return made
-        self._awaited = asyncio.run_coroutine_threadsafe(self._await(run, made), self._loop)
-        if self._unwanted.is_set():  # cancel() may have come too early to see what is awaited
-            self._awaited.cancel()
+        outcome: Future[Any] = Future()
         try:
-            return self._awaited.result()
-        except CancelledError:
-            raise Cancelled("the effect was cancelled") from None
+            self._loop.call_soon_threadsafe(self._begin, run, made, outcome)
+        except RuntimeError:  # the loop is closed: nobody waits
+            raise _cancelled() from None
+        return outcome.result()
 
-    @staticmethod
-    async def _await(run: _core.EffectRun, made: Awaitable[Any]) -> Any:
-        task = asyncio.ensure_future(made)
+    def _begin(self, run: _core.EffectRun, made: Awaitable[Any], outcome: Future[Any]) -> None:
+        if self._unwanted.is_set():
+            if inspect.iscoroutine(made):
+                made.close()
+            outcome.set_exception(_cancelled())
+            return
+        task = self._task = asyncio.ensure_future(made)
         lost = ended(run._on_cancelled)
         lost.add_done_callback(lambda _: task.cancel())
-        try:
-            return await task
-        finally:
+
+        def settle(task: asyncio.Future[Any]) -> None:
             lost.cancel()
+            error = _cancelled() if task.cancelled() else task.exception()
+            if error is None:
+                outcome.set_result(task.result())
+            else:
+                outcome.set_exception(error)
+
+        task.add_done_callback(settle)
 
     def cancel(self) -> None:
-        """Let nobody run it any more."""
+        """Let nobody run it any more. On the loop."""
         self._unwanted.set()
-        if self._awaited is not None:
-            self._awaited.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+
+def _cancelled() -> Cancelled:
+    return Cancelled("the effect was cancelled: nobody waits for it any more")
 
 
 class EffectController(_Twin[BlockingController]):
