@@ -7,7 +7,6 @@ find one.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import functools
 import inspect
@@ -298,30 +297,18 @@ async def _on_own_thread(method: Callable[P, T], /, *args: P.args, **options: P.
 
     What runs long, and may itself wait for the pool, would otherwise keep the pool's few threads.
     """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def settle(future: Future[T]) -> None:
-        if done.done():  # nobody waits any more
-            return
-        error = future.exception()
-        if error is None:
-            done.set_result(future.result())
-        else:
-            done.set_exception(error)
+    future: Future[T] = Future()
+    future.set_running_or_notify_cancel()  # whoever stops waiting does not stop the thread
 
     def run() -> None:
-        future: Future[T] = Future()
         try:
             future.set_result(method(*args, **options))
         except BaseException as error:  # noqa: BLE001 - it is raised where the result is awaited
             future.set_exception(error)
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-            loop.call_soon_threadsafe(settle, future)
 
     context = contextvars.copy_context()
     threading.Thread(target=context.run, args=(run,), name="clew-effect").start()
-    return await done
+    return await asyncio.wrap_future(future)
 
 
 class _CarriedOut:
