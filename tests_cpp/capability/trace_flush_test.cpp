@@ -322,37 +322,86 @@ TEST_P(TraceFlushSuite, flush_counts_what_another_store_has_added) {
   EXPECT_EQ(rows(), 30);
 }
 
-TEST_P(TraceFlushSuite, sweep_that_runs_again_deletes_all_that_is_too_many) {
-  if (GetParam() == 0) GTEST_SKIP() << "a sweep of memory never waits in a group: its look does";
+TEST_P(TraceFlushSuite, sweeps_that_meet_leave_exactly_what_may_stay) {
+  open({.count_max = 30});
+  const auto other = make_trace_store(*database_, *env_, {.count_max = 100'000}, flush_within);
+  for (int round = 0; round < 10; ++round) {
+    for (int i = 0; i < 3000; ++i) other->record(make_record());
+    ASSERT_TRUE(other->flush());
+    Threads sweepers;
+    for (int i = 0; i < 4; ++i) {
+      sweepers.start("sweeper", [this] { EXPECT_TRUE(traces_->flush()); });
+    }
+    sweepers.join();
+    ASSERT_EQ(rows(), 30);
+  }
+  EXPECT_EQ(traces_->stats().dropped_by_retention, 10 * 3000 - 30);
+}
+
+// Holds the writer while others queue up behind it, as one group whose last write fails: all that
+// stands before that one is run twice.
+class TraceGroups : public TraceFlushSuite {
+ protected:
+  void hold_writer() {
+    database_->submit({.apply = [this](store::Transaction&) -> Result<void> {
+                         entered_.set_value();
+                         go_.get_future().wait();
+                         return {};
+                       },
+                       .done = [](const Result<store::CommitInfo>&) {}});
+    entered_.get_future().wait();
+  }
+  void fail_the_group() {
+    const auto refuse = [](store::Transaction&) -> Result<void> {
+      return Error(Code::rejected, "no");
+    };
+    database_->submit(
+        {.apply = refuse, .done = [&](const Result<store::CommitInfo>&) { refused_.set_value(); }});
+    go_.set_value();
+    refused_.get_future().wait();
+    EXPECT_GT(database_->stats().reruns, 0);
+  }
+
+  std::promise<void> entered_;
+  std::promise<void> go_;
+  std::promise<void> refused_;
+};
+INSTANTIATE_TEST_SUITE_P(Stores, TraceGroups, testing::Values(1, 2),
+                         [](const auto& each) { return store_name(each.param); });
+
+TEST_P(TraceGroups, sweep_that_runs_again_deletes_all_that_is_too_many) {
   open({.count_max = 30});
   ASSERT_TRUE(flusher_has_begun());
   const auto other = make_trace_store(*database_, *env_, {.count_max = 1000}, flush_within);
   for (int i = 0; i < 100; ++i) other->record(make_record());
   ASSERT_TRUE(other->flush());
 
-  std::promise<void> entered;
-  std::promise<void> go;
-  database_->submit({.apply = [&](store::Transaction&) -> Result<void> {
-                       entered.set_value();
-                       go.get_future().wait();
-                       return {};
-                     },
-                     .done = [](const Result<store::CommitInfo>&) {}});
-  entered.get_future().wait();
+  hold_writer();
   Threads sweeper;
   sweeper.start("sweeper", [this] { EXPECT_TRUE(traces_->flush()); });
   while (database_->stats().queued == 0) std::this_thread::yield();
-  const auto refuse = [](store::Transaction&) -> Result<void> {
-    return Error(Code::rejected, "no");
-  };
-  std::promise<void> refused;
-  database_->submit(
-      {.apply = refuse, .done = [&](const Result<store::CommitInfo>&) { refused.set_value(); }});
-  go.set_value();
-  refused.get_future().wait();
+  fail_the_group();
   sweeper.join();
-  EXPECT_GT(database_->stats().reruns, 0);
   EXPECT_EQ(rows(), 30);
+}
+
+TEST_P(TraceGroups, inserts_that_run_again_delete_nothing_that_is_not_too_many) {
+  constexpr int count_max = 1000;
+  open({.count_max = count_max});
+  record_many(count_max - 100);
+  ASSERT_TRUE(traces_->flush());
+
+  hold_writer();
+  for (int i = 0; i < 90; ++i) {
+    database_->submit({.apply = [this, record = make_record()](
+                                    store::Transaction& tx) { return traces_->insert(tx, record); },
+                       .done = [](const Result<store::CommitInfo>& done) { EXPECT_TRUE(done); }});
+  }
+  fail_the_group();
+  record_one();
+  ASSERT_TRUE(traces_->flush()) << "whose own write comes after all of theirs";
+  EXPECT_EQ(rows(), count_max - 100 + 90 + 1);
+  EXPECT_EQ(traces_->stats().dropped_by_retention, 0);
 }
 
 TEST_P(TraceFlushSuite, record_after_close_is_counted_as_lost) {

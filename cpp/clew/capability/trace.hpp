@@ -154,10 +154,9 @@ class TraceStore {
   virtual ~TraceStore() = default;
   // A second record with an id that stands there is ignored, here and in insert().
   virtual void record(TraceRecord record) = 0;
-  // Writes one trace within the caller's transaction, and deletes a few that are too many. Counts
-  // what it writes: call recount() when the transaction did not commit, or ran more than once.
+  // Writes one trace within the caller's transaction, and deletes the oldest if they are more
+  // than a few too many. `dropped_by_retention` counts these each time that it is run.
   virtual Result<void> insert(store::Transaction& tx, const TraceRecord& record) = 0;
-  virtual void recount() = 0;
   // What was recorded before the call is seen. Blocks for the disk. Besides TraceQuery's errors,
   // those of the database; `corrupt` names the row.
   virtual Result<TracePage> query(const TraceQuery& query) = 0;

@@ -125,6 +125,12 @@ const store::Statement count_sql("SELECT count(*) FROM traces");
 const store::Statement delete_oldest_sql(R"sql(
     DELETE FROM traces WHERE id IN (SELECT id FROM traces ORDER BY id LIMIT :count))sql");
 
+const store::Statement nth_oldest_sql("SELECT id FROM traces ORDER BY id LIMIT 1 OFFSET :older");
+
+const store::Statement delete_through_sql(R"sql(
+    DELETE FROM traces
+     WHERE id IN (SELECT id FROM traces WHERE id <= :last ORDER BY id LIMIT :count))sql");
+
 // A time before 1970 is damage. It must show, and not be taken for old age.
 const store::Statement delete_expired_sql(R"sql(
     DELETE FROM traces
@@ -423,6 +429,23 @@ Result<std::int64_t> count_traces(store::Transaction& tx) {
 
 Result<std::int64_t> delete_oldest_traces(store::Transaction& tx, std::int64_t count) {
   return tx.run(delete_oldest_sql, count);
+}
+
+Result<std::optional<Id>> nth_oldest_trace(store::Transaction& tx, std::int64_t n) {
+  std::optional<Id> found;
+  CLEW_TRY(tx.first(
+      nth_oldest_sql,
+      [&found](const Row& row) -> Result<void> {
+        CLEW_TRY(found, id_at(row, id_column));
+        return {};
+      },
+      n - 1));
+  return found;
+}
+
+Result<std::int64_t> delete_traces_through(store::Transaction& tx, const Id& last,
+                                           std::int64_t count) {
+  return tx.run(delete_through_sql, Blob{last.view()}, count);
 }
 
 Result<std::int64_t> delete_expired_traces(store::Transaction& tx, Timestamp expired,

@@ -37,7 +37,6 @@ class StoredTraces final : public TraceStore {
 
   void record(TraceRecord record) override;
   Result<void> insert(store::Transaction& tx, const TraceRecord& record) override;
-  void recount() override { keeper_.distrust(); }
   Result<TracePage> query(const TraceQuery& query) override;
   Result<Trace> find(const Id& id) override;
   Result<void> flush() override;
@@ -122,7 +121,9 @@ void StoredTraces::record(TraceRecord record) {
 
 Result<void> StoredTraces::insert(store::Transaction& tx, const TraceRecord& record) {
   CLEW_TRY(add_row(tx, record));
-  return keeper_.trim(tx, 1);
+  CLEW_TRY(const auto gone, keeper_.trim(tx, 1));
+  keeper_.count_deleted(gone);
+  return {};
 }
 
 // From the end of the call until now, when its row is written; at least a microsecond.
@@ -260,13 +261,14 @@ void StoredTraces::note(const Result<void>& written) {
 
 Result<void> StoredTraces::write_chunk(TraceChunk& chunk) {
   for (auto& record : chunk) take_digests(record);  // here, so as not to keep the writer waiting
-  const auto apply = [this, &chunk](store::Transaction& tx) -> Result<void> {
+  std::int64_t gone = 0;
+  const auto apply = [&](store::Transaction& tx) -> Result<void> {
     for (const auto& record : chunk) CLEW_TRY(add_row(tx, record));
-    return keeper_.trim(tx, static_cast<std::int64_t>(chunk.size()));
+    CLEW_TRY(gone, keeper_.trim(tx, static_cast<std::int64_t>(chunk.size())));
+    return {};
   };
-  auto written = database_.write(apply, store::Durability::relaxed);
-  if (!written || written->runs > 1) keeper_.distrust();
-  if (!written) return written.error();
+  CLEW_TRY(database_.write(apply, store::Durability::relaxed));
+  keeper_.count_deleted(gone);
   return {};
 }
 

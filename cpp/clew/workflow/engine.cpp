@@ -347,7 +347,6 @@ void EngineImpl::pump(const LiveRunPtr& run) {
                        return write_batch(tx, parts_, run->row_.number, run->lease_, *batch);
                      },
                      [this, run, batch](Result<store::CommitInfo> result) {
-                       if (!result || result->runs > 1) parts_.traces.recount();
                        committed(run, batch,
                                  result ? Result<void>() : Result<void>(result.error()));
                      },

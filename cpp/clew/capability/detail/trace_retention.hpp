@@ -9,18 +9,18 @@
 
 namespace clew::detail {
 
-// Deletes what is too many or too old. It keeps an estimate of the number of rows, so that writers
-// need not count; the estimate errs when a transaction is rolled back after trim() or when another
-// process writes, and is set right by counting now and then. Thread-safe.
+// Deletes what is too many or too old. How many rows there are it counts only where it deletes, in
+// the same transaction; in between it estimates, so that writers need not count. The estimate errs
+// when a transaction is rolled back after trim(), or when another process writes: then the next
+// count is early or late, and nothing is deleted that is not too many. Thread-safe.
 class TraceKeeper {
  public:
   explicit TraceKeeper(TraceRetention retention);
 
-  // Within the transaction that has just added `added` rows: deletes the oldest that are too many,
-  // at most a few more than were added. Called again when its transaction is run again.
-  Result<void> trim(store::Transaction& tx, std::int64_t added);
-  // A transaction that called trim() has failed: count anew.
-  void distrust() { counted_.store(false, std::memory_order_relaxed); }
+  // Within the transaction that has just added `added` rows: deletes the oldest if they are more
+  // than a few too many. How many, for count_deleted() once that is committed.
+  Result<std::int64_t> trim(store::Transaction& tx, std::int64_t added);
+  void count_deleted(std::int64_t rows) { deleted_.fetch_add(rows, std::memory_order_relaxed); }
 
   // Counts, and deletes all that is too many or too old at `now`. Blocks for the disk.
   Result<void> sweep(store::Database& database, Timestamp now);
@@ -38,14 +38,11 @@ class TraceKeeper {
 
  private:
   Result<void> try_sweep(store::Database& database, Timestamp now);
-  Result<std::int64_t> sweep_some(store::Transaction& tx, Timestamp cutoff);
 
   const TraceRetention retention_;
   const std::int64_t slack_;  // how many may be too many before trim() acts
   const Duration sweep_every_;
-  std::atomic<bool> counted_{false};
-  std::atomic<std::int64_t> rows_{0};
-  std::atomic<std::int64_t> added_since_count_{0};
+  std::atomic<std::int64_t> room_{0};  // how many may be added before the next count
   std::atomic<std::int64_t> deleted_{0};
   std::atomic<std::int64_t> swept_us_{INT64_MIN};   // when the last sweep began
   std::atomic<std::int64_t> oldest_us_{INT64_MIN};  // no trace started before; INT64_MIN: unknown

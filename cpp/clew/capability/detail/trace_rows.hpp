@@ -15,6 +15,11 @@ Result<void> insert_trace(store::Transaction& tx, const TraceRecord& record,
 Result<std::int64_t> count_traces(store::Transaction& tx);
 // Deletes the `count` oldest. How many there were.
 Result<std::int64_t> delete_oldest_traces(store::Transaction& tx, std::int64_t count);
+// The trace that has `n` - 1 older ones; none when there are fewer.
+Result<std::optional<Id>> nth_oldest_trace(store::Transaction& tx, std::int64_t n);
+// Of the traces up to that one, deletes the `count` oldest. How many there were.
+Result<std::int64_t> delete_traces_through(store::Transaction& tx, const Id& last,
+                                           std::int64_t count);
 // Of the `count` oldest, deletes those that started at `expired` or before. How many there were.
 Result<std::int64_t> delete_expired_traces(store::Transaction& tx, Timestamp expired,
                                            std::int64_t count);
