@@ -11,6 +11,7 @@ namespace {
 
 FaultPoint fault_before("store.commit.before");  // nothing has run
 FaultPoint fault_inside("store.commit.inside");  // all have run, nothing is committed
+FaultPoint fault_chance("store.commit.chance");  // as inside, and all may be run again
 FaultPoint fault_after("store.commit.after");    // committed, nobody has been told
 FaultPoint fault_sync("store.sync");             // an error here is a failed sync
 
@@ -102,6 +103,11 @@ GroupRunner::Attempt GroupRunner::attempt(std::span<Pending> group, Attempt how,
     const auto next = is_lost || how != Attempt::together ? after_loss(is_shared) : be_careful();
     session_.rollback();
     return next;
+  }
+  if (auto chance = kept > 0 ? fault_chance.hit() : Result<void>(); !chance) {
+    fail_all(group, chance.error());
+    session_.rollback();
+    return Attempt::again;
   }
   if (kept == 0) {
     session_.rollback();
