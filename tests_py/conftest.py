@@ -6,7 +6,12 @@ import os
 import signal
 from importlib.metadata import entry_points
 
+from hypothesis import HealthCheck, settings
 from support import on_postgresql
+
+# However long an example takes: other processes want this machine too.
+settings.register_profile("clew", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("clew")
 
 # A shell that starts a job in the background has it ignore Ctrl-C, and so would every child.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -7,6 +7,9 @@ open or a thread of Clew's behind.
 from __future__ import annotations
 
 import os
+import threading
+import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +23,18 @@ if TYPE_CHECKING:
 __all__ = ["clew_clock", "clew_no_leaks", "clew_runtime", "clew_store", "crash_points"]
 
 
+def _left_behind(before: Counter[str]) -> list[str]:
+    """The system may list a thread for a moment after it was joined."""
+    from . import testing
+
+    patience = time.monotonic() + 2
+    while left := Counter(testing.clew_threads()) - before:
+        if time.monotonic() > patience:
+            break
+        threading.Event().wait(0.01)
+    return sorted(left.elements())
+
+
 @pytest.fixture
 def clew_no_leaks() -> Iterator[None]:
     """Fail the test when it leaves a runtime open or a thread of Clew's behind; disarm faults."""
@@ -27,7 +42,7 @@ def clew_no_leaks() -> Iterator[None]:
 
     from . import testing
 
-    runtimes, threads = testing.live_runtimes(), testing.clew_threads()
+    runtimes, threads = testing.live_runtimes(), Counter(testing.clew_threads())
     try:
         yield
     finally:
@@ -37,10 +52,7 @@ def clew_no_leaks() -> Iterator[None]:
     left = testing.live_runtimes() - runtimes
     if left > 0:
         pytest.fail(f"the test left {left} runtime(s) open: close them", pytrace=False)
-    leaked = testing.clew_threads()
-    for name in threads:
-        if name in leaked:
-            leaked.remove(name)
+    leaked = _left_behind(threads)
     if leaked:
         pytest.fail(f"the test left threads behind: {', '.join(leaked)}", pytrace=False)
 

@@ -144,7 +144,7 @@ def test_stopping_the_call_stops_the_run(rt: clew.Runtime, how: str) -> None:
     rt.register_contract(
         {"id": "text.long", "version": "1.0.0"}, workflow=one_step("text.waits", "text.longing")
     )
-    call = rt.submit("text.long", {}, timeout=0.2 if how == "timeout" else None)
+    call = rt.submit("text.long", {}, timeout=2 if how == "timeout" else None)
     assert entered.wait(PATIENCE)
     if how == "cancel":
         call.cancel()

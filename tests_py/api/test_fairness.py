@@ -38,13 +38,14 @@ class Turnstile:
         for held in self._held:
             held.result(60)
 
-    def capability(self, tenant: str, pause: float = 0.0) -> Any:
-        """Return one that anybody may call; it notes `tenant`."""
+    def capability(self, tenant: str, takes: float = 0.0, clock: ManualClock | None = None) -> Any:
+        """Return one that anybody may call; it notes `tenant`, and takes so long on `clock`."""
 
         @clew.capability("work.pass", version="1.0.0", effect="pure")
         def passes(n: int) -> str:
-            if pause:
-                threading.Event().wait(pause)
+            if clock is not None:
+                threading.Event().wait(takes)  # so that callers have time to come back
+                clock.advance(takes)
             self.order.append(tenant)
             return tenant
 
@@ -87,14 +88,14 @@ def test_the_default_workspace_is_a_tenant_and_priority_takes_nothing_from_anoth
     assert abs(Counter(gate.order[:EACH])["default"] - EACH / 2) <= EACH * 0.05
 
 
-def test_four_threads_get_no_more_than_one_that_asks_as_fast() -> None:
+def test_four_threads_get_no_more_than_one_that_asks_as_fast(clew_clock: ManualClock) -> None:
     """Both saturate one worker: the one with four threads, the other with a queue."""
-    with clew.Runtime(workers=1) as rt:
+    with clew.Runtime(workers=1, clock=clew_clock) as rt:
         gate = Turnstile(rt, 1)
         gate.open()
         many, one = rt.workspace("many"), rt.workspace("one")
-        many.register(gate.capability("many", pause=0.001))
-        one.register(gate.capability("one", pause=0.001))
+        many.register(gate.capability("many", 0.001, clew_clock))
+        one.register(gate.capability("one", 0.001, clew_clock))
         stop = threading.Event()
 
         def ask() -> None:
@@ -114,23 +115,25 @@ def test_four_threads_get_no_more_than_one_that_asks_as_fast() -> None:
         begun, ended = order.index("one"), len(order) - order[::-1].index("one")
     among = Counter(order[begun:ended])
     assert among["one"] == 200
-    assert 80 <= among["many"] <= 320  # in line, it would be 800
+    # In line, it would be 800. Fewer, where the system lets those threads wait for a processor.
+    assert 20 <= among["many"] <= 320
 
 
-def test_long_calls_count_for_more_than_short_ones() -> None:
-    with clew.Runtime(workers=1) as rt:
+def test_long_calls_count_for_more_than_short_ones(clew_clock: ManualClock) -> None:
+    with clew.Runtime(workers=1, clock=clew_clock) as rt:
         gate = Turnstile(rt, 1)
         long, short = rt.workspace("long"), rt.workspace("short")
-        long.register(gate.capability("long", pause=0.02))
-        short.register(gate.capability("short", pause=0.002))
+        long.register(gate.capability("long", 0.02, clew_clock))
+        short.register(gate.capability("short", 0.002, clew_clock))
         calls = [long.submit("work.pass", {"n": n}) for n in range(30)]
         few = [short.submit("work.pass", {"n": n}) for n in range(100)]
         gate.open()
-        for call in few:
+        for call in few + calls:
             call.result(60)
-        assert sum(call.done() for call in calls) <= 20  # as long as all the short ones took
-        for call in calls:
-            call.result(60)
+    last = len(gate.order) - gate.order[::-1].index("short")
+    among = Counter(gate.order[:last])
+    assert among["short"] == 100
+    assert 8 <= among["long"] <= 12  # as long as all the short ones took
 
 
 def test_a_queue_that_one_workspace_has_filled_takes_calls_of_another() -> None:
@@ -148,14 +151,23 @@ def test_a_queue_that_one_workspace_has_filled_takes_calls_of_another() -> None:
 
 
 def test_a_map_of_one_workspace_lets_another_go_between() -> None:
+    asked = threading.Event()
+    order = []
+
+    @clew.capability("work.note", version="1.0.0", effect="pure")
+    def note(n: int) -> None:
+        if n == 1:
+            assert asked.wait(60)
+        order.append(n)
+
     with clew.Runtime(workers=1) as rt:
-        gate = Turnstile(rt, 1)
-        gate.open()
         mapping, other = rt.workspace("mapping"), rt.workspace("other")
-        mapping.register(gate.capability("mapping", pause=0.001))
-        other.register(gate.capability("other"))
-        results = mapping.map("work.pass", ({"n": n} for n in range(2000)))
+        mapping.register(note)
+        other.register(note)
+        results = mapping.map("work.note", ({"n": n} for n in range(2000)))
         next(results)
-        assert other.submit("work.pass", {"n": 0}).result(60) == "other"
-        assert len(gate.order) < 500
+        call = other.submit("work.note", {"n": -1})
+        asked.set()
+        call.result(60)
+        assert order.index(-1) < 10
         results.close()

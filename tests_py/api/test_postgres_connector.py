@@ -473,17 +473,16 @@ def test_a_commit_without_an_answer_has_an_unknown_outcome(shop: Shop, ends: str
         holder.execute("SELECT pg_advisory_lock(hashtext(current_schema()))")
         seconds = 1 if ends == "out of time" else 60
         asked = Asked(shop, "INSERT INTO slow VALUES (1)", writable=True, timeout=seconds)
-        pid = until(lambda: shop.at_work("advisory"))
-        if ends == "terminated":
-            shop.ask(f"SELECT pg_terminate_backend({pid})")
-            asked.join()
-            assert isinstance(asked.error, clew.UnknownOutcome)
-        elif ends == "out of time":
+        if ends == "out of time":
             asked.join()  # here or at the server, whichever comes first
             assert isinstance(asked.error, (clew.UnknownOutcome, clew.Timeout))
+        elif ends == "terminated":
+            shop.ask(f"SELECT pg_terminate_backend({until(lambda: shop.at_work('advisory'))})")
+            asked.join()
+            assert isinstance(asked.error, clew.UnknownOutcome)
         else:
             # The server's own "no" is an answer: it has not been made then.
-            shop.ask(f"SELECT pg_cancel_backend({pid})")
+            shop.ask(f"SELECT pg_cancel_backend({until(lambda: shop.at_work('advisory'))})")
             asked.join()
             assert isinstance(asked.error, clew.Timeout)
     if ends != "out of time" or isinstance(asked.error, clew.Timeout):

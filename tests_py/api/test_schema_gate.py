@@ -127,7 +127,7 @@ def accepts(rt: clew.Runtime, version: str, value: Any) -> bool:
 
 
 # Parity: schema evolution
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(pairs(), st.booleans(), st.sampled_from(["inputs", "outputs"]), st.booleans())
 def test_an_edit_asks_for_what_it_does_wherever_it_is(
     pair: Pair, by_reference: bool, field: str, widens: bool

@@ -139,7 +139,7 @@ def satisfied(rt: clew.Runtime, wanted: str) -> list[str]:
 
 
 # Parity: range resolve
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     st.lists(comparators(), min_size=1, max_size=3).filter(is_range),
     st.sampled_from([",", ", ", " , "]),

@@ -261,13 +261,13 @@ def test_a_timeout_comes_although_the_handler_goes_on(
     seen = []
 
     def slow(ctx: _core.Context) -> None:
-        seen.append((ctx.deadline is not None, ctx.remaining is not None and ctx.remaining <= 0.05))
+        seen.append((ctx.deadline is not None, ctx.remaining is not None and ctx.remaining <= 1))
         released.wait(10)
         seen.append(ctx.cancelled)
 
     ref = add(slow, context="ctx")
     with pytest.raises(clew.Timeout):
-        runtime.execute(ref, timeout="50ms")
+        runtime.execute(ref, timeout="1s")
     released.set()
     late = runtime.submit(ref, deadline=datetime.now(timezone.utc) - timedelta(seconds=1))
     assert isinstance(late.exception(10), clew.Timeout)

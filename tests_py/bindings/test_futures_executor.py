@@ -211,7 +211,9 @@ def test_running_over_there_is_timed(remote: _core.Runtime, tmp_path: Any) -> No
     remote.register({"id": "t.hold", **CONTRACT}, hold)
     remote.execute("t.pid_and", {"n": 1})  # the pool is up
     call = remote.submit("t.hold", {"path": str(tmp_path / "one")})
-    nap(0.3)
+    while not (tmp_path / "one").exists():
+        nap(0.01)
+    nap(0.2)
     (tmp_path / "one.go").touch()
     assert call.result(30) == 1
     trace = call.trace

@@ -66,7 +66,7 @@ def test_other_threads_go_on_meanwhile(
             other = threading.Thread(target=action, args=(runtime,))
             other.start()
             other.join()
-        assert ticker.count - before > 20
+        assert ticker.count - before > 3  # some 400; but for one or two when nobody else may run
 
 
 def test_handlers_in_python_overlap_where_they_wait(runtime: _core.Runtime, add: Register) -> None:
@@ -171,23 +171,26 @@ def test_ctrl_c_ends_every_wait(use: str, runtime: _core.Runtime, native: Regist
 
 def test_ctrl_c_ends_a_close_that_goes_on_behind(runtime: _core.Runtime, native: Register) -> None:
     native("sleep")
-    runtime.submit("n.sleep", {"for": "500ms"})
+    runtime.submit("n.sleep", {"for": "10s"})
     with Interrupt(), pytest.raises(KeyboardInterrupt):
         runtime.close(drain=True, timeout=20)
     assert runtime.closed
     with pytest.raises(clew.Closed):
         runtime.execute("n.sleep", {"for": 0})
-    assert runtime.close()
+    assert not runtime.close(drain=False)  # it did not wait for the call
 
 
 def test_a_signal_handler_runs_during_a_wait(runtime: _core.Runtime, native: Register) -> None:
-    seen: list[Any] = []
-    before = signal.signal(signal.SIGUSR1, lambda *_: seen.append(1))
+    native("sleep")
+    call = runtime.submit("n.sleep", {"for": "60s"})
+    answers: list[bool] = []
+    before = signal.signal(signal.SIGUSR1, lambda *_: answers.append(call.cancel()))
+    timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1))
+    timer.start()
     try:
-        timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1))
-        timer.start()
-        native("sleep")
-        assert runtime.submit("n.sleep", {"for": "300ms"}).result() is None
-        assert seen == [1]
+        with pytest.raises(clew.Cancelled):
+            call.result()
+        assert len(answers) == 1
     finally:
+        timer.join()
         signal.signal(signal.SIGUSR1, before)

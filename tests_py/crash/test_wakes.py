@@ -21,6 +21,8 @@ with clew.Runtime(sys.argv[1]) as rt:
     wake = ProcessEventSemantics(wake=ProcessWakeSpec("payload"))
     rt.processes.register_process("p", event_types=[ProcessEventType("wake", semantics=wake)])
     rt.processes.append_event("p", "wake", "up", replay_key="k", wake_target_scope="s")
+    while rt.sql("SELECT 1 FROM outbox"):
+        pass  # closing need not wait for the delivery
 """
 
 

@@ -14,9 +14,11 @@ import pytest
 NOTEBOOK = Path(__file__).resolve().parents[2] / "examples/tour.ipynb"
 # In a process of its own: a client of kernels leaves threads and modules behind.
 EXECUTE = """
-import sys, nbclient, nbformat
+import sys, jupyter_client, nbclient, nbformat
 notebook = nbformat.read(sys.argv[1], as_version=4)
-nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+# Sockets in this folder: nobody else can take their ports.
+kernel = jupyter_client.AsyncKernelManager(kernel_name="python3", transport="ipc")
+nbclient.NotebookClient(notebook, km=kernel, timeout=60).execute()
 nbformat.write(notebook, sys.argv[2])
 """
 

@@ -102,7 +102,9 @@ def test_sixty_four_threads_of_mixed_calls_are_counted_exactly(
         assert calls["total"] == THREADS * CALLS + EACH  # and those within others
         assert calls["success"] == 3 * EACH
         assert (calls["failure"], calls["timeout"], calls["cancelled"]) == (EACH, EACH, EACH)
-        assert calls["rejected"] == calls["in_flight"] == 0
+        assert calls["rejected"] == 0
+        while rt.stats()["calls"]["in_flight"] > 0:
+            pass  # a call is counted off when its caller has its result
 
     with clew.Runtime(store) as rt:  # once closed, all are on the disk
         assert rt.verify() == []
@@ -208,12 +210,13 @@ def test_a_handler_of_5_s_with_a_deadline_of_50_ms_returns_within_100_ms_of_it(
     clew_no_leaks: None,
 ) -> None:
     """The best of a few tries counts: the machine may be busy, the runtime must not be."""
-    stop = threading.Event()
+    entered, stop = threading.Event(), threading.Event()
     late = []
     with clew.Runtime(workers=2) as rt:
 
         @clew.capability("test.long", version="1.0.0")
         def long() -> str:
+            entered.set()
             stop.wait(5)
             return "late"
 
@@ -226,8 +229,9 @@ def test_a_handler_of_5_s_with_a_deadline_of_50_ms_returns_within_100_ms_of_it(
                 rt.execute("test.long", timeout=DEADLINE)
             late.append(monotonic() - begun - DEADLINE)
             assert late[-1] >= 0, "nor may it return before"
-            # The handler goes on in its slot; its caller does not.
-            assert rt.stats()["pool"]["running"] == 1
+            if entered.is_set():  # else its worker was not awake in time
+                # The handler goes on in its slot; its caller does not.
+                assert rt.stats()["pool"]["running"] == 1
             (trace, *_) = rt.traces("test.long")
             assert (trace.outcome, trace.code) == ("timeout", "timeout")
             stop.set()
@@ -235,7 +239,8 @@ def test_a_handler_of_5_s_with_a_deadline_of_50_ms_returns_within_100_ms_of_it(
             met = [rt.submit("test.meet") for _ in range(2)]
             assert sorted(call.result(60) for call in met) == [0, 1]
             stop.clear()
-            if late[-1] <= LATE:
+            if entered.is_set() and late[-1] <= LATE:
                 break
+            entered.clear()
         assert min(late) <= LATE
         assert rt.stats()["pool"]["running_max"] == 2

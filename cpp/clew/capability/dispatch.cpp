@@ -175,7 +175,7 @@ class DispatcherImpl final : public Dispatcher {
     stats.cancelled = of(CallOutcome::cancelled);
     stats.rejected = of(CallOutcome::rejected);
     stats.calls = stats.success + stats.failure + stats.timeout + stats.cancelled + stats.rejected;
-    stats.in_flight = core_->in_flight();
+    stats.in_flight = core_->all_entered() - stats.calls;
     stats.inline_calls = core_->inline_calls.load(std::memory_order_relaxed);
     return stats;
   }

@@ -177,7 +177,13 @@ class StoredKeys final : public IdempotencyKeys {
 
   void let_go(Invocation& call) override {
     const auto key = key_of(call);
-    if (!is_leader(key, call)) return;
+    {
+      // Once: by then the row may be that of the next call with this key.
+      const Lock lock(mutex_);
+      const auto found = running_.find(key);
+      if (found == running_.end() || found->second.leader.get() != &call) return;
+      if (std::exchange(found->second.is_let_go, true)) return;
+    }
     free_row(key);
     for (auto& each : take_followers(key, call)) each.again();
   }
@@ -192,6 +198,7 @@ class StoredKeys final : public IdempotencyKeys {
     InvocationPtr leader;
     Value input;
     std::vector<Follower> followers;  // with the same input; they end with it
+    bool is_let_go = false;           // by one who is about to free its row
   };
 
   bool is_leader(const Key& key, const Invocation& call) {

@@ -55,6 +55,10 @@ bool Invocation::begin() {
         error(Code::timeout, "{} was still queued at its deadline", capability()->contract.id));
     return false;
   }
+  if (core_->cancel_all.load(std::memory_order_relaxed)) {
+    end_early("the runtime is closing");
+    return false;
+  }
   begun_ns_.store(core_->env.clock().ticks_ns(), std::memory_order_relaxed);
   auto queued = State::queued;
   return state_.compare_exchange_strong(queued, State::running, std::memory_order_acq_rel);
@@ -249,6 +253,10 @@ bool Invocation::cancel(std::string reason) {
   signal_cancel();
   if (executor_) executor_->withdraw(*this);
   if (begun_.exchange(true, std::memory_order_acq_rel)) return false;
+  return end_early(reason);
+}
+
+bool Invocation::end_early(const std::string& reason) {
   return end(HopReason::cancelled_early,
              error(Code::cancelled, "{} was cancelled before it began{}", capability()->contract.id,
                    reason.empty() ? "" : ": " + reason));

@@ -156,6 +156,7 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   friend class DispatcherImpl;
   enum class Ending : std::uint8_t { open, taken };
   bool end(HopReason why, Result<Value> result);  // false: somebody else did
+  bool end_early(const std::string& reason);      // cancelled before it began
   bool claim_end() {
     return ending_.exchange(Ending::taken, std::memory_order_acq_rel) != Ending::taken;
   }

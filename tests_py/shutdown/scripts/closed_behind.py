@@ -8,9 +8,9 @@ from clew import _core
 
 runtime = _core.Runtime(workers=2)
 runtime.register_native({"id": "n.sleep", "version": "1.0.0"}, "sleep")
-call = runtime.submit("n.sleep", {"for": "300ms"})
-threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+call = runtime.submit("n.sleep", {"for": "1s"})
 try:
+    threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
     runtime.close(drain=True, timeout=20)
 except KeyboardInterrupt:
     print("ok")

@@ -36,6 +36,7 @@ struct DispatchCore {
   std::atomic<std::int64_t> inline_calls{0};
   std::array<std::atomic<std::int64_t>, 5> outcomes{};  // by CallOutcome
 
+  // Each call that entered or was refused comes here once, before anybody can see its outcome.
   void count(CallOutcome kind) {
     outcomes[static_cast<std::size_t>(kind)].fetch_add(1, std::memory_order_relaxed);
   }
@@ -58,7 +59,9 @@ struct DispatchCore {
       idle.notify_all();
     }
   }
-  // In this order: when the two agree, nothing was in flight at the first look.
+  std::int64_t all_entered() const { return entered.load(std::memory_order_seq_cst); }
+  // Those that may still use the borrowed parts. In this order: when the two agree, nothing was in
+  // flight at the first look.
   std::int64_t in_flight() const {
     const auto gone = left.load(std::memory_order_seq_cst);
     return entered.load(std::memory_order_seq_cst) - gone;
