@@ -96,6 +96,8 @@ class FuturesExecutor final : public CapabilityExecutor,
     if (!sent) return land(flight, sent.error());
     if (!*sent) return land(flight, sent->error());
     if (invocation->ended()) withdraw(*invocation);  // before there was anything to take back
+    // stop() may have looked at the flights before this one was there.
+    if (!is_open()) land(flight, Error(Code::cancelled, "the runtime is closing"));
   }
 
   // With the GIL.

@@ -85,7 +85,7 @@ class PythonExecutor final : public CapabilityExecutor {
     return handler.run(invocation, core_.lock());
   }
 
-  static bool is_finished_with_gil(const Invocation& invocation, const Result<Value>& result) {
+  static bool is_finished_with_gil(Invocation& invocation, const Result<Value>& result) {
     return !invocation.commits_at_end() && invocation.input().byte_size() <= bytes_with_gil_max &&
            (!result || result->byte_size() <= bytes_with_gil_max);
   }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -121,19 +122,20 @@ class Subscription(Iterator[Event], AsyncIterator[Event]):
     occupies no thread. A context manager that cancels at its end.
     """
 
-    __slots__ = ("__weakref__", "_core", "_page")
+    __slots__ = ("__weakref__", "_core", "_lock", "_page")
 
     def __init__(self, core: _core.Subscription, is_group: bool) -> None:
         self._core = core
-        # What an iterator has fetched and not given yet. A group's members fetch one at a time:
-        # what is fetched is claimed.
+        # What an iterator has fetched and not given yet, newest first. A group's members fetch one
+        # at a time: what is fetched is claimed.
         self._page: list[Event] | None = None if is_group else []
+        self._lock = threading.Lock()  # for the page; nobody waits in it
 
     @property
     def cursor(self) -> int:
         """Everything up to here was read: ``from_=`` for whoever goes on later."""
-        page = self._page
-        return page[-1].cursor - 1 if page else self._core.cursor
+        with self._lock:
+            return self._page[-1].cursor - 1 if self._page else self._core.cursor
 
     @property
     def cancelled(self) -> bool:
@@ -180,8 +182,9 @@ class Subscription(Iterator[Event], AsyncIterator[Event]):
         page = self._page
         if not page:
             return []
-        taken = page[-most:][::-1]
-        del page[-most:]
+        with self._lock:
+            taken = page[-most:][::-1]
+            del page[-most:]
         return taken
 
     def _next(self, timeout: Duration | None) -> Event | None:
@@ -189,9 +192,12 @@ class Subscription(Iterator[Event], AsyncIterator[Event]):
             found = self._core.poll(1, timeout)
             return self._event(found[0]) if found else None
         if not self._page:
-            found = self._core.poll(_PAGE, timeout)
-            self._page[:] = [self._event(one) for one in reversed(found)]
-        return self._page.pop() if self._page else None
+            found = [self._event(one) for one in self._core.poll(_PAGE, timeout)]
+            with self._lock:  # other threads may have fetched meanwhile
+                self._page += reversed(found)
+                self._page.sort(key=lambda event: -event.cursor)
+        with self._lock:
+            return self._page.pop() if self._page else None
 
     def __iter__(self) -> Subscription:
         return self

@@ -51,6 +51,7 @@ async def _serve(inbox: _core._AsyncInbox) -> None:
     loop.add_reader(inbox.fileno(), look)
     look()
     await closed
+    await asyncio.sleep(0)  # a task that is cancelled before its first step never answers
     loop.remove_reader(inbox.fileno())
     # A task may hold on to its life for a while; every one is told again until it has ended.
     while tasks:

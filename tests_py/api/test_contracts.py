@@ -316,6 +316,30 @@ def test_a_lifecycle_goes_forwards_only_and_is_kept(tmp_path: Path) -> None:
         assert caught.value.context["path"] == "lifecycle"
 
 
+def test_what_another_process_has_moved_on_never_comes_back(tmp_path: Path) -> None:
+    with clew.Runtime(tmp_path / "a.db") as ours, clew.Runtime(tmp_path / "a.db") as theirs:
+        add(ours)
+        add(theirs)
+        ours.set_lifecycle("a.b@1.0.0", "retired")
+        with pytest.raises(clew.Conflict) as caught:
+            theirs.set_lifecycle("a.b@1.0.0", "deprecated")
+        assert caught.value.context["registered"] == "retired"
+        assert theirs.capabilities()[0].lifecycle == "retired"
+        with pytest.raises(clew.NotFound):
+            theirs.execute("a.b", {})
+
+        add(ours, id="c.d")
+        ours.set_lifecycle("c.d@1.0.0", "deprecated")
+        add(theirs, id="c.d")  # says nothing of its lifecycle
+        add(ours, id="e.f")
+        ours.set_lifecycle("e.f@1.0.0", "deprecated")
+        with pytest.raises(clew.Conflict):
+            add(theirs, id="e.f", lifecycle="active")
+    with clew.Runtime(tmp_path / "a.db") as again:
+        found = {str(one.id): one.lifecycle for one in again.capabilities()}
+        assert found == {"a.b": "retired", "c.d": "deprecated", "e.f": "deprecated"}
+
+
 # Parity: discovery
 def test_discovery_has_its_filters_and_one_order(clew_runtime: clew.Runtime) -> None:
     rows = [

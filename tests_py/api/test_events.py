@@ -261,6 +261,86 @@ def test_what_was_dropped_stands_in_the_stream_and_in_the_counters() -> None:
             rt.subscribe(">", from_=11)
 
 
+def test_a_group_that_is_told_of_a_gap_holds_no_event_that_it_was_not_given() -> None:
+    with clew.Runtime(limits={"events_max": 4}) as rt:
+        rt.events.define("text.counted@1.0.0")
+        member = rt.subscribe("text.*", from_="start", group="billing")
+        for n in range(10):
+            rt.publish("text.counted", {"n": n})
+        (told,) = member.poll(1, 0)
+        assert told.type == "clew.backlog_dropped"
+        assert [next(member).data["n"] for _ in range(4)] == [6, 7, 8, 9]
+
+
+def test_threads_share_the_events_of_one_iterator(rt: clew.Runtime) -> None:
+    count = 3000
+    for n in range(count):
+        rt.publish("text.counted", {"n": n})
+    shared = rt.subscribe("text.*", from_="start")
+    got: list[list[int]] = [[] for _ in range(4)]
+
+    def take(into: list[int]) -> None:
+        for event in shared:
+            into.append(event.data["n"])
+            if sum(map(len, got)) == count:
+                shared.cancel()
+
+    threads = [threading.Thread(target=take, args=(into,)) for into in got]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(n for each in got for n in each) == list(range(count))
+
+
+def test_an_emit_that_was_taken_is_published(rt: clew.Runtime) -> None:
+    threads: list[threading.Thread] = []
+    taken: list[int] = []
+
+    @clew.capability("test.late", version="1.0.0", emits=("text.counted",))
+    def late(n: int, ctx: clew.Context) -> None:
+        begun = threading.Event()
+
+        def go_on() -> None:
+            begun.set()
+            for more in range(1000):
+                try:
+                    ctx.emit("text.counted", {"n": 1000 * n + more})
+                except clew.Conflict:
+                    return
+                taken.append(1000 * n + more)
+
+        threads.append(threading.Thread(target=go_on))
+        threads[-1].start()
+        begun.wait()  # and it does not wait for what it emits
+
+    rt.register(late)
+    everything = rt.subscribe("text.*", from_="start")
+    for n in range(100):
+        rt.execute("test.late", {"n": n})
+        threads[-1].join()
+    assert sorted(numbers(everything.poll(100_000, 0) if taken else [])) == sorted(taken)
+
+
+def test_what_another_process_has_done_to_a_type_counts(tmp_path: Path) -> None:
+    store = tmp_path / "work.db"
+    with clew.Runtime(store) as ours, clew.Runtime(store) as theirs:
+        for name in ("a.gone@1.0.0", "a.kept@1.0.0"):
+            ours.events.define(name)
+        ours.events.define("a.born@1.0.0", lifecycle="draft")
+        assert [theirs.publish(f"a.{name}", {}) for name in ("gone", "kept")] == [1, 2]
+        with pytest.raises(clew.Rejected):
+            theirs.publish("a.born", {})
+        ours.events.set_lifecycle("a.gone@1.0.0", "retired")
+        ours.events.set_lifecycle("a.born@1.0.0", "active")
+        with pytest.raises(clew.Rejected) as rejected:
+            theirs.publish("a.gone", {})
+        assert rejected.value.context["lifecycle"] == "retired"
+        assert [theirs.publish(f"a.{name}", {}) for name in ("kept", "born")] == [3, 4]
+        types = [event.type for event in ours.subscribe("a.*", from_="start").poll(10, 0)]
+        assert types == ["a.gone", "a.kept", "a.kept", "a.born"]
+
+
 def test_groups_redeliver_in_virtual_time(
     clew_runtime: clew.Runtime, clew_clock: clew.ManualClock
 ) -> None:

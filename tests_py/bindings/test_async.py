@@ -78,6 +78,18 @@ def test_stopping_a_call_cancels_its_task(how: str, runtime: _core.Runtime, add:
     assert type(error) is (clew.Timeout if how == "timeout" else clew.Cancelled)
 
 
+def test_calls_that_reach_a_loop_as_it_closes_end_all_the_same() -> None:
+    async def waits() -> None:
+        await asyncio.sleep(60)
+
+    for count in (1, 10, 1000):
+        runtime = _core.Runtime(workers=2)
+        runtime.register({"id": "t.waits", "version": "1.0.0"}, waits, kind="async")
+        calls = [runtime.submit("t.waits") for _ in range(count)]
+        runtime.close(drain=False)
+        assert {type(call.exception(30)) for call in calls} == {clew.Cancelled}
+
+
 def test_a_limit_holds_without_taking_slots(runtime: _core.Runtime, add: Register) -> None:
     now = most = 0
 

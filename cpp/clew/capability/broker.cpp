@@ -132,11 +132,12 @@ class BrokerImpl final : public Broker {
       return outcome_of(appended);
     }
     const auto batch = make_batch({std::move(event)});
+    batch->is_published = true;
     if (auto written = core_->writer.write(batch, timeout); !written) {
       if (written.error().find("withdrawn") != nullptr) core_->withdrawn.fetch_add(1);
       return written.error();
     }
-    return outcome_of(batch->events.front());
+    return outcome_of(*batch);
   }
 
   void publish_async(EventDraft draft, Function<void(Result<Cursor>)> done) override {
@@ -144,12 +145,13 @@ class BrokerImpl final : public Broker {
     auto event = prepare(std::move(draft));
     if (!event) return done(event.error());
     auto batch = make_batch({*std::move(event)});
+    batch->is_published = true;
     if (is_memory()) {
       core_->log.append(batch->events);
-      return done(outcome_of(batch->events.front()));
+      return done(outcome_of(*batch));
     }
     core_->writer.submit(batch, [this, batch, done = std::move(done)](Result<void> result) mutable {
-      done(result ? outcome_of(batch->events.front()) : Result<Cursor>(result.error()));
+      done(result ? outcome_of(*batch) : Result<Cursor>(result.error()));
     });
   }
 
@@ -267,6 +269,10 @@ class BrokerImpl final : public Broker {
     }
   }
 
+  Result<Cursor> outcome_of(const EventBatch& batch) {
+    if (batch.rejected) return *batch.rejected;
+    return outcome_of(batch.events.front());
+  }
   Result<Cursor> outcome_of(const Appended& appended) {
     auto& counter = appended.is_duplicate ? core_->duplicates : core_->published;
     counter.fetch_add(1, std::memory_order_relaxed);

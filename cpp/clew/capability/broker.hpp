@@ -40,6 +40,10 @@ struct EventBatch {
   enum class Fate : std::uint8_t { queued, written, withdrawn };
   std::vector<Appended> events;
   std::atomic<Fate> fate{Fate::queued};
+  // Of a publisher: its types are looked at once more as it is written, since another process may
+  // have moved them on. What a call has emitted was admitted when it was.
+  bool is_published = false;
+  std::optional<Error> rejected{};  // then; set anew each time it is written
 };
 using EventBatchPtr = std::shared_ptr<EventBatch>;
 

@@ -32,7 +32,7 @@ CREATE VIEW v_capabilities AS
 )sql";
 
 const store::Statement lock_sql(R"sql(
-SELECT digest, document FROM contracts
+SELECT digest, document, lifecycle FROM contracts
 WHERE workspace = :workspace AND scope = :scope AND id = :id AND version = :version
 {for_update})sql");
 
@@ -85,17 +85,17 @@ store::Migration contract_workflow_migration(int version) {
   return {version, "workflows of contracts", workflow_sql};
 }
 
-Result<void> store_contract(store::Transaction& tx, const Capability& capability, bool may_replace,
-                            Timestamp now) {
+Result<Lifecycle> store_contract(store::Transaction& tx, const Capability& capability,
+                                 bool may_replace, Timestamp now) {
   const auto scope = std::string(name(capability.scope));
-  const auto lifecycle = std::string(name(capability.lifecycle));
+  auto lifecycle = capability.lifecycle;
   const auto document = to_json(capability.contract.content());
   const auto workflow =
       capability.workflow.empty() ? store::Arg(nullptr) : store::Arg(capability.workflow);
-  CLEW_TRY(const auto added,
-           tx.run(insert_sql, capability.workspace, scope, capability.contract.id,
-                  capability.version_text, capability.digest, lifecycle, document, now, workflow));
-  if (added == 1) return {};
+  CLEW_TRY(const auto added, tx.run(insert_sql, capability.workspace, scope, capability.contract.id,
+                                    capability.version_text, capability.digest, name(lifecycle),
+                                    document, now, workflow));
+  if (added == 1) return lifecycle;
   Value stored;
   std::string digest;
   CLEW_TRY(tx.first(
@@ -103,6 +103,11 @@ Result<void> store_contract(store::Transaction& tx, const Capability& capability
       [&](const store::Row& row) -> Result<void> {
         CLEW_TRY(digest, store::word_at(row, 0));
         CLEW_TRY(stored, store::json_at(row, 1));
+        CLEW_TRY(const auto word, store::word_at(row, 2));
+        // A damaged word is written anew.
+        if (const auto reached = parse_lifecycle(Value(word), "lifecycle")) {
+          lifecycle = std::max(lifecycle, *reached);
+        }
         return {};
       },
       capability.workspace, scope, capability.contract.id, capability.version_text));
@@ -115,9 +120,9 @@ Result<void> store_contract(store::Transaction& tx, const Capability& capability
         .with("registered", difference.left)
         .with("given", difference.right);
   }
-  CLEW_TRY(tx.post(change_sql, capability.digest, lifecycle, document, workflow,
+  CLEW_TRY(tx.post(change_sql, capability.digest, name(lifecycle), document, workflow,
                    capability.workspace, scope, capability.contract.id, capability.version_text));
-  return {};
+  return lifecycle;
 }
 
 Result<std::vector<Capability>> load_contracts(store::Transaction& tx,

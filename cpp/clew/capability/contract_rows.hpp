@@ -15,9 +15,10 @@ store::Migration contract_migration(int version);
 store::Migration contract_workflow_migration(int version);
 
 // Keeps what was registered. `conflict` naming the first difference when other content is stored,
-// by another process say, unless `may_replace`.
-Result<void> store_contract(store::Transaction& tx, const Capability& capability, bool may_replace,
-                            Timestamp now);
+// by another process say, unless `may_replace`. A lifecycle never goes backwards: the one that
+// stands there in the end.
+Result<Lifecycle> store_contract(store::Transaction& tx, const Capability& capability,
+                                 bool may_replace, Timestamp now);
 
 // Every contract that can be read, without handlers; `damaged` is told of each that cannot.
 Result<std::vector<Capability>> load_contracts(store::Transaction& tx,

@@ -73,27 +73,34 @@ bool Invocation::is_within_step() const {
 
 Result<void> Invocation::adopt(std::vector<std::shared_ptr<Event>>& events) {
   const Lock lock(mutex_);
-  if (ending_.load(std::memory_order_acquire) == Ending::taken) {
+  const auto is_over = [this] {
+    return emits_over_.load(std::memory_order_seq_cst) ||
+           ending_.load(std::memory_order_acquire) == Ending::taken;
+  };
+  const auto too_late = [] {
     return error(Code::conflict, "the call has ended: what it emits now nobody would publish");
-  }
+  };
+  if (is_over()) return too_late();
   auto& emitted = rare().emitted;
   if (emitted.size() + events.size() > emitted_max) {
     return error(Code::resource_exhausted, "a call emits at most {} events", emitted_max);
   }
+  // Told before the second look: either we see that emits are over, or who ends them sees these.
+  has_emitted_.store(true, std::memory_order_seq_cst);
+  if (is_over()) return too_late();
   std::ranges::move(events, std::back_inserter(emitted));
-  has_emitted_.store(true, std::memory_order_release);
   return {};
 }
 
 std::vector<std::shared_ptr<Event>> Invocation::take_emitted() {
-  if (!has_emitted_.load(std::memory_order_acquire)) return {};
+  if (!has_emitted_.load(std::memory_order_seq_cst)) return {};
   const Lock lock(mutex_);
   return rare_ ? std::exchange(rare_->emitted, {}) : std::vector<std::shared_ptr<Event>>();
 }
 
 // What a key keeps happened once, and so did its events: one commit has both.
 Result<void> Invocation::settle_key(const Result<Value>& result) {
-  if (!result || tag() != nullptr || !has_emitted_.load(std::memory_order_acquire)) {
+  if (!result || tag() != nullptr || !has_emitted_.load(std::memory_order_seq_cst)) {
     return core_->keys->settle(*this, result);
   }
   Broker& broker = *core_->broker;

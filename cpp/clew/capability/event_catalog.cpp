@@ -137,6 +137,7 @@ Result<EventTypePtr> EventCatalog::define(const EventDefinition& definition) {
   CLEW_TRY(type->schema, Schema::compile(definition.schema, "schema"));
   type->defined = env_.clock().now();
   auto kept = std::make_shared<EventTypePtr>();  // what is in the store in the end
+  const Lock changes(changes_);
   CLEW_TRY(database_.write([type, kept](store::Transaction& tx) -> Result<void> {
     CLEW_TRY(const bool is_new, detail::insert_event_type(tx, *type));
     *kept = type;
@@ -153,6 +154,7 @@ Result<EventTypePtr> EventCatalog::set_lifecycle(const std::string& type,
                                                  EventLifecycle lifecycle) {
   CLEW_TRY(const auto found, find(type));
   auto kept = std::make_shared<EventTypePtr>();
+  const Lock changes(changes_);
   CLEW_TRY(database_.write([found, lifecycle, kept](store::Transaction& tx) -> Result<void> {
     CLEW_TRY(const auto stored, detail::lock_event_type(tx, found->id, found->version_text));
     if (!stored) return error(Code::not_found, "no event \"{}\" is defined", text_of(*found));
@@ -180,11 +182,23 @@ Result<EventTypePtr> EventCatalog::find(const std::string& reference) {
 
 Result<EventTypePtr> EventCatalog::admit(const std::string& reference) {
   CLEW_TRY(auto type, find(reference));
+  if (type->lifecycle != active && !database_.is_memory()) {
+    CLEW_TRY(load());  // another process may have moved it on
+    CLEW_TRY(type, snapshot()->resolve(reference));
+  }
   if (type->lifecycle == active) return type;
-  return error(Code::rejected, "{} is {}: only active events may be published", text_of(*type),
-               name(type->lifecycle))
-      .with("event", text_of(*type))
-      .with("lifecycle", name(type->lifecycle));
+  return detail::not_active(text_of(*type), type->lifecycle);
 }
+
+namespace detail {
+
+Error not_active(const std::string& type, std::optional<EventLifecycle> lifecycle) {
+  const auto word = lifecycle ? name(*lifecycle) : "gone";
+  return error(Code::rejected, "{} is {}: only active events may be published", type, word)
+      .with("event", type)
+      .with("lifecycle", word);
+}
+
+}  // namespace detail
 
 }  // namespace clew

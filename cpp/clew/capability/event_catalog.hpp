@@ -66,8 +66,15 @@ class EventCatalog {
 
   store::Database& database_;
   Env& env_;
+  Mutex changes_;  // held from a change in the store until it is in `current_`, so that none is
+                   // undone
   Mutex writers_;
   Snapshot<EventTypes> current_;
 };
+
+namespace detail {
+// The refusal to publish an event of a type that is not active.
+Error not_active(const std::string& type, std::optional<EventLifecycle> lifecycle);
+}  // namespace detail
 
 }  // namespace clew

@@ -164,9 +164,11 @@ class GroupMember final : public Subscription {
     while (plan.position < last && static_cast<int>(plan.fresh.size()) < room) {
       CLEW_TRY(const auto events, core_->read(plan.position, page));
       const auto first = events.empty() ? last + 1 : events.front()->cursor;
-      if (first > plan.position + 1) {
+      if (first > plan.position + 1) {  // it is told of in one more event
+        if (plan.gap_from != 0 || !plan.fresh.empty()) break;
         plan.gap_from = plan.position + 1;
         plan.gap_to = plan.position = first - 1;
+        --room;
       }
       for (const auto& event : events) {
         if (static_cast<int>(plan.fresh.size()) == room) break;

@@ -24,6 +24,8 @@ const Statement find_type_sql(R"sql(
 const Statement lock_type_sql(R"sql(
     SELECT type, version, lifecycle, summary, schema_json, defined_us FROM event_types
      WHERE type = :type AND version = :version {for_update})sql");
+const Statement type_lifecycle_sql(
+    "SELECT lifecycle FROM event_types WHERE type = :type AND version = :version");
 const Statement insert_type_sql(R"sql(
     INSERT INTO event_types (type, version, lifecycle, summary, schema_json, defined_us)
     VALUES (:type, :version, :lifecycle, :summary, :schema, :defined)
@@ -127,6 +129,25 @@ Result<EventTypePtr> find_event_type(store::Transaction& tx, const std::string& 
 Result<EventTypePtr> lock_event_type(store::Transaction& tx, const std::string& id,
                                      const std::string& version) {
   return type_by(lock_type_sql, tx, id, version);
+}
+
+Result<std::optional<EventLifecycle>> event_lifecycle(store::Transaction& tx, const std::string& id,
+                                                      const std::string& version) {
+  std::optional<EventLifecycle> found;
+  CLEW_TRY(tx.first(
+      type_lifecycle_sql,
+      [&](const Row& row) -> Result<void> {
+        CLEW_TRY(const auto lifecycle, word_at(row, 0));
+        auto parsed = parse_event_lifecycle(lifecycle);
+        if (!parsed) {
+          return in_row(Error(Code::corrupt, parsed.error().message()), "event_types",
+                        fmt::format("{}@{}", id, version));
+        }
+        found = *parsed;
+        return {};
+      },
+      id, version));
+  return found;
 }
 
 Result<bool> insert_event_type(store::Transaction& tx, const EventType& type) {

@@ -255,6 +255,7 @@ void EventLog::run_watch() {
       commits = database_.watch_commits([this] {
         {
           const Lock lock(mutex_);
+          is_told_ = true;
           next_look_ = {};  // at once
         }
         watch_.notify_all();
@@ -271,7 +272,7 @@ bool EventLog::is_awaited() {
 // Until it is time to look; false: never again.
 bool EventLog::await_look() {
   Lock lock(mutex_);
-  next_look_ = Timestamp::never();
+  next_look_ = std::exchange(is_told_, false) ? Timestamp{} : Timestamp::never();
   for (const auto& sleeper : sleepers_) next_look_ = std::min(next_look_, sleeper.sleep.due);
   if (!is_memory_ && (waiting_ > 0 || !sleepers_.empty())) {
     next_look_ = std::min(next_look_, clock_.now() + look_every);

@@ -1,5 +1,6 @@
 #include "clew/capability/detail/event_writer.hpp"
 
+#include <map>
 #include <utility>
 
 namespace clew::detail {
@@ -7,11 +8,32 @@ namespace {
 
 Error closed() { return {Code::closed, "the runtime is closed"}; }
 
-// The events of the batches that nobody has withdrawn.
+// Rejects each batch with a type that may not be published any more.
+Result<void> check_types(store::Transaction& tx, std::span<const EventBatchPtr> batches) {
+  std::map<std::pair<std::string, std::string>, std::optional<Error>> judged;
+  for (const auto& batch : batches) {
+    batch->rejected.reset();
+    if (!batch->is_published) continue;
+    for (const auto& appended : batch->events) {
+      const Event& event = *appended.event;
+      const auto [found, is_new] = judged.try_emplace({event.type, event.version});
+      if (is_new) {
+        CLEW_TRY(const auto lifecycle, event_lifecycle(tx, event.type, event.version));
+        if (lifecycle != EventLifecycle::active) {
+          found->second = not_active(fmt::format("{}@{}", event.type, event.version), lifecycle);
+        }
+      }
+      if (found->second) batch->rejected = found->second;
+    }
+  }
+  return {};
+}
+
+// The events of the batches that nobody has withdrawn or rejected.
 std::vector<Appended*> stored_of(std::span<const EventBatchPtr> batches) {
   std::vector<Appended*> events;
   for (const auto& batch : batches) {
-    if (batch->fate.load() == EventBatch::Fate::withdrawn) continue;
+    if (batch->rejected || batch->fate.load() == EventBatch::Fate::withdrawn) continue;
     for (auto& appended : batch->events) events.push_back(&appended);
   }
   return events;
@@ -104,6 +126,7 @@ void EventWriter::write_next(bool here) {
                          auto queued = EventBatch::Fate::queued;
                          batch->fate.compare_exchange_strong(queued, EventBatch::Fate::written);
                        }
+                       CLEW_TRY(check_types(tx, group->batches));
                        return append_log(tx, stored_of(group->batches), retention_, clock_.now());
                      },
                      [this, group](Result<store::CommitInfo> result) {

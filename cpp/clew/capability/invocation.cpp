@@ -83,6 +83,7 @@ bool Invocation::finish(Result<Value> result) {
                    .with("path", fits.error().find("path") ? *fits.error().find("path") : Value());
     }
   }
+  if (result) end_emits();
   if (claimed_.load(std::memory_order_relaxed)) {
     // Also what comes after the deadline counts for the key.
     if (auto kept = settle_key(result); !kept) {
@@ -98,7 +99,7 @@ bool Invocation::finish_checked(Result<Value> result, HopReason failed) {
     expire();  // in the instant of the deadline the deadline wins, however late its timer is
     return false;
   }
-  if (result && has_emitted_.load(std::memory_order_acquire)) {
+  if (result && has_emitted_.load(std::memory_order_seq_cst)) {
     return finish_with_events(*std::move(result));
   }
   if (result) return end(HopReason::result_accepted, std::move(result));
@@ -253,7 +254,10 @@ bool Invocation::cancel(std::string reason) {
   signal_cancel();
   if (executor_) executor_->withdraw(*this);
   if (begun_.exchange(true, std::memory_order_acq_rel)) return false;
-  return end_early(reason);
+  const bool is_mine = end_early(reason);
+  // Again, for one that was just being handed over at the first time.
+  if (is_mine && executor_) executor_->withdraw(*this);
+  return is_mine;
 }
 
 bool Invocation::end_early(const std::string& reason) {

@@ -105,11 +105,13 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   // How far the handler says it is: `done` of `total`; total 0: it has not said.
   void report_progress(std::int64_t done, std::int64_t total);
   std::pair<std::int64_t, std::int64_t> progress() const;
-  // Whether its success is committed by finish(), or by the run that it is a step of: neither may
-  // happen where nothing may block.
-  bool commits_at_end() const {
+  // The handler has returned: what it emits from here on is refused. Whether its success is
+  // committed by finish(), or by the run that it is a step of: neither may happen where nothing may
+  // block.
+  bool commits_at_end() {
+    end_emits();
     return record_.tag != nullptr || claimed_.load(std::memory_order_relaxed) ||
-           has_emitted_.load(std::memory_order_acquire);
+           has_emitted_.load(std::memory_order_seq_cst);
   }
 
   // Keeps an event for the moment of success: a bare call publishes its events in one commit before
@@ -156,7 +158,8 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   friend class DispatcherImpl;
   enum class Ending : std::uint8_t { open, taken };
   bool end(HopReason why, Result<Value> result);  // false: somebody else did
-  bool end_early(const std::string& reason);      // cancelled before it began
+  void end_emits() { emits_over_.store(true, std::memory_order_seq_cst); }
+  bool end_early(const std::string& reason);  // cancelled before it began
   bool claim_end() {
     return ending_.exchange(Ending::taken, std::memory_order_acq_rel) != Ending::taken;
   }
@@ -183,6 +186,7 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   std::atomic<Ending> ending_{Ending::open};
   std::atomic<bool> cancel_requested_{false};
   std::atomic<bool> has_emitted_{false};
+  std::atomic<bool> emits_over_{false};
   std::atomic<bool> launched_{false};  // its executor was asked to take it
   std::atomic<int> parked_{0};
   Outcome outcome_;

@@ -190,6 +190,15 @@ Result<void> check_neighbours(const std::vector<CapabilityPtr>& versions, const 
   return {};
 }
 
+// Stores it, and takes over a lifecycle to which another process has moved it on. The refusal of
+// the one that was asked for, if it was.
+Result<std::optional<Error>> keep(Capability& made, bool is_asked, Persist& persist) {
+  CLEW_TRY(const auto stored, persist(made));
+  const auto wanted = std::exchange(made.lifecycle, stored);
+  if (!is_asked || wanted == stored) return std::nullopt;
+  return std::optional(backwards(made, wanted));
+}
+
 // Takes over from what stood there under this version, as far as that may be replaced.
 Result<Registration> replace(const Capability& old, Capability& made, Replace allowed) {
   Registration done{made.contract.id, made.version_text, made.digest};
@@ -474,10 +483,12 @@ Result<Registration> Registry::add(Contract contract, std::shared_ptr<const Hand
   if (old && !new_content && !moved && old->handler == made->handler) return done;
   if (!old) made->key = ++last_key_;
   made->tenant = tenant_of(made->workspace);
+  std::optional<Error> refusal;
   if (persist && (new_content || moved)) {
-    CLEW_TRY(persist(*made));
+    CLEW_TRY(refusal, keep(*made, made->contract.lifecycle.has_value(), persist));
   }
   put(std::move(made));
+  if (refusal) return *std::move(refusal);
   return done;
 }
 
@@ -504,10 +515,12 @@ Result<void> Registry::set_lifecycle(const std::string& exact, Lifecycle to,
   if (to == (*old)->lifecycle) return {};
   auto made = std::make_shared<Capability>(**old);
   made->lifecycle = to;
+  std::optional<Error> refusal;
   if (persist) {
-    CLEW_TRY(persist(*made));
+    CLEW_TRY(refusal, keep(*made, true, persist));
   }
   put(std::move(made));
+  if (refusal) return *std::move(refusal);
   return {};
 }
 

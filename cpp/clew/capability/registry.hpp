@@ -108,7 +108,8 @@ class RegistrySnapshot {
 };
 
 // Stores what a registration changed, before anybody sees it; its error refuses the registration.
-using Persist = Function<Result<void>(const Capability& changed)>;
+// The lifecycle that is stored then: a later one when another process has moved it on.
+using Persist = Function<Result<Lifecycle>(const Capability& changed)>;
 
 struct AddOptions {
   Replace replace = Replace::function;
@@ -127,7 +128,8 @@ class Registry {
   // function (by fingerprint) again is fine. A changed function or contract under one version
   // replaces the old one as far as `replace` allows; else `conflict` naming the first difference.
   // A new version must have gone up by what its changes ask for: see check_progression(). A
-  // lifecycle may move forwards only. After an error the registry is unchanged.
+  // lifecycle may move forwards only. After an error the registry is unchanged, but for a lifecycle
+  // to which another process had moved on.
   Result<Registration> add(Contract contract, std::shared_ptr<const Handler> handler,
                            AddOptions options = {}, Persist persist = nullptr);
   // Moves one version on. `not_found`; `conflict` for a move backwards.

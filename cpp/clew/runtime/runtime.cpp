@@ -431,13 +431,17 @@ class RuntimeImpl final : public Runtime {
   }
   // A contract comes back by itself when its code registers it again: it need not be synced.
   Persist persist() {
-    return [this](const Capability& changed) -> Result<void> {
+    return [this](const Capability& changed) -> Result<Lifecycle> {
       const bool may_replace = options_.replace != Replace::nothing;
       const auto now = parts_->env->clock().now();
+      auto stored = changed.lifecycle;
       CLEW_TRY(parts_->database->write(
-          [&](store::Transaction& tx) { return store_contract(tx, changed, may_replace, now); },
+          [&](store::Transaction& tx) -> Result<void> {
+            CLEW_TRY(stored, store_contract(tx, changed, may_replace, now));
+            return {};
+          },
           store::Durability::relaxed));
-      return {};
+      return stored;
     };
   }
 

@@ -103,7 +103,8 @@ class EventLog {
   bool is_stopped_ CLEW_GUARDED_BY(mutex_) = false;
   Condition watch_;
   Timestamp next_look_ CLEW_GUARDED_BY(mutex_) = Timestamp::never();
-  std::int64_t seen_version_ = -1;  // of the data; the thread's own
+  bool is_told_ CLEW_GUARDED_BY(mutex_) = false;  // of a commit since the last look
+  std::int64_t seen_version_ = -1;                // of the data; the thread's own
   Threads threads_;
 };
 

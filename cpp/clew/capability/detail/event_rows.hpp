@@ -23,6 +23,8 @@ Result<EventTypePtr> find_event_type(store::Transaction& tx, const std::string& 
 // The same, and nobody else changes it before the commit.
 Result<EventTypePtr> lock_event_type(store::Transaction& tx, const std::string& id,
                                      const std::string& version);
+Result<std::optional<EventLifecycle>> event_lifecycle(store::Transaction& tx, const std::string& id,
+                                                      const std::string& version);
 // False when there is one of that id and version.
 Result<bool> insert_event_type(store::Transaction& tx, const EventType& type);
 Result<void> update_event_lifecycle(store::Transaction& tx, const EventType& type);

@@ -1,5 +1,6 @@
 #include "clew/store/detail/sqlite_backend.hpp"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "clew/store/detail/sqlite_errors.hpp"
@@ -137,10 +138,12 @@ Result<void> SqliteBackend::claim(SqliteSession& session) {
   return session.commit();
 }
 
-// Changing the mode needs the file alone, which another process that opens it now may prevent.
+// Changing the mode needs the file alone, which another process that opens it now may prevent; the
+// library's own patience does not cover that.
 Result<void> SqliteBackend::use_log(SqliteSession& session) {
-  constexpr int tries_max = 20;
-  for (int tries = 1;; ++tries) {
+  const auto clock = make_real_clock();
+  const auto until = clock->now() + options_.busy_timeout;
+  for (int pause_ms = 1;; pause_ms = std::min(2 * pause_ms, 50)) {
     auto mode = session.ask_text("PRAGMA journal_mode=WAL");
     if (mode && *mode == "wal") return {};
     if (mode) {
@@ -148,7 +151,8 @@ Result<void> SqliteBackend::use_log(SqliteSession& session) {
                    path_, *mode)
           .with("path", path_);
     }
-    if (!mode.error().retryable() || tries == tries_max) return mode.error().with("path", path_);
+    if (!mode.error().retryable() || clock->now() >= until) return mode.error().with("path", path_);
+    sqlite3_sleep(pause_ms);
   }
 }
 

@@ -154,7 +154,14 @@ Result<SqliteFile> examine_file(const std::string& path, int newest_version) {
   const auto version = static_cast<std::int32_t>(number_at(head, user_version_at));
   if (version > newest_version) return newer_schema(path, version, newest_version);
   if (version < 0) return no_database(path, fmt::format("impossible schema version {}", version));
-  if (!has_log && !has_journal) CLEW_TRY(check_length(path, head, facts.size));
+  if (!has_log && !has_journal) {
+    if (auto whole = check_length(path, head, facts.size); !whole) {
+      CLEW_TRY(const auto now, look_at(path));
+      // Somebody has just moved his log into the file.
+      if (now.size != facts.size) return examine_file(path, newest_version);
+      return whole.error();
+    }
+  }
   return SqliteFile{facts.size, has_log};
 }
 
