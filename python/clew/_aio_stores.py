@@ -12,7 +12,7 @@ import functools
 import inspect
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from datetime import timedelta
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar
 
@@ -331,6 +331,9 @@ class _CarriedOut:
             self._loop.call_soon_threadsafe(self._begin, run, made, outcome)
         except RuntimeError:  # the loop is closed: nobody waits
             raise _cancelled() from None
+        while not wait([outcome], timeout=1).done:
+            if self._loop.is_closed():  # before it came to that: nobody waits
+                raise _cancelled()
         return outcome.result()
 
     def _begin(self, run: _core.EffectRun, made: Awaitable[Any], outcome: Future[Any]) -> None:

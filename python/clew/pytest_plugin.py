@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,11 +26,12 @@ def _left_behind(before: Counter[str]) -> list[str]:
     """The system may list a thread for a moment after it was joined."""
     from . import testing
 
-    patience = time.monotonic() + 2
-    while left := Counter(testing.clew_threads()) - before:
-        if time.monotonic() > patience:
+    left = Counter(testing.clew_threads()) - before
+    for _ in range(200):
+        if not left:
             break
         threading.Event().wait(0.01)
+        left = Counter(testing.clew_threads()) - before
     return sorted(left.elements())
 
 

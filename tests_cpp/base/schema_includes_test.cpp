@@ -242,7 +242,8 @@ class Maker {
 };
 
 TEST(SchemaIncludes, no_instance_contradicts_what_is_claimed) {
-  const unsigned seed = std::random_device()();
+  const char* const given = std::getenv("CLEW_SEED");
+  const unsigned seed = given == nullptr ? 1U : static_cast<unsigned>(std::stoul(given));
   SCOPED_TRACE(testing::Message() << "seed " << seed);
   Maker maker(seed);
   int claimed = 0;

@@ -20,12 +20,14 @@ namespace {
 using effect::EffectRun;
 using store::Database;
 
-// Short, so that the successors need not wait long; the killed owner never renews.
-constexpr Duration lease_ttl = std::chrono::milliseconds(300);
+// Short, so that the successors need not wait long; the killed owner never renews. Theirs is long,
+// so that none is slow enough to lose it.
+constexpr Duration victims_ttl = std::chrono::milliseconds(300);
+constexpr Duration successors_ttl = std::chrono::seconds(60);
 
 // Hosts of one process over a database, with all that they borrow.
 struct World {
-  explicit World(const std::string& url, const std::string& owner)
+  World(const std::string& url, const std::string& owner, Duration lease_ttl)
       : env(make_real_env()),
         database(Database::open({.url = url}, store_migrations(), *env).value()),
         timers(make_timers(env->clock())) {
@@ -55,7 +57,7 @@ struct World {
 };
 
 TEST(EffectOwnerChild, DISABLED_dies_in_its_effect) {
-  World world(std::getenv("CLEW_TEST_DB"), "victim");
+  World world(std::getenv("CLEW_TEST_DB"), "victim", victims_ttl);
   (void)world.execute([](const EffectRun& run) -> Result<Value> {
     std::ofstream(std::getenv("CLEW_TEST_RUNS")) << run.fence << std::flush;
     (void)raise(SIGKILL);
@@ -87,8 +89,8 @@ TEST_P(EffectOwner, once_it_is_killed_exactly_one_successor_finishes) {
   ASSERT_TRUE(std::ifstream(runs) >> first_fence);
 
   // Two databases, as two processes have.
-  World even(url(), "even");
-  World odd(url(), "odd");
+  World even(url(), "even", successors_ttl);
+  World odd(url(), "odd", successors_ttl);
   Mutex mutex;
   std::vector<std::int64_t> fences;
   std::vector<Result<Value>> outcomes;

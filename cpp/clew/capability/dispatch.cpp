@@ -166,7 +166,7 @@ class DispatcherImpl final : public Dispatcher {
 
   DispatchStats stats() const override {
     const auto of = [&](CallOutcome kind) {
-      return core_->outcomes[static_cast<std::size_t>(kind)].load(std::memory_order_relaxed);
+      return core_->outcomes[static_cast<std::size_t>(kind)].load(std::memory_order_acquire);
     };
     DispatchStats stats;
     stats.success = of(CallOutcome::success);

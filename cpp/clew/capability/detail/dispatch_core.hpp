@@ -38,7 +38,7 @@ struct DispatchCore {
 
   // Each call that entered or was refused comes here once, before anybody can see its outcome.
   void count(CallOutcome kind) {
-    outcomes[static_cast<std::size_t>(kind)].fetch_add(1, std::memory_order_relaxed);
+    outcomes[static_cast<std::size_t>(kind)].fetch_add(1, std::memory_order_release);
   }
 
   // False when it may not: then nothing entered.
