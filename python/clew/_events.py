@@ -192,9 +192,9 @@ class Subscription(Iterator[Event], AsyncIterator[Event]):
             found = self._core.poll(1, timeout)
             return self._event(found[0]) if found else None
         if not self._page:
-            found = [self._event(one) for one in self._core.poll(_PAGE, timeout)]
+            page = [self._event(one) for one in self._core.poll(_PAGE, timeout)]
             with self._lock:  # other threads may have fetched meanwhile
-                self._page += reversed(found)
+                self._page += reversed(page)
                 self._page.sort(key=lambda event: -event.cursor)
         with self._lock:
             return self._page.pop() if self._page else None
