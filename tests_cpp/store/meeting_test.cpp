@@ -81,5 +81,23 @@ TEST_F(StoreMeeting, fence_never_goes_back_when_a_lease_is_released_while_others
   });
 }
 
+// Whose clock is behind, or who waited long, does not touch it anew.
+TEST_F(StoreMeeting, blob_that_is_pinned_while_it_is_swept_stays) {
+  const auto hash = blob_id("content");
+  write([](Transaction& tx) -> Result<void> {
+    CLEW_TRY(put_blob(tx, "content", at(0)));
+    return {};
+  });
+  BlobSweep report;
+  meet([&](Transaction& tx) { return pin_blob(tx, "holder", hash, at(1)); },
+       [&](Transaction& tx) -> Result<void> {
+         CLEW_TRY(report, sweep_blobs(tx, {}, at(10)));
+         return {};
+       });
+  EXPECT_EQ(report.deleted, 0);
+  EXPECT_EQ(report.retained, 1);
+  EXPECT_EQ(ask("SELECT hash FROM blobs"), hash);
+}
+
 }  // namespace
 }  // namespace clew::store

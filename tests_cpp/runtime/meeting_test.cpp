@@ -1,0 +1,91 @@
+// Two processes of one store that meet at a trigger, a file, a session, an effect or a key.
+#include "store/meeting.hpp"
+
+#include "clew/effect/journal.hpp"
+#include "clew/runtime/schema.hpp"
+#include "clew/session/attachment_files.hpp"
+#include "clew/session/head.hpp"
+#include "clew/session/sessions.hpp"
+#include "clew/session/triggers.hpp"
+#include "runtime/fixture.hpp"
+
+namespace clew {
+namespace {
+
+using store::Transaction;
+
+constexpr Timestamp at(std::int64_t us) { return {1'000'000 + us}; }
+
+class RuntimeMeeting : public Meeting {
+ protected:
+  RuntimeMeeting() : Meeting(store_migrations()) {}
+
+  // A subscription of session "s" and an event for it: the event's id.
+  std::string press() {
+    session::TriggerDraft draft;
+    draft.session_id = "s";
+    draft.source_type = "button";
+    draft.source_key = "blue";
+    draft.event_type = "Pressed";
+    draft.module_ref = "module";
+    draft.required_surface_ref = "surface";
+    draft.process_ref = "process";
+    draft.process_name = "on_press";
+    draft.input_template = {{"event", true, {}}};
+    std::string id;
+    write([&](Transaction& tx) -> Result<void> {
+      CLEW_TRY(session::subscribe_trigger(tx, draft, "subscription", at(0)));
+      CLEW_TRY(const auto event,
+               session::record_host_event(tx, {"button", "blue", Value(1), "key", {}}, at(0)));
+      id = event.occurrence_id;
+      return {};
+    });
+    return id;
+  }
+};
+
+// Whose clock is behind, or who waited long, does not touch it anew.
+TEST_F(RuntimeMeeting, file_that_is_claimed_while_files_are_doomed_stays) {
+  write([](Transaction& tx) -> Result<void> {
+    CLEW_TRY(session::claim_file(tx, "file", at(0)));
+    return {};
+  });
+  ask("BEGIN");
+  ask("UPDATE attachment_files SET touched_us = touched_us + 1");
+  ask("INSERT INTO attachments (session_id, attachment_id, uri, intent_us, place) "
+      "VALUES ('s', 'file', '', 1, 'nowhere')");
+  std::size_t doomed = 9;
+  auto swept = begin_write([&](Transaction& tx) -> Result<void> {
+    CLEW_TRY(const auto files, session::doom_files(tx, at(10)));
+    doomed = files.size();
+    return {};
+  });
+  ask("COMMIT");
+  expect_done(swept.get());
+  EXPECT_EQ(doomed, 0U);
+  EXPECT_EQ(ask("SELECT state FROM attachment_files"), "writing");
+}
+
+class KeyMeeting : public RuntimeMeeting {
+ protected:
+  std::unique_ptr<Runtime> start() {
+    RuntimeOptions options;
+    options.store = url_;
+    options.lease_ttl = std::chrono::milliseconds(300);
+    return clew::open(options);
+  }
+  static Result<Value> call(Runtime& runtime, const std::string& key) {
+    auto asked = request("test.work");
+    asked.idempotency_key = key;
+    return runtime.execute(std::move(asked)).result;
+  }
+  // As whoever finds that a process has been silent for too long.
+  std::string bury_owner_of(const std::string& key) {
+    const auto owner = ask("SELECT owner FROM idempotency WHERE key = '" + key + "'");
+    ask("DELETE FROM owners WHERE id = " + owner);
+    return owner;
+  }
+};
+
+}  // namespace
+}  // namespace clew
