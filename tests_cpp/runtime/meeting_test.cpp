@@ -44,6 +44,24 @@ class RuntimeMeeting : public Meeting {
   }
 };
 
+TEST_F(RuntimeMeeting, deliveries_reserved_while_their_session_is_deleted_go_with_it) {
+  const auto event = press();
+  meet(
+      [&](Transaction& tx) -> Result<void> {
+        CLEW_TRY(session::reserve_deliveries(tx, event, at(1)));
+        return {};
+      },
+      [](Transaction& tx) -> Result<void> {
+        CLEW_TRY(session::delete_session(tx, "s", at(1)));
+        return {};
+      });
+  write([](Transaction& tx) -> Result<void> {
+    CLEW_TRY(const auto open, session::unregistered_deliveries(tx, at(2)));
+    EXPECT_TRUE(open.empty());
+    return {};
+  });
+}
+
 // Whose clock is behind, or who waited long, does not touch it anew.
 TEST_F(RuntimeMeeting, file_that_is_claimed_while_files_are_doomed_stays) {
   write([](Transaction& tx) -> Result<void> {

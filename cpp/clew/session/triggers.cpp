@@ -34,7 +34,8 @@ const Statement of_source_sql(R"sql(
     SELECT number, subscription_id, draft, enabled, created_us, updated_us, session_id, source_type,
            source_key, target
       FROM trigger_subscriptions
-     WHERE source_type = :type AND source_key = :key AND enabled = 1 ORDER BY number)sql");
+     WHERE source_type = :type AND source_key = :key AND enabled = 1
+     ORDER BY number {for_update})sql");
 const Statement by_number_sql(R"sql(
     SELECT number, subscription_id, draft, enabled, created_us, updated_us, session_id, source_type,
            source_key, target
@@ -42,6 +43,9 @@ const Statement by_number_sql(R"sql(
 const Statement cancel_sql(R"sql(
     UPDATE trigger_subscriptions SET enabled = 0, updated_us = :now
      WHERE number = :number AND session_id = :session AND enabled = 1)sql");
+const Statement lock_of_session_sql(R"sql(
+    SELECT number FROM trigger_subscriptions WHERE session_id = :session
+     ORDER BY number {for_update})sql");
 const Statement remove_deliveries_sql(R"sql(
     DELETE FROM trigger_deliveries WHERE number IN
       (SELECT number FROM trigger_subscriptions WHERE session_id = :session))sql");
@@ -235,6 +239,8 @@ Result<bool> cancel_trigger(store::Transaction& tx, std::string_view session_id,
 }
 
 Result<void> remove_subscriptions(store::Transaction& tx, std::string_view session_id) {
+  // Whoever reserves for one of them holds it: once all are ours, we see what was reserved.
+  CLEW_TRY(tx.each(lock_of_session_sql, [](const Row&) -> Result<void> { return {}; }, session_id));
   CLEW_TRY(tx.post(remove_deliveries_sql, session_id));
   CLEW_TRY(tx.post(remove_sql, session_id));
   return {};
