@@ -62,6 +62,28 @@ TEST_F(RuntimeMeeting, deliveries_reserved_while_their_session_is_deleted_go_wit
   });
 }
 
+TEST_F(RuntimeMeeting, event_whose_delivery_is_reserved_while_it_is_pruned_stays) {
+  const auto event = press();
+  ask("BEGIN");
+  ask("SELECT 1 FROM host_events FOR UPDATE");
+  std::int64_t gone = -1;
+  auto pruned = begin_write([&](Transaction& tx) -> Result<void> {
+    CLEW_TRY(gone, session::prune_host_events(tx, at(10)));
+    return {};
+  });
+  ask("INSERT INTO trigger_deliveries (occurrence_id, number, process_id, reserved_us) SELECT '" +
+      event + "', number, '" + session::delivery_process_id(event, "subscription") +
+      "', 1 FROM trigger_subscriptions");
+  ask("COMMIT");
+  expect_done(pruned.get());
+  EXPECT_EQ(gone, 0);
+  write([](Transaction& tx) -> Result<void> {
+    CLEW_TRY(const auto open, session::unregistered_deliveries(tx, at(10)));
+    EXPECT_EQ(open.size(), 1U);
+    return {};
+  });
+}
+
 // Whose clock is behind, or who waited long, does not touch it anew.
 TEST_F(RuntimeMeeting, file_that_is_claimed_while_files_are_doomed_stays) {
   write([](Transaction& tx) -> Result<void> {

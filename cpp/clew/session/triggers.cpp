@@ -86,7 +86,12 @@ const Statement prunable_sql(R"sql(
          WHERE d.occurrence_id = e.occurrence_id AND d.registered_us IS NULL
            AND NOT EXISTS (SELECT 1 FROM processes p WHERE p.id = d.process_id))
      ORDER BY occurred_us, occurrence_id LIMIT :limit {for_update})sql");
-const Statement prune_sql("DELETE FROM host_events WHERE occurrence_id = :id");
+// Again under the event's lock: deliveries may have been reserved before it was ours.
+const Statement prune_sql(R"sql(
+    DELETE FROM host_events WHERE occurrence_id = :id AND NOT EXISTS
+       (SELECT 1 FROM trigger_deliveries d
+         WHERE d.occurrence_id = :id AND d.registered_us IS NULL
+           AND NOT EXISTS (SELECT 1 FROM processes p WHERE p.id = d.process_id)))sql");
 const Statement all_events_sql("SELECT occurrence_id FROM host_events ORDER BY occurrence_id");
 
 std::string handle_of(std::int64_t number) { return fmt::format("{}{}", handle_prefix, number); }
@@ -356,11 +361,13 @@ Result<std::int64_t> prune_host_events(store::Transaction& tx, Timestamp before,
         return {};
       },
       before, limit));
-  for (const auto& id : old) {
-    CLEW_TRY(tx.post(prune_deliveries_sql, id));
-    CLEW_TRY(tx.post(prune_sql, id));
+  std::vector<std::vector<store::Arg>> each;
+  for (const auto& id : old) each.push_back({id});
+  CLEW_TRY(const auto pruned, tx.run_each(prune_sql, each));
+  for (std::size_t i = 0; i < old.size(); ++i) {
+    if (pruned[i] == 1) CLEW_TRY(tx.post(prune_deliveries_sql, old[i]));
   }
-  return static_cast<std::int64_t>(old.size());
+  return std::ranges::count(pruned, 1);
 }
 
 Result<void> check_triggers(store::Transaction& tx, const store::ReportRow& report) {
