@@ -106,6 +106,22 @@ TEST_F(RuntimeMeeting, file_that_is_claimed_while_files_are_doomed_stays) {
   EXPECT_EQ(ask("SELECT state FROM attachment_files"), "writing");
 }
 
+TEST_F(RuntimeMeeting, session_is_deleted_by_one_of_two) {
+  write([](Transaction& tx) -> Result<void> {
+    CLEW_TRY(session::lock_head(tx, "s"));
+    return {};
+  });
+  bool deleted[] = {false, false};
+  const auto deleting = [&](int i) -> store::Apply {
+    return [&, i](Transaction& tx) -> Result<void> {
+      CLEW_TRY(deleted[i], session::delete_session(tx, "s", at(1)));
+      return {};
+    };
+  };
+  meet(deleting(0), deleting(1));
+  EXPECT_NE(deleted[0], deleted[1]);
+}
+
 class KeyMeeting : public RuntimeMeeting {
  protected:
   std::unique_ptr<Runtime> start() {
