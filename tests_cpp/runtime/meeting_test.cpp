@@ -122,6 +122,41 @@ TEST_F(RuntimeMeeting, session_is_deleted_by_one_of_two) {
   EXPECT_NE(deleted[0], deleted[1]);
 }
 
+// The effect's row is there when it is to be inserted, and gone when it is looked for.
+TEST_F(RuntimeMeeting, effect_that_is_freed_while_it_is_claimed_is_begun_anew) {
+  ask("CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+      "PERFORM pg_advisory_xact_lock(hashtext(current_schema()), TG_ARGV[0]::int); "
+      "RETURN NULL; END $$");
+  ask("CREATE TRIGGER before BEFORE INSERT ON effects EXECUTE FUNCTION pause(1)");
+  ask("CREATE TRIGGER after AFTER INSERT ON effects EXECUTE FUNCTION pause(2)");
+  ask("SELECT pg_advisory_lock(hashtext(current_schema()), 1)");
+  ask("SELECT pg_advisory_lock(hashtext(current_schema()), 2)");
+  const auto scope = effect::Scope::turn("s", "turn").value();
+  const auto envelope =
+      effect::Envelope::make(*parse_json(R"({"scope": {"session_id": "s"}, "replay": {"key": "e"},
+          "subject": {"type": "effect", "effect_id": "e", "kind": "exec_code"}})"),
+                             *parse_json(R"({"type": "exec_code", "code": "work"
+})"))
+          .value();
+  auto claimed = begin_write([&](Transaction& tx) -> Result<void> {
+    CLEW_TRY(const auto claim, effect::claim_effect(tx, scope, envelope,
+                                                    {"me", "token", at(0), Duration(10)}, false));
+    EXPECT_EQ(claim.decision, effect::Decision::insert);
+    return {};
+  });
+  ask("INSERT INTO effects (scope, replay_key, session_id, hash, envelope, status, at_us) VALUES "
+      "('" +
+      scope.identity() + "', 'e', 's', '', '', 'in_progress', 0)");
+  ask("SELECT pg_advisory_unlock(hashtext(current_schema()), 1)");
+  client_->await(
+      "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 2 AND NOT granted AND "
+      "classid::bigint = hashtext(current_schema()) & 4294967295");
+  ask("DELETE FROM effects");
+  ask("SELECT pg_advisory_unlock(hashtext(current_schema()), 2)");
+  expect_done(claimed.get());
+  EXPECT_EQ(ask("SELECT status FROM effects"), "in_progress");
+}
+
 class KeyMeeting : public RuntimeMeeting {
  protected:
   std::unique_ptr<Runtime> start() {
