@@ -178,5 +178,98 @@ class KeyMeeting : public RuntimeMeeting {
   }
 };
 
+TEST_F(KeyMeeting, key_that_changes_hands_while_it_is_claimed_is_not_taken) {
+  const auto runtime = start();
+  Journal ran;
+  add(*runtime, "test.work", [&](Invocation& call, const Value&) -> Result<Value> {
+    ran.add(call.idempotency_key());
+    return Value(1);
+  });
+  ASSERT_TRUE(call(*runtime, "other"));
+  const auto owner =
+      ask("INSERT INTO owners (name, host, boot, pid, started, expires_at) SELECT 'another', host, "
+          "boot, pid, started, 9000000000000000 FROM owners LIMIT 1 RETURNING id");
+  const auto run_by_another =
+      "INSERT INTO idempotency (workspace, capability, key, state, owner, input, expires_us) "
+      "SELECT workspace, capability, 'key', 'running', " +
+      owner + ", input, 9000000000000000 FROM idempotency WHERE key = 'other'";
+  ask(run_by_another);
+  ask("BEGIN");
+  ask("SELECT 1 FROM idempotency WHERE key = 'key' FOR UPDATE");
+  auto refused = begin([&] { return call(*runtime, "key"); });
+  ask("DELETE FROM idempotency WHERE key = 'key'");
+  ask(run_by_another);
+  ask("COMMIT");
+  const auto outcome = refused.get();
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().code(), Code::unavailable);
+  EXPECT_EQ(ran.count("key"), 0);
+}
+
+TEST_F(KeyMeeting, success_of_a_call_whose_key_was_taken_is_discarded) {
+  const auto late = start();
+  const auto quick = start();
+  Gate gate;
+  add(*late, "test.work", [&](Invocation&, const Value&) -> Result<Value> {
+    gate.wait();
+    return Value("late");
+  });
+  add(*quick, "test.work",
+      [](Invocation&, const Value&) -> Result<Value> { return Value("quick"); });
+  auto ended = std::async(std::launch::async, [&] { return call(*late, "key"); });
+  gate.await_waiting(1);
+  bury_owner_of("key");
+  EXPECT_EQ(call(*quick, "key").value(), Value("quick"));
+  gate.open();
+  const auto outcome = ended.get();
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().code(), Code::stale_lease);
+  EXPECT_EQ(ask("SELECT output FROM idempotency"), "\"quick\"");
+  EXPECT_EQ(call(*late, "key").value(), Value("quick"));
+}
+
+// Whoever finds it running by a process that is gone cannot know whether it took effect. When that
+// process comes back, it does.
+TEST_F(KeyMeeting, late_success_ends_what_was_unknown) {
+  const auto late = start();
+  const auto other = start();
+  auto once = contract("test.work");
+  once.effect = Effect::once;
+  Gate gate;
+  add(*late, once, [&](Invocation&, const Value&) -> Result<Value> {
+    gate.wait();
+    return Value("late");
+  });
+  add(*other, once, [](Invocation&, const Value&) -> Result<Value> { return Value("twice"); });
+  auto ended = std::async(std::launch::async, [&] { return call(*late, "key"); });
+  gate.await_waiting(1);
+  bury_owner_of("key");
+  EXPECT_EQ(call(*other, "key").error().code(), Code::unknown_outcome);
+  gate.open();
+  EXPECT_EQ(ended.get().value(), Value("late"));
+  EXPECT_EQ(call(*other, "key").value(), Value("late"));
+}
+
+TEST_F(KeyMeeting, process_that_got_another_number_frees_the_keys_it_has) {
+  const auto runtime = start();
+  auto once = contract("test.work");
+  once.effect = Effect::once;
+  Gate gate;
+  Journal ran;
+  add(*runtime, once, [&](Invocation&, const Value&) -> Result<Value> {
+    ran.add("work");
+    gate.wait();
+    if (ran.count("work") == 1) return error(Code::execution_failed, "not this time");
+    return Value(2);
+  });
+  auto ended = std::async(std::launch::async, [&] { return call(*runtime, "key"); });
+  gate.await_waiting(1);
+  const auto owner = bury_owner_of("key");
+  client_->await("SELECT 1 FROM owners WHERE id > " + owner);  // the next renewal finds out
+  gate.open();
+  EXPECT_FALSE(ended.get());
+  EXPECT_EQ(call(*runtime, "key").value(), Value(2));
+}
+
 }  // namespace
 }  // namespace clew
