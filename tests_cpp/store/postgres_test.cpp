@@ -218,16 +218,24 @@ TEST_F(Postgres, deadlock_of_two_sessions_is_run_again) {
   ASSERT_TRUE(db->write(adding(2)));
   auto client = schema_.client();
   client.ask("SET deadlock_timeout = '1min'");  // so that ours is the one that is ended
+  const auto theirs = client.ask("SELECT pg_backend_pid()");
+  auto watcher = schema_.client();
   client.ask("BEGIN");
   client.ask("UPDATE notes SET body = 'theirs' WHERE id = 1");
   static const Statement change("UPDATE notes SET body = body || 'ours' WHERE id = :id");
   Gate has_two;
+  bool is_first_run = true;
   Outcomes outcomes;
   Threads threads;
   threads.start("ours", [&] {
     const auto done = db->write([&](Transaction& tx) -> Result<void> {
       CLEW_TRY(tx.run(change, 2));
       has_two.open();
+      // Whoever waits looks for a deadlock once: ours must be the last to wait.
+      if (std::exchange(is_first_run, false)) {
+        watcher.await("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND pid = " +
+                      theirs);
+      }
       CLEW_TRY(tx.run(change, 1));
       return {};
     });
