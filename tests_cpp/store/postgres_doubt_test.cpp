@@ -72,8 +72,12 @@ class PostgresDoubt : public testing::Test {
   void end_process(const std::string& pid) {
     ask("SELECT pg_terminate_backend(" + pid + ", 5000)");
   }
-  // Ends what the last connection of the writer is, which has nothing to do.
-  void end_writer() { end_process(await_process("query NOT LIKE 'LISTEN%'")); }
+  // Ends the writer, which has nothing to do: also what is left of connections that were cut.
+  void end_writer() {
+    ask("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = "
+        "'clew-" +
+        schema_.name() + "' AND query NOT LIKE 'LISTEN%'");
+  }
   // The server may do with what it was sent whatever it wants; nobody here hears of it.
   void cut_writer() {
     for (const int fd : sockets()) {

@@ -46,6 +46,16 @@ ON CONFLICT (workspace, capability, key)
 DO UPDATE SET state = excluded.state, owner = excluded.owner, input = excluded.input,
               output = excluded.output, expires_us = excluded.expires_us)sql");
 
+// Not what another owner has under way or has kept. What is unknown so far is known now.
+const store::Statement keep_sql(R"sql(
+INSERT INTO idempotency (workspace, capability, key, state, owner, input, output, expires_us)
+VALUES (:workspace, :capability, :key, 'done', :owner, :input, :output, :expires)
+ON CONFLICT (workspace, capability, key)
+DO UPDATE SET state = excluded.state, owner = excluded.owner, input = excluded.input,
+              output = excluded.output, expires_us = excluded.expires_us
+WHERE idempotency.state = 'unknown'
+   OR (idempotency.state = 'running' AND idempotency.owner = excluded.owner))sql");
+
 const store::Statement free_sql(R"sql(
 DELETE FROM idempotency
 WHERE workspace = :workspace AND capability = :capability AND key = :key AND owner = :owner
@@ -123,6 +133,13 @@ Error unknown_before(const Invocation& call) {
       .with("idempotency_key", call.idempotency_key());
 }
 
+Error taken_over(const Invocation& call) {
+  return error(Code::stale_lease,
+               "another process has taken the key \"{}\" while {} ran: its result is discarded",
+               call.idempotency_key(), call.capability()->contract.id)
+      .with("idempotency_key", call.idempotency_key());
+}
+
 class StoredKeys final : public IdempotencyKeys {
  public:
   StoredKeys(store::Database& database, Env& env, IdempotencyOptions options,
@@ -131,6 +148,7 @@ class StoredKeys final : public IdempotencyKeys {
 
   bool claim(const InvocationPtr& call, Function<void()> again) override {
     const auto key = key_of(*call);
+    const auto owner = owner_();
     std::optional<Error> refusal;
     {
       Lock lock(mutex_);
@@ -144,6 +162,7 @@ class StoredKeys final : public IdempotencyKeys {
       Running& running = place->second;
       if (is_first) {
         running.leader = call;
+        running.owner = owner;
         running.input = call->input();
       } else if (running.input == call->input()) {
         running.followers.push_back({call, std::move(again)});
@@ -157,7 +176,7 @@ class StoredKeys final : public IdempotencyKeys {
       return false;
     }
     std::optional<Result<Value>> answer;
-    if (auto done = take_row(*call, key, answer); !done) answer = done.error();
+    if (auto done = take_row(*call, key, owner, answer); !done) answer = done.error();
     if (!answer) return true;
     conclude(key, *call, *answer);
     call->answer(answer->has_value() ? HopReason::result_replayed : HopReason::key_refused,
@@ -167,24 +186,27 @@ class StoredKeys final : public IdempotencyKeys {
 
   Result<void> settle(Invocation& call, const Result<Value>& result, store::Apply also) override {
     const auto key = key_of(call);
-    if (!is_leader(key, call)) return {};
-    const auto kept = result ? keep_row(call, key, *result, also) : Result<void>();
+    const auto owner = owner_of(key, call);
+    if (!owner) return {};
+    const auto kept = result ? keep_row(call, key, *owner, *result, also) : Result<void>();
     const auto outcome = result && !kept ? Result<Value>(kept.error()) : result;
-    if (!outcome) free_row(key);
+    if (!outcome) free_row(key, *owner);
     conclude(key, call, outcome);
     return kept;
   }
 
   void let_go(Invocation& call) override {
     const auto key = key_of(call);
+    store::OwnerId owner = 0;
     {
       // Once: by then the row may be that of the next call with this key.
       const Lock lock(mutex_);
       const auto found = running_.find(key);
       if (found == running_.end() || found->second.leader.get() != &call) return;
       if (std::exchange(found->second.is_let_go, true)) return;
+      owner = found->second.owner;
     }
-    free_row(key);
+    free_row(key, owner);
     for (auto& each : take_followers(key, call)) each.again();
   }
 
@@ -196,15 +218,18 @@ class StoredKeys final : public IdempotencyKeys {
   // A key whose first call is under way in this process.
   struct Running {
     InvocationPtr leader;
+    store::OwnerId owner = 0;  // that this process was when it claimed the key
     Value input;
     std::vector<Follower> followers;  // with the same input; they end with it
     bool is_let_go = false;           // by one who is about to free its row
   };
 
-  bool is_leader(const Key& key, const Invocation& call) {
+  // Nothing when the key is not that call's.
+  std::optional<store::OwnerId> owner_of(const Key& key, const Invocation& call) {
     const Lock lock(mutex_);
     const auto found = running_.find(key);
-    return found != running_.end() && found->second.leader.get() == &call;
+    if (found == running_.end() || found->second.leader.get() != &call) return std::nullopt;
+    return found->second.owner;
   }
 
   // The key is free for the next call. Empty when it was already.
@@ -228,11 +253,10 @@ class StoredKeys final : public IdempotencyKeys {
   }
 
   // Marks the key as running, or finds the answer that stands there.
-  Result<void> take_row(const Invocation& call, const Key& key,
+  Result<void> take_row(const Invocation& call, const Key& key, store::OwnerId owner,
                         std::optional<Result<Value>>& answer) {
     const auto now = env_.clock().now();
     const auto input = to_json(call.input());
-    const auto owner = owner_();
     const auto& [workspace, capability, word] = key;
     // Only a `once` capability must know after a power cut that it had begun.
     const bool is_once = call.capability()->contract.effect == Effect::once;
@@ -240,13 +264,15 @@ class StoredKeys final : public IdempotencyKeys {
     const auto apply = [&](store::Transaction& tx) -> Result<void> {
       answer.reset();
       CLEW_TRY(tx.post(expire_sql, now.us));
-      CLEW_TRY(const auto begun,
-               tx.run(begin_sql, workspace, capability, word, owner, input, INT64_MAX));
-      if (begun == 1) return {};
       std::optional<Row> row;
-      CLEW_TRY(read_row(tx, key, row));
-      if (row && now.us < row->expires_us) {
-        CLEW_TRY(answer, answer_of(tx, call, *row, now));
+      while (!row) {  // whoever has the key may free it in between
+        CLEW_TRY(const auto begun,
+                 tx.run(begin_sql, workspace, capability, word, owner, input, INT64_MAX));
+        if (begun == 1) return {};
+        CLEW_TRY(read_row(tx, key, row));
+      }
+      if (now.us < row->expires_us) {
+        CLEW_TRY(answer, answer_of(tx, call, owner, *row, now));
         if (answer && !marks_unknown(*row, *answer)) return {};
       }
       const auto state = answer ? State::unknown : State::running;
@@ -274,13 +300,15 @@ class StoredKeys final : public IdempotencyKeys {
   }
 
   // What a row that has not expired says to a call; nothing when the call may run.
-  Result<std::optional<Result<Value>>> answer_of(store::Transaction& tx, const Invocation& call,
-                                                 const Row& row, Timestamp now) {
+  static Result<std::optional<Result<Value>>> answer_of(store::Transaction& tx,
+                                                        const Invocation& call,
+                                                        store::OwnerId owner, const Row& row,
+                                                        Timestamp now) {
     using Answer = std::optional<Result<Value>>;
     if (row.input != call.input()) return Answer(other_input(call, row.input));
     if (row.state == State::done) return Answer(row.output);
     if (row.state == State::unknown) return Answer(unknown_before(call));
-    if (row.owner != owner_()) {
+    if (row.owner != owner) {
       CLEW_TRY(const auto owners, store::list_owners(tx));
       const auto found = std::ranges::find(owners, row.owner, &store::Owner::id);
       if (found != owners.end() && store::may_be_alive(found->process) && now < found->expires_at) {
@@ -299,17 +327,17 @@ class StoredKeys final : public IdempotencyKeys {
     return row.state == State::running && !answer && answer.error().code() == Code::unknown_outcome;
   }
 
-  Result<void> keep_row(const Invocation& call, const Key& key, const Value& output,
-                        store::Apply& also) {
+  Result<void> keep_row(const Invocation& call, const Key& key, store::OwnerId owner,
+                        const Value& output, store::Apply& also) {
     const auto& [workspace, capability, word] = key;
     const auto expires = (env_.clock().now() + options_.ttl).us;
     const auto input = to_json(call.input());
     const auto text = to_json(output);
-    const auto owner = owner_();
     CLEW_TRY(database_.write(
         [&](store::Transaction& tx) -> Result<void> {
-          CLEW_TRY(
-              tx.run(put_sql, workspace, capability, word, "done", owner, input, text, expires));
+          CLEW_TRY(const auto changed,
+                   tx.run(keep_sql, workspace, capability, word, owner, input, text, expires));
+          if (changed == 0) return taken_over(call);
           return also ? also(tx) : Result<void>();
         },
         options_.durability));
@@ -317,8 +345,7 @@ class StoredKeys final : public IdempotencyKeys {
   }
 
   // Not waited for: a claim of the same key comes after it in the queue of writes.
-  void free_row(const Key& key) {
-    const auto owner = owner_();
+  void free_row(const Key& key, store::OwnerId owner) {
     database_.submit({[key, owner](store::Transaction& tx) -> Result<void> {
                         const auto& [workspace, capability, word] = key;
                         CLEW_TRY(tx.post(free_sql, workspace, capability, word, owner));

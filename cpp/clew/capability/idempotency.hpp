@@ -38,7 +38,8 @@ class IdempotencyKeys {
   // or ends together with the one that runs; should that never run, `again` is called: claim anew.
   virtual bool claim(const InvocationPtr& call, Function<void()> again) = 0;
   // The handler of a call that was claimed has ended so: keeps a success, and answers who waits.
-  // `also` joins the transaction that keeps it. The error of a success that could not be kept.
+  // `also` joins the transaction that keeps it. The error of a success that could not be kept:
+  // `stale_lease` when another process, which held this one for dead, has taken the key.
   virtual Result<void> settle(Invocation& call, const Result<Value>& result,
                               store::Apply also = nullptr) = 0;
   // A call that was claimed will never run: who waits for it claims anew.

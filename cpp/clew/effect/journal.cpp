@@ -187,11 +187,12 @@ Result<Claim> claim_effect(Transaction& tx, const Scope& scope, const Envelope& 
                        ? std::optional(claim.now + std::chrono::milliseconds(envelope.sleep_ms()))
                        : std::nullopt;
   CLEW_TRY(auto found, find(tx, identity, envelope.replay_key()));
-  if (!found && !is_strict) {
-    CLEW_TRY(const auto added, tx.run(insert_sql, identity, envelope.replay_key(),
-                                      scope.session_id(), hash, to_json(envelope.to_value()),
-                                      due ? store::Arg(*due) : store::Arg(nullptr), claim.now));
-    if (added == 0) {  // somebody was quicker
+  std::int64_t added = 0;
+  while (!found && added == 0 && !is_strict) {
+    CLEW_TRY(added, tx.run(insert_sql, identity, envelope.replay_key(), scope.session_id(), hash,
+                           to_json(envelope.to_value()),
+                           due ? store::Arg(*due) : store::Arg(nullptr), claim.now));
+    if (added == 0) {  // somebody was quicker, and may have freed it again
       CLEW_TRY(found, find(tx, identity, envelope.replay_key()));
     }
   }

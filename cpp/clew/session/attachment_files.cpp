@@ -28,9 +28,12 @@ const Statement loose_sql(R"sql(
        AND NOT EXISTS (SELECT 1 FROM attachments a
                         WHERE a.attachment_id = attachment_files.attachment_id))
      ORDER BY attachment_id {for_update})sql");
+// Again under the row's lock: who claimed it meanwhile has an entry for it.
 const Statement doom_sql(R"sql(
     UPDATE attachment_files SET state = 'removing'
-     WHERE attachment_id = :id AND generation = :generation)sql");
+     WHERE attachment_id = :id AND generation = :generation
+       AND (state = 'removing' OR NOT EXISTS
+         (SELECT 1 FROM attachments a WHERE a.attachment_id = attachment_files.attachment_id)))sql");
 const Statement gone_sql(R"sql(
     UPDATE attachment_files SET state = 'gone'
      WHERE attachment_id = :id AND generation = :generation AND state = 'removing')sql");
@@ -92,7 +95,7 @@ Result<std::int64_t> present_generation(store::Transaction& tx, std::string_view
 }
 
 Result<std::vector<DoomedFile>> doom_files(store::Transaction& tx, Timestamp before) {
-  std::vector<DoomedFile> doomed;
+  std::vector<DoomedFile> loose;
   CLEW_TRY(tx.each(
       loose_sql,
       [&](const Row& row) -> Result<void> {
@@ -100,12 +103,16 @@ Result<std::vector<DoomedFile>> doom_files(store::Transaction& tx, Timestamp bef
         CLEW_TRY(each.attachment_id, store::word_at(row, 0));
         CLEW_TRY(const auto found, decode(row, 1, each.attachment_id));
         each.generation = found.generation;
-        doomed.push_back(std::move(each));
+        loose.push_back(std::move(each));
         return {};
       },
       before));
-  for (const auto& each : doomed) {
-    CLEW_TRY(tx.post(doom_sql, each.attachment_id, each.generation));
+  std::vector<std::vector<store::Arg>> each;
+  for (const auto& file : loose) each.push_back({file.attachment_id, file.generation});
+  CLEW_TRY(const auto changed, tx.run_each(doom_sql, each));
+  std::vector<DoomedFile> doomed;
+  for (std::size_t i = 0; i < loose.size(); ++i) {
+    if (changed[i] == 1) doomed.push_back(std::move(loose[i]));
   }
   return doomed;
 }

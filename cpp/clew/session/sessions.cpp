@@ -361,9 +361,10 @@ Result<std::optional<SessionMeta>> load_meta(store::Transaction& tx, std::string
 }
 
 Result<bool> delete_session(store::Transaction& tx, std::string_view session_id, Timestamp now) {
-  CLEW_TRY(const auto before, find_head(tx, session_id));
-  if (before && before->is_deleted) return false;
-  CLEW_TRY(lock_head(tx, session_id));
+  if (const auto head = lock_head(tx, session_id); !head) {
+    if (head.error().find("deleted") != nullptr) return false;
+    return head.error();
+  }
   CLEW_TRY(mark_deleted(tx, session_id, now));
   CLEW_TRY(clear_batches(tx, session_id));
   CLEW_TRY(remove_nodes(tx, session_id));

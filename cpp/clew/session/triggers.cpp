@@ -34,7 +34,8 @@ const Statement of_source_sql(R"sql(
     SELECT number, subscription_id, draft, enabled, created_us, updated_us, session_id, source_type,
            source_key, target
       FROM trigger_subscriptions
-     WHERE source_type = :type AND source_key = :key AND enabled = 1 ORDER BY number)sql");
+     WHERE source_type = :type AND source_key = :key AND enabled = 1
+     ORDER BY number {for_update})sql");
 const Statement by_number_sql(R"sql(
     SELECT number, subscription_id, draft, enabled, created_us, updated_us, session_id, source_type,
            source_key, target
@@ -42,6 +43,9 @@ const Statement by_number_sql(R"sql(
 const Statement cancel_sql(R"sql(
     UPDATE trigger_subscriptions SET enabled = 0, updated_us = :now
      WHERE number = :number AND session_id = :session AND enabled = 1)sql");
+const Statement lock_of_session_sql(R"sql(
+    SELECT number FROM trigger_subscriptions WHERE session_id = :session
+     ORDER BY number {for_update})sql");
 const Statement remove_deliveries_sql(R"sql(
     DELETE FROM trigger_deliveries WHERE number IN
       (SELECT number FROM trigger_subscriptions WHERE session_id = :session))sql");
@@ -82,7 +86,12 @@ const Statement prunable_sql(R"sql(
          WHERE d.occurrence_id = e.occurrence_id AND d.registered_us IS NULL
            AND NOT EXISTS (SELECT 1 FROM processes p WHERE p.id = d.process_id))
      ORDER BY occurred_us, occurrence_id LIMIT :limit {for_update})sql");
-const Statement prune_sql("DELETE FROM host_events WHERE occurrence_id = :id");
+// Again under the event's lock: deliveries may have been reserved before it was ours.
+const Statement prune_sql(R"sql(
+    DELETE FROM host_events WHERE occurrence_id = :id AND NOT EXISTS
+       (SELECT 1 FROM trigger_deliveries d
+         WHERE d.occurrence_id = :id AND d.registered_us IS NULL
+           AND NOT EXISTS (SELECT 1 FROM processes p WHERE p.id = d.process_id)))sql");
 const Statement all_events_sql("SELECT occurrence_id FROM host_events ORDER BY occurrence_id");
 
 std::string handle_of(std::int64_t number) { return fmt::format("{}{}", handle_prefix, number); }
@@ -235,6 +244,8 @@ Result<bool> cancel_trigger(store::Transaction& tx, std::string_view session_id,
 }
 
 Result<void> remove_subscriptions(store::Transaction& tx, std::string_view session_id) {
+  // Whoever reserves for one of them holds it: once all are ours, we see what was reserved.
+  CLEW_TRY(tx.each(lock_of_session_sql, [](const Row&) -> Result<void> { return {}; }, session_id));
   CLEW_TRY(tx.post(remove_deliveries_sql, session_id));
   CLEW_TRY(tx.post(remove_sql, session_id));
   return {};
@@ -350,11 +361,13 @@ Result<std::int64_t> prune_host_events(store::Transaction& tx, Timestamp before,
         return {};
       },
       before, limit));
-  for (const auto& id : old) {
-    CLEW_TRY(tx.post(prune_deliveries_sql, id));
-    CLEW_TRY(tx.post(prune_sql, id));
+  std::vector<std::vector<store::Arg>> each;
+  for (const auto& id : old) each.push_back({id});
+  CLEW_TRY(const auto pruned, tx.run_each(prune_sql, each));
+  for (std::size_t i = 0; i < old.size(); ++i) {
+    if (pruned[i] == 1) CLEW_TRY(tx.post(prune_deliveries_sql, old[i]));
   }
-  return static_cast<std::int64_t>(old.size());
+  return std::ranges::count(pruned, 1);
 }
 
 Result<void> check_triggers(store::Transaction& tx, const store::ReportRow& report) {

@@ -72,8 +72,10 @@ const Statement loose_sql(R"sql(
      WHERE touched_us < :before
        AND NOT EXISTS (SELECT 1 FROM blob_pins p WHERE p.hash = blobs.hash)
      ORDER BY hash {for_update})sql");
-// Again under the row's lock: who pinned it meanwhile has touched it.
-const Statement delete_sql("DELETE FROM blobs WHERE hash = :hash AND touched_us < :before");
+// Again under the row's lock: who pinned it meanwhile has held it.
+const Statement delete_sql(R"sql(
+    DELETE FROM blobs WHERE hash = :hash AND touched_us < :before
+       AND NOT EXISTS (SELECT 1 FROM blob_pins p WHERE p.hash = blobs.hash))sql");
 const Statement pinned_sql(R"sql(
     SELECT DISTINCT p.hash, b.hash FROM blob_pins p LEFT JOIN blobs b ON b.hash = p.hash
      ORDER BY p.hash)sql");

@@ -37,10 +37,15 @@ const Statement raise_floor_to_all_sql(R"sql(
 
 const Statement forget_sql("DELETE FROM timed_leases WHERE kind = :kind AND id = :id");
 
+// Again of the row as it stands once it is locked: somebody may have claimed it, or released it
+// after the floor was raised.
 const Statement purge_sql(R"sql(
-    DELETE FROM timed_leases WHERE kind = :kind AND id IN (
-      SELECT id FROM timed_leases WHERE kind = :kind AND (token = '' OR expires_us <= :before)
-       ORDER BY id LIMIT :limit))sql");
+    DELETE FROM timed_leases
+     WHERE kind = :kind AND (token = '' OR expires_us <= :before)
+       AND fence <= (SELECT fence FROM lease_floors WHERE kind = :kind)
+       AND id IN (SELECT id FROM timed_leases
+                   WHERE kind = :kind AND (token = '' OR expires_us <= :before)
+                   ORDER BY id LIMIT :limit))sql");
 
 const Statement all_sql(R"sql(
     SELECT owner, token, fence, claimed_us, expires_us, kind, id FROM timed_leases

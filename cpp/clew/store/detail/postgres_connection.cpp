@@ -250,13 +250,14 @@ void PostgresConnection::heed_now(Heed& heed) {
 // False when there is nothing more to hope for.
 bool PostgresConnection::await_answer(Heed& heed, bool wants_to_write) {
   const bool is_bounded = heed.go_on != nullptr;
-  for (int looks = 0;; ++looks) {
+  for (int looks_after_cancel = 0; looks_after_cancel <= looks_after_cancel_max;) {
     const auto ready =
         wait_for(pq_.PQsocket(conn_.get()), wants_to_write, is_bounded ? look_every : Duration(-1));
     if (ready != WaitHandle::Ready::nothing) return true;
     heed_now(heed);
-    if (is_cancelled_ && looks > looks_after_cancel_max) return false;
+    if (is_cancelled_) ++looks_after_cancel;
   }
+  return false;
 }
 
 // The next result of the statement that stands first in `expected_`; nullptr at its end.
