@@ -197,6 +197,9 @@ void EngineImpl::commit_start(const LiveRunPtr& run, std::shared_ptr<Batch> batc
   };
   auto done = [this, run, batch, plan, request = std::move(request),
                started = std::move(started)](Result<store::CommitInfo> result) mutable {
+    if (!result && plan->number && result.error().code() == Code::unknown_outcome) {
+      adopt_later(plan->lease);
+    }
     if (!result || !plan->number) {
       started(result ? same_run(request) : Result<RunPtr>(result.error()));
       return commit_over();
