@@ -383,6 +383,60 @@ TEST_F(Ownership, a_step_does_not_run_twice_at_once_when_its_run_was_lost_and_co
   EXPECT_TRUE(runtime->verify()->empty());
 }
 
+// Hands its calls over on the thread that launches them.
+class HandingOver final : public CapabilityExecutor {
+ public:
+  struct Handed final : Handler {
+    std::string_view kind() const override { return "handed"; }
+  };
+  explicit HandingOver(std::function<void(const InvocationPtr&)> take) : take_(std::move(take)) {}
+  std::string_view name() const override { return "handing-over"; }
+  const std::vector<std::string>& targets() const override { return targets_; }
+  bool accepts(const Capability& capability) const override {
+    return capability.handler->kind() == "handed";
+  }
+  bool is_open() const override { return true; }
+  ExecutorLoad load() const override { return {}; }
+  Result<void> start(const InvocationPtr& call) override {
+    if (call->begin()) take_(call);
+    return {};
+  }
+  bool run_here(const InvocationPtr&) override { return false; }
+  void stop() override {}
+
+ private:
+  std::function<void(const InvocationPtr&)> take_;
+  std::vector<std::string> targets_{"local"};
+};
+
+TEST_F(Ownership, a_call_is_launched_although_another_runtime_is_just_launching_one) {
+  ManualClock clock;  // the keepers' writes stay out of it
+  auto virtual_time = options();
+  virtual_time.clock = &clock;
+  virtual_time.store = ":memory:";
+  const auto open_with = [&](std::function<void(const InvocationPtr&)> take) {
+    auto runtime = open(virtual_time);
+    EXPECT_TRUE(runtime->add_executor(std::make_shared<HandingOver>(std::move(take))));
+    EXPECT_TRUE(runtime->add(contract("own.work"), std::make_shared<HandingOver::Handed>()));
+    add(*runtime, "own.next", [](Invocation&, const Value&) -> Result<Value> { return Value(7); });
+    return runtime;
+  };
+  std::promise<InvocationPtr> handed;
+  auto inner = open_with([&](const InvocationPtr& call) { handed.set_value(call); });
+  const auto run = start(*inner, define("{workflow: own.two, version: 1.0.0, steps: {a: {call: "
+                                        "own.work}, b: {call: own.next, after: [a]}}}"));
+  ASSERT_TRUE(run) << run.error().to_string();
+  auto outer = open_with([first = handed.get_future().get()](const InvocationPtr& call) {
+    first->finish(Value(1));
+    call->finish(Value(2));
+  });
+  ASSERT_TRUE(start(*outer, define(one_step)));
+  std::promise<void> ended;
+  (*run)->on_ended([&] { ended.set_value(); });
+  EXPECT_EQ(ended.get_future().wait_for(std::chrono::seconds(60)), std::future_status::ready);
+  inner->close(false, std::chrono::seconds(10));
+}
+
 TEST_F(Ownership, who_awaits_a_run_of_another_runtime_is_called_back_once) {
   auto patient = options();
   patient.lease_ttl = std::chrono::seconds(10);

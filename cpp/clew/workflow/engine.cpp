@@ -429,10 +429,12 @@ void EngineImpl::carry_out(const LiveRunPtr& run, Batch& batch) {
 
 void EngineImpl::launch_ready() {
   // A call that ends at once comes back here: the loop below goes on instead of nesting.
-  thread_local bool launching = false;
-  if (std::exchange(launching, true)) return;
-  const auto reset =
-      std::unique_ptr<bool, void (*)(bool*)>(&launching, [](bool* on) { *on = false; });
+  thread_local const EngineImpl* launching = nullptr;  // another runtime's may call from within
+  if (launching == this) return;
+  struct Restore {
+    const EngineImpl* outer;
+    ~Restore() { launching = outer; }
+  } const restore{std::exchange(launching, this)};
   for (;;) {
     std::pair<LiveRunPtr, CallCommand> next;
     const bool withdraws = withdraws_.load();
