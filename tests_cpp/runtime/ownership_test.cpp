@@ -468,6 +468,50 @@ TEST_F(Ownership, who_awaits_a_run_of_another_runtime_is_called_back_once) {
   EXPECT_EQ(called.load(), 2);
 }
 
+// A run that was lost is awaited when it has ended elsewhere already, and nothing more is
+// committed.
+TEST_F(Ownership, who_begins_to_await_a_run_is_called_back_although_others_are_awaited_too) {
+  ManualClock clock;
+  auto virtual_time = options();
+  virtual_time.clock = &clock;
+  virtual_time.lease_ttl = std::chrono::hours(1);
+  Gate never_ending;
+  Gate go;
+  auto owner = open(virtual_time);
+  auto other = open(virtual_time);
+  add(*owner, "own.work", [&](Invocation&, const Value&) -> Result<Value> {
+    never_ending.wait();
+    return Value(1);
+  });
+  add(*other, "own.work", [&](Invocation&, const Value&) -> Result<Value> {
+    go.wait();
+    return Value(1);
+  });
+  ASSERT_TRUE(start(*owner, define(one_step), Value::object({}), "theirs"));
+  const auto lost = start(*other, define(one_step), Value::object({}), "lost");
+  ASSERT_TRUE(lost);
+  never_ending.await_waiting(1);
+  go.await_waiting(1);
+  std::promise<void> called;
+  (*lost)->on_ended([&] { called.set_value(); });
+  ASSERT_TRUE(owner->database().write([](store::Transaction& tx) -> Result<void> {
+    CLEW_TRY(
+        tx.run_text("UPDATE leases SET token = token + 1 WHERE kind = 'run' AND number = 2", {}));
+    CLEW_TRY(
+        tx.run_text("UPDATE runs SET status = 'cancelled', ended_us = created_us "
+                    "WHERE run = 2",
+                    {}));
+    return {};
+  }));
+  (*other->run("theirs"))->on_ended([] {});
+  while (clock.next_deadline() != clock.now() + Duration(std::chrono::seconds(1))) {
+    std::this_thread::yield();  // until it waits for commits of others
+  }
+  go.open();
+  EXPECT_EQ(called.get_future().wait_for(std::chrono::seconds(60)), std::future_status::ready);
+  never_ending.open();
+}
+
 TEST_F(Ownership, closing_calls_back_whoever_awaits_a_run_of_another_runtime) {
   auto patient = options();
   patient.lease_ttl = std::chrono::seconds(10);

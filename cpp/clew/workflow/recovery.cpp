@@ -110,7 +110,7 @@ void EngineImpl::keep_alive() {
     const bool watches = !watched_.empty();
     const auto until = watches ? std::min(next, clock.now() + look_every) : next;
     while (!keeper_stop_ && clock.now() < until && adopts == adopts_.load() && !has_news_ &&
-           watches == !watched_.empty()) {
+           !watched_is_new_ && watches == !watched_.empty()) {
       clock.wait_until(keeper_wake_, lock, until);
     }
     has_news_ = false;
@@ -327,9 +327,9 @@ void EngineImpl::look_at_watched() {
   bool is_new = false;
   {
     const Lock lock(keeper_mutex_);
+    is_new = std::exchange(watched_is_new_, false);
     if (watched_.empty()) return;
     for (const auto& each : watched_) numbers.push_back(each.number);
-    is_new = std::exchange(watched_is_new_, false);
   }
   const auto version = parts_.database.data_version();
   std::set<std::int64_t> ended;
