@@ -1,7 +1,9 @@
 // Calls through the whole runtime: deadlines, cancellation, limits, nesting, refusals, stress.
 #include <atomic>
+#include <future>
 #include <thread>
 
+#include "clew/base/fault.hpp"
 #include "runtime/fixture.hpp"
 
 namespace clew {
@@ -149,6 +151,56 @@ TEST_F(Deadlines, a_timeout_of_a_once_capability_is_an_unknown_outcome) {
   EXPECT_EQ(call->outcome().kind, CallOutcome::timeout);
   EXPECT_EQ(call->outcome().result.error().code(), Code::unknown_outcome);
   gate_.open();
+}
+
+// Deadlines of others come while a call's events are committed, however long that takes.
+TEST_F(Deadlines, a_commit_in_the_instant_of_the_deadline_holds_up_no_timer) {
+  const auto folder = fresh_folder();
+  RuntimeOptions options;
+  options.store = store_in(folder);
+  options.workers = 2;
+  options.clock = &clock_;
+  runtime_ = open(options);
+  ASSERT_TRUE(runtime_->define_event({"test.told@1.0.0"}));
+  auto telling = contract("test.tells");
+  telling.emits = {"test.told@1.0.0"};
+  add(*runtime_, telling, [&](Invocation& call, const Value& input) -> Result<Value> {
+    gate_.wait();
+    CLEW_TRY(call.emit({.type = "test.told"}));
+    return input;
+  });
+  const auto told = running_call("test.tells");
+  Gate other;
+  add(*runtime_, "test.other", [&](Invocation&, const Value& input) -> Result<Value> {
+    other.wait();
+    return input;
+  });
+  auto asked = request("test.other");
+  asked.timeout = std::chrono::milliseconds(60);
+  const auto waiting = runtime_->submit(std::move(asked));
+  other.await_waiting(1);
+  std::promise<void> ended;
+  waiting->on_ended([&] { ended.set_value(); });
+
+  Gate commit;
+  auto* commits = find_fault_point("store.commit.inside");
+  commits->arm([&]() -> Result<void> {
+    commit.wait();
+    return {};
+  });
+  gate_.open();
+  commit.await_waiting(1);
+  clock_.advance(std::chrono::milliseconds(50));  // of the call whose end is being committed
+  clock_.advance(std::chrono::milliseconds(10));
+  EXPECT_EQ(ended.get_future().wait_for(std::chrono::seconds(60)), std::future_status::ready);
+  EXPECT_FALSE(told->ended());
+  commit.open();
+  runtime_->dispatcher().wait(told, Timestamp::never());
+  EXPECT_EQ(told->outcome().kind, CallOutcome::success);
+  other.open();
+  runtime_->close(true, std::chrono::seconds(10));
+  commits->disarm();
+  std::filesystem::remove_all(folder);
 }
 
 TEST_P(Calls, a_deadline_counts_the_time_in_the_queue) {

@@ -14,7 +14,8 @@ using effect::Scope;
 using store::Transaction;
 
 constexpr Duration day = std::chrono::hours(24);
-constexpr Timestamp begin{1'800'000'000'000'000};
+constexpr Timestamp begin{
+    4'102'444'800'000'000};  // in 2100: nothing is old for the runtime's janitor
 
 const store::Statement effect_keys_sql("SELECT replay_key FROM effects ORDER BY replay_key");
 const store::Statement leases_sql("SELECT id FROM timed_leases ORDER BY id");
@@ -189,6 +190,34 @@ TEST_P(Retention, processes_stay_unless_an_age_was_chosen) {
   EXPECT_THAT(words(effect_keys_sql), testing::ElementsAre("l"));
   EXPECT_TRUE(runtime_->stores().processes().get_process("lives").value().has_value());
   expect_sound();
+}
+
+TEST_P(Retention, whoever_waits_for_processes_hears_of_what_is_abandoned_pruned_or_deleted) {
+  auto& stores = runtime_->stores();
+  auto& processes = stores.processes();
+  std::atomic<int> told{0};
+  const auto hears = [&](auto act) {
+    const auto listening = processes.listen([&] { ++told; });
+    const int before = told;
+    const auto done = act();
+    EXPECT_TRUE(done) << done.error().to_string();
+    return told > before;
+  };
+  const auto far = runtime_->env().clock().now() + day;
+  for (const std::string id : {"first", "second"}) {
+    process::Registration made;
+    made.id = id;
+    made.input = Value::object({{"type", Value("external")}});
+    made.disposition = process::Disposition::owner_bound;
+    ASSERT_TRUE(processes.register_process(made));
+    ASSERT_TRUE(processes.claim_process_lease(id, "owner", Duration(1)));
+    EXPECT_TRUE(hears([&] { return processes.recover_processes(10); })) << id;
+    EXPECT_EQ((*processes.get_process(id))->status, process::Status::abandoned);
+    EXPECT_TRUE(hears([&] {
+      return id == "first" ? processes.prune_processes(far, 10) : stores.prune_processes(far, 10);
+    })) << id;
+  }
+  EXPECT_TRUE(hears([&] { return stores.delete_session("s"); }));
 }
 
 TEST_P(Retention, nothing_more_goes_after_stopping) {

@@ -5,6 +5,7 @@
 #include <map>
 #include <random>
 #include <set>
+#include <thread>
 
 #include "clew/store/due.hpp"
 #include "clew/store/idempotency.hpp"
@@ -347,6 +348,50 @@ TEST_P(Driver, a_message_is_delivered_in_the_transaction_that_removes_it) {
   EXPECT_THAT(delivered, testing::UnorderedElementsAre("a", "b"));
   EXPECT_EQ(count("outbox"), 0);
   EXPECT_EQ(count("due_times"), 2);
+}
+
+TEST_P(Driver, what_could_not_be_looked_for_is_looked_for_again_soon) {
+  const Armed fault("outbox.deliver", {1, 2});
+  std::map<std::string, Deliver> routes;
+  routes.emplace("test", [](Transaction&, const Message&) { return Result<void>(); });
+  ASSERT_TRUE(db_->write([&](Transaction& tx) -> Result<void> {
+    CLEW_TRY(put_message(tx, "test", "a", Value(), clock_.now()));
+    return {};
+  }));
+  const auto driver = start_outbox(*db_, *virtual_, std::move(routes));
+  driver->wake();
+  for (const auto pause : {100, 200}) {
+    clock_.await_waiters(1);
+    EXPECT_EQ(clock_.next_deadline(), clock_.now() + Duration(std::chrono::milliseconds(pause)));
+    clock_.advance(std::chrono::milliseconds(pause));
+  }
+  driver->stop();
+}
+
+TEST_P(Driver, the_driver_hears_of_what_another_thread_has_put_off) {
+  std::map<std::string, Deliver> routes;
+  routes.emplace("test", [](Transaction&, const Message&) -> Result<void> {
+    return Error(Code::unavailable, "not now");
+  });
+  const auto driver = start_outbox(*db_, *virtual_, std::move(routes));
+  const auto put = [&](const char* key) {
+    ASSERT_TRUE(db_->write([&](Transaction& tx) -> Result<void> {
+      CLEW_TRY(put_message(tx, "test", key, Value(), clock_.now()));
+      return {};
+    }));
+  };
+  const auto await_rest_of = [&](int pause) {
+    const auto due = clock_.now() + Duration(std::chrono::milliseconds(pause));
+    while (clock_.next_deadline() != due) std::this_thread::yield();
+  };
+  put("a");
+  driver->wake();
+  await_rest_of(100);
+  clock_.advance(std::chrono::milliseconds(100));
+  await_rest_of(200);
+  put("b");
+  EXPECT_EQ(driver->deliver_due().value_or(-1), 0);
+  await_rest_of(100);
 }
 
 INSTANTIATE_TEST_SUITE_P(Places, Laws, each_place, place_name);

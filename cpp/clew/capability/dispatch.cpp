@@ -368,7 +368,7 @@ class DispatcherImpl final : public Dispatcher {
   void set_timer(const InvocationPtr& invocation) {
     invocation->keep_timer(
         parts_.timers.at(invocation->deadline_, [weak = std::weak_ptr(invocation)] {
-          if (const auto call = weak.lock(); call && !call->ended()) call->expire();
+          if (const auto call = weak.lock(); call && !call->ended()) call->try_expire();
         }));
   }
 

@@ -187,20 +187,25 @@ void Invocation::announce() {
 }
 
 void Invocation::expire() {
+  // Another thread is just ending it: its outcome is a few instructions away, or a commit.
+  if (!try_expire()) park(Timestamp::never());
+}
+
+bool Invocation::try_expire() {
   if (executor_) executor_->withdraw(*this);
   const bool ran = begun_.exchange(true, std::memory_order_acq_rel);
   const Contract& contract = capability()->contract;
-  const bool mine = end(
+  const bool expired = end(
       HopReason::deadline_passed,
       ran && contract.effect == Effect::once
           ? error(Code::unknown_outcome,
                   "{} was running at its deadline: whether it took effect is unknown", contract.id)
           : error(Code::timeout, "{} was still {} at its deadline", contract.id,
                   ran ? "running" : "queued"));
-  // Another thread is just ending it: its outcome is a few instructions away.
-  if (!mine) park(Timestamp::never());
+  if (!expired) return false;
   cancel_requested_.store(true, std::memory_order_release);
   signal_cancel();
+  return true;
 }
 
 bool Invocation::cancelled() const {

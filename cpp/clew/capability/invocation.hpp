@@ -147,6 +147,8 @@ class Invocation : public std::enable_shared_from_this<Invocation> {
   // call has ended when this returns. A running handler is told to stop. For an effect that happens
   // `once` the outcome is unknown then.
   void expire();
+  // The same for who must not wait: false when somebody else ends it, or has.
+  bool try_expire();
   // Ends a call that has not begun with what is known without running it; false when it had begun
   // or ended before.
   bool answer(HopReason why, Result<Value> result);

@@ -49,6 +49,11 @@ Result<Record> Processes::set_external_ref(const std::string& id, const External
   return write<Record>([&](auto& tx) { return process::set_external_ref(tx, id, ref); });
 }
 
+void Processes::tell() {
+  changes_.tell();
+  if (on_wake_) on_wake_();
+}
+
 // Wakes who waits here for an event, and whoever delivers wakes.
 Result<AppendResult> Processes::told(Result<AppendResult> appended) {
   if (!appended || appended->is_replay) return appended;
@@ -176,13 +181,18 @@ Result<void> Processes::complete_process_lease(const std::string& id, const std:
 
 Result<Recovered> Processes::recover_processes(int limit) {
   const auto now = env_.clock().now();
-  return write<Recovered>(
-      [&](auto& tx) { return process::recover_processes(tx, cache_, now, limit); });
+  CLEW_TRY(auto recovered, write<Recovered>([&](auto& tx) {
+             return process::recover_processes(tx, cache_, now, limit);
+           }));
+  if (!recovered.abandoned.empty()) tell();
+  return recovered;
 }
 
 Result<std::vector<std::string>> Processes::prune_processes(Timestamp before, int limit) {
-  return write<std::vector<std::string>>(
-      [&](auto& tx) { return process::prune_processes(tx, before, limit); });
+  CLEW_TRY(auto pruned, write<std::vector<std::string>>(
+                            [&](auto& tx) { return process::prune_processes(tx, before, limit); }));
+  if (!pruned.empty()) tell();
+  return pruned;
 }
 
 }  // namespace clew::process

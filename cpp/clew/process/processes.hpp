@@ -48,6 +48,10 @@ class Processes {
     return changes_.listen(std::move(changed));
   }
 
+  // Something was committed past this object that those who wait, or whoever delivers wakes, look
+  // for.
+  void tell();
+
   Result<void> grant_handle(const HandleGrant& grant);
   Result<bool> revoke_handle(const Scope& scope, const std::string& id);
   Result<bool> has_handle_grant(const Scope& scope, const std::string& id);

@@ -60,6 +60,7 @@ Result<bool> Stores::delete_session(const std::string& session_id) {
     CLEW_TRY(effect::retire_session(tx, session_id));
     return {};
   }));
+  if (is_deleted) processes_->tell();
   return is_deleted;
 }
 
@@ -69,6 +70,7 @@ Result<std::vector<std::string>> Stores::prune_processes(Timestamp before, int l
     CLEW_TRY(pruned, clew::prune_processes(tx, before, limit));
     return {};
   }));
+  if (!pruned.empty()) processes_->tell();
   return pruned;
 }
 

@@ -91,6 +91,7 @@ class Driver final : public OutboxDriver {
   };
 
   void run() {
+    int failures = 0;  // in a row
     for (;;) {
       {
         Lock lock(mutex_);
@@ -99,11 +100,14 @@ class Driver final : public OutboxDriver {
         }
         if (is_stopped_) return;
         is_awake_ = false;
+        next_ = Timestamp::never();
       }
       const auto done = deliver_due();
-      const auto next = done ? next_due_time() : Result<Timestamp>(clock_.now() + delay_max);
+      const auto next = done ? next_due_time() : Result<Timestamp>(done.error());
+      const auto again = next ? *next : clock_.now() + delay_after(failures);
+      failures = next ? 0 : failures + 1;
       const Lock lock(mutex_);
-      next_ = next ? *next : clock_.now() + delay_max;
+      next_ = std::min(next_, again);
     }
   }
 
@@ -163,6 +167,9 @@ class Driver final : public OutboxDriver {
     const auto problem = why.shortened().to_string();
     CLEW_TRY(database_.write(
         [&](Transaction& tx) -> Result<void> { return defer_message(tx, message, problem, due); }));
+    const Lock lock(mutex_);  // it need not be the driver's thread
+    next_ = std::min(next_, due);
+    changed_.notify_all();
     return {};
   }
 

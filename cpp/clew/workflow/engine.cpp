@@ -197,6 +197,9 @@ void EngineImpl::commit_start(const LiveRunPtr& run, std::shared_ptr<Batch> batc
   };
   auto done = [this, run, batch, plan, request = std::move(request),
                started = std::move(started)](Result<store::CommitInfo> result) mutable {
+    if (!result && plan->number && result.error().code() == Code::unknown_outcome) {
+      adopt_later(plan->lease);
+    }
     if (!result || !plan->number) {
       started(result ? same_run(request) : Result<RunPtr>(result.error()));
       return commit_over();
@@ -426,10 +429,12 @@ void EngineImpl::carry_out(const LiveRunPtr& run, Batch& batch) {
 
 void EngineImpl::launch_ready() {
   // A call that ends at once comes back here: the loop below goes on instead of nesting.
-  thread_local bool launching = false;
-  if (std::exchange(launching, true)) return;
-  const auto reset =
-      std::unique_ptr<bool, void (*)(bool*)>(&launching, [](bool* on) { *on = false; });
+  thread_local const EngineImpl* launching = nullptr;  // another runtime's may call from within
+  if (launching == this) return;
+  struct Restore {
+    const EngineImpl* outer;
+    ~Restore() { launching = outer; }
+  } const restore{std::exchange(launching, this)};
   for (;;) {
     std::pair<LiveRunPtr, CallCommand> next;
     const bool withdraws = withdraws_.load();

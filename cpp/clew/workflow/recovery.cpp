@@ -110,7 +110,7 @@ void EngineImpl::keep_alive() {
     const bool watches = !watched_.empty();
     const auto until = watches ? std::min(next, clock.now() + look_every) : next;
     while (!keeper_stop_ && clock.now() < until && adopts == adopts_.load() && !has_news_ &&
-           watches == !watched_.empty()) {
+           !watched_is_new_ && watches == !watched_.empty()) {
       clock.wait_until(keeper_wake_, lock, until);
     }
     has_news_ = false;
@@ -195,7 +195,7 @@ Result<int> EngineImpl::adopt_lapsed() {
   }
   std::vector<store::Lease> taken;
   std::vector<std::pair<std::int64_t, Error>> damaged;
-  CLEW_TRY(parts_.database.write([&](store::Transaction& tx) -> Result<void> {
+  const auto written = parts_.database.write([&](store::Transaction& tx) -> Result<void> {
     taken.clear();  // may run again
     damaged.clear();
     for (const auto number : lapsed) {
@@ -209,16 +209,28 @@ Result<int> EngineImpl::adopt_lapsed() {
       }
     }
     return {};
-  }));
+  });
+  if (!written) {
+    if (written.error().code() == Code::unknown_outcome) {
+      for (const auto& lease : taken) adopt_later(lease);
+    }
+    return written.error();
+  }
   for (const auto& [number, why] : damaged) note_unreadable(number, why);
   for (const auto& [lease, why] : adopt(taken)) {
+    adopt_later(lease);
     const Lock lock(mutex_);
     last_error_ = fmt::format("run number {}: {}", lease.number, why.to_string());
-    orphans_.push_back({lease, nullptr});
   }
   if (!damaged.empty()) return damaged.front().second;
   if (damaged_owner) return *damaged_owner;
   return static_cast<int>(taken.size());
+}
+
+// Leaves a run to adopt_orphans(). Of a lease that may be ours check_lease() will tell.
+void EngineImpl::adopt_later(const store::Lease& lease, LiveRunPtr run) {
+  const Lock lock(mutex_);
+  orphans_.push_back({lease, std::move(run)});
 }
 
 // Tries the runs again that are ours and that nobody works on.
@@ -315,9 +327,9 @@ void EngineImpl::look_at_watched() {
   bool is_new = false;
   {
     const Lock lock(keeper_mutex_);
+    is_new = std::exchange(watched_is_new_, false);
     if (watched_.empty()) return;
     for (const auto& each : watched_) numbers.push_back(each.number);
-    is_new = std::exchange(watched_is_new_, false);
   }
   const auto version = parts_.database.data_version();
   std::set<std::int64_t> ended;
@@ -385,8 +397,8 @@ Result<EngineImpl::Adopted> EngineImpl::load_run(store::Transaction& tx,
   return Adopted{std::move(run), std::move(loaded.pinned)};
 }
 
-// Goes on with the runs of these leases, which are this process's. Answers those that cannot be
-// read, and why.
+// Goes on with the runs of these leases, which are this process's, unless it does already. Answers
+// those that cannot be read, and why.
 std::vector<std::pair<store::Lease, Error>> EngineImpl::adopt(
     const std::vector<store::Lease>& leases) {
   std::vector<Result<Adopted>> loaded;
@@ -400,26 +412,33 @@ std::vector<std::pair<store::Lease, Error>> EngineImpl::adopt(
   });
   if (!read) loaded.assign(leases.size(), read.error());
 
-  std::vector<LiveRunPtr> runs;
   std::vector<std::pair<store::Lease, Error>> failed;
   for (std::size_t i = 0; i < loaded.size(); ++i) {
     const auto& found = loaded[i];
     note_unreadable(leases[i].number, found ? Result<void>() : Result<void>(found.error()));
-    if (found) {
-      runs.push_back(found->run);
-    } else {
-      failed.emplace_back(leases[i], found.error());
-    }
+    if (!found) failed.emplace_back(leases[i], found.error());
   }
+  std::vector<LiveRunPtr> runs;
+  std::vector<std::pair<LiveRunPtr, store::Lease>> overtaken;
   {
     const Lock lock(mutex_);
     for (auto& found : loaded) {
       if (!found) continue;
-      const auto& id = found->run->id();
-      live_[id] = found->run;
-      unbound_[id] = *std::move(found);
+      const auto run = found->run;
+      const auto [live, is_new] = live_.emplace(run->id(), run);
+      if (is_new) {
+        unbound_[run->id()] = *std::move(found);
+        runs.push_back(run);
+      } else if (live->second->lease_.token < run->lease_.token) {
+        overtaken.emplace_back(live->second, run->lease_);
+      }
     }
     ++adoptions_;
+  }
+  // Others had it meanwhile, unnoticed: the calls of then must end before it goes on.
+  for (const auto& [run, lease] : overtaken) {
+    lose(run, error(Code::stale_lease, "run \"{}\" was another owner's meanwhile", run->id()));
+    adopt_later(lease, run);
   }
   adopted_.fetch_add(static_cast<std::int64_t>(runs.size()), std::memory_order_relaxed);
   adopted_here_.notify_all();

@@ -77,8 +77,8 @@ class EngineImpl final : public Engine {
                  EventBatchPtr emitted = nullptr);
 
  private:
-  // A run whose lease is ours although nobody works on it: its commit failed, or it could not be
-  // read. Tried again, once the calls of `run` (may be null) have ended.
+  // A run whose lease is ours although nobody works on it: its commit failed or may have been made,
+  // or it could not be read. Tried again, once the calls of `run` (may be null) have ended.
   struct Orphan {
     store::Lease lease;
     LiveRunPtr run;
@@ -132,6 +132,7 @@ class EngineImpl final : public Engine {
   Result<int> adopt_lapsed();
   Result<void> adopt_orphans();
   Result<bool> try_orphan(const Orphan& orphan);
+  void adopt_later(const store::Lease& lease, LiveRunPtr run = nullptr);
   std::vector<std::pair<store::Lease, Error>> adopt(const std::vector<store::Lease>& leases);
   Result<Adopted> load_run(store::Transaction& tx, const store::Lease& lease);
   void note_unreadable(std::int64_t number, const Result<void>& adopted);
