@@ -367,11 +367,15 @@ TEST_F(PostgresServer, commit_that_was_not_made_is_run_again) {
 TEST_F(PostgresServer, crash_under_load_loses_nothing_and_repeats_nothing) {
   const auto db = open_or_fail(schema_.url(), *env_);
   std::atomic<int> written{0};
+  std::atomic<int> crashes{0};
+  constexpr int crashes_max = 3;
   Threads threads;
   constexpr int each = 150;
   for (int t = 0; t < 4; ++t) {
     threads.start("writer", [&, t] {
       for (int i = 0; i < each; ++i) {
+        // The last is written by a server that is there to stay.
+        while (i == each - 1 && crashes < crashes_max) std::this_thread::yield();
         // What was committed before cannot be inserted again, so a wrong guess would show.
         auto done = db->write(adding(i * 4 + t));
         // A server that starts again may take longer than a writer looks for it.
@@ -383,7 +387,7 @@ TEST_F(PostgresServer, crash_under_load_loses_nothing_and_repeats_nothing) {
   }
   const auto pid_file = schema_.client().ask("SHOW data_directory") + "/postmaster.pid";
   pid_t last = 0;
-  for (int crash = 1; crash <= 3; ++crash) {
+  for (int crash = 1; crash <= crashes_max; ++crash) {
     while (written < crash * each) std::this_thread::yield();
     pid_t pid = 0;
     while (pid == 0 || pid == last) {  // the server may still be about to start again
@@ -393,6 +397,7 @@ TEST_F(PostgresServer, crash_under_load_loses_nothing_and_repeats_nothing) {
     EXPECT_EQ(::kill(pid, SIGQUIT), 0);
     while (::kill(pid, 0) == 0) std::this_thread::yield();
     last = pid;
+    ++crashes;
   }
   threads.join();
   EXPECT_EQ(notes_of(*db).size(), 4U * each);
