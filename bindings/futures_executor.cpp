@@ -80,10 +80,7 @@ class FuturesExecutor final : public CapabilityExecutor,
   void stop() override {
     open_.store(false, std::memory_order_relaxed);
     for (const auto& waiting : limiter_.take_waiting()) waiting->cancel("the runtime is closing");
-    for (const auto& flight : flights_.with([](const auto& all) { return all; })) {
-      flight->invocation->cancel("the runtime is closing");
-      land(flight, Error(Code::cancelled, "the runtime is closing"));
-    }
+    for (const auto& flight : flights_.with([](const auto& all) { return all; })) call_off(flight);
   }
 
  private:
@@ -97,7 +94,7 @@ class FuturesExecutor final : public CapabilityExecutor,
     if (!*sent) return land(flight, sent->error());
     if (invocation->ended()) withdraw(*invocation);  // before there was anything to take back
     // stop() may have looked at the flights before this one was there.
-    if (!is_open()) land(flight, Error(Code::cancelled, "the runtime is closing"));
+    if (!is_open()) call_off(flight);
   }
 
   // With the GIL.
@@ -188,6 +185,12 @@ class FuturesExecutor final : public CapabilityExecutor,
     flight->invocation->note_begun();
     flight->invocation->finish(std::move(result));
     pass_on(*flight->invocation);
+  }
+
+  // Ends the call now, whatever becomes of what was sent.
+  void call_off(const FlightPtr& flight) {
+    flight->invocation->cancel("the runtime is closing");
+    land(flight, Error(Code::cancelled, "the runtime is closing"));
   }
 
   // The call never runs.
