@@ -61,7 +61,10 @@ TEST_F(Ownership, a_step_does_not_run_twice_at_once_when_its_run_was_lost_and_co
     for (const auto& owner : owners) held_for_dead.push_back(owner.id);
     CLEW_TRY(const auto other,
              store::add_owner(tx, "other", store::this_process(), now, now + Duration(1)));
-    CLEW_TRY(store::take_lease(tx, {"run", 1}, other, now, held_for_dead));
+    std::int64_t number = 0;
+    store::VisitRow take = into(number);
+    CLEW_TRY(tx.each_text("SELECT number FROM leases WHERE kind = 'run'", {}, take));
+    CLEW_TRY(store::take_lease(tx, {"run", number}, other, now, held_for_dead));
     return store::remove_owner(tx, other);
   });
   ASSERT_TRUE(taken) << taken.error().to_string();
